@@ -1,0 +1,67 @@
+# Needs Python 3.11 or newer and make; everything else goes into .venv. Name an interpreter with PYTHON=.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+MAKEFLAGS += --no-print-directory
+ARGS ?=
+
+.PHONY: help demo test check types lint format bench lowest clean
+
+help: ## show these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+demo: $(VENV)/runtime.stamp ## predict Llama 3.1 8B on one H100: 16 users, 8k prompts, 256 new tokens
+	$(BIN)/mansard analyze llama-3.1-8b --on h100-sxm -b 16 -p 8k -n 256
+
+test: $(VENV)/dev.stamp ## run every test and doctest (ARGS="-k word" narrows)
+	$(BIN)/pytest $(ARGS)
+
+check: lint types ## lint, format, types and layers; changes nothing
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/dev.stamp
+	$(BIN)/python scripts/check_types.py
+
+format: $(VENV)/dev.stamp ## let ruff sort imports and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/dev.stamp ## run every script in benchmarks/
+	@found=; for script in benchmarks/[a-z]*.py; do \
+	  test -f "$$script" || continue; found=1; \
+	  echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; \
+	done; test -n "$$found" || echo "benchmarks/ has no scripts"
+
+lowest: $(VENV)-lowest/lowest.stamp ## run the tests with the oldest dependencies pyproject.toml admits
+	$(VENV)-lowest/bin/pytest $(ARGS)
+
+clean: ## remove the environments, caches and built files
+	rm -rf $(VENV) $(VENV)-lowest build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache \
+	  .pytest_cache .import_linter_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is younger than pyproject.toml exactly when the environment has what it asks for.
+$(VENV)/runtime.stamp: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'mansard needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...' >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(PIP) install --editable .
+	@touch $@
+
+# pip 23 does not know --group, so pip comes first.
+$(VENV)/dev.stamp: $(VENV)/runtime.stamp
+	$(PIP) install --upgrade 'pip>=25.1'
+	$(PIP) install --group dev
+	@touch $@
+
+$(VENV)-lowest/lowest.stamp: pyproject.toml scripts/lowest.py
+	$(PYTHON) -m venv --clear $(VENV)-lowest
+	$(VENV)-lowest/bin/python scripts/lowest.py > $(VENV)-lowest/lowest.txt
+	$(VENV)-lowest/bin/python -m pip --quiet install --upgrade 'pip>=25.1'
+	$(VENV)-lowest/bin/python -m pip --quiet install --editable . --group dev --constraint $(VENV)-lowest/lowest.txt
+	@touch $@
