@@ -1,0 +1,1 @@
+"""What everything rests on: errors, symbols, units, encodings, expressions. No graphs."""

@@ -1,0 +1,48 @@
+"""Notes: what an answer rests on that its reader should know. Codes are a registry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mansard.core.errors import unknown_name
+
+CODES: dict[str, str] = {
+    "M001": "a key of the config that looks architectural was not read",
+    "M002": "a size was assumed because the config does not give it",
+    "M003": "the checkpoint's quantization method is not applied",
+    "M004": "the context is longer than the model was made for",
+    "M005": "two keys of the config say different things; one of them counts",
+    "M006": "the config names a class its family's description was not made from",
+    "M007": "a part of the model is not lowered",
+    "M010": "the hardware's figures are not verified",
+    "M011": "the chip has no unit for a dtype; a wider one computes",
+    "M012": "the rate of a unit is unknown; that work is bounded by memory only",
+    "M013": "the memory capacity or bandwidth is unknown",
+    "M014": "the latency of a link is unknown; 0 is used",
+    "M020": "a technique matched nothing",
+    "M021": "a technique left something out on purpose",
+    "M030": "the model does not fit the device's memory",
+    "M031": "no driver reserve is counted",
+    "M040": "more than one device was asked for without saying how to use them",
+    "M050": "a plugin was skipped",
+    "M060": "an operator of an ONNX graph has no rule; its sizes are what the file declares",
+    "M061": "a size the ONNX file declares, or two operands, contradict what operators make",
+    "M062": "the ONNX file's operator set is newer than the rules",
+    "M063": "a branch of an ONNX graph was chosen that data decide",
+}
+"""Code → what it is about, one line each; the docs are generated from it."""
+
+UNKNOWN: frozenset[str] = frozenset({"M001", "M002", "M003", "M012", "M013", "M060"})
+"""Codes that say something is unknown or was assumed; ``--strict`` refuses them."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """One note: a registered code and a sentence that names the particulars."""
+
+    code: str
+    message: str
+
+    def __post_init__(self) -> None:
+        if self.code not in CODES:
+            raise unknown_name("note code", self.code, CODES)

@@ -1,0 +1,121 @@
+"""What a program stores: each storage once, however many values, graphs and trips use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import sympy as sp
+
+from mansard.core.symbols import B, Expr, M, P, R, S, T, total
+from mansard.ir.graph import Graph
+from mansard.ir.op import Op
+from mansard.ir.program import TARGET, Program
+from mansard.ir.value import Value, stored_parts
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One storage of a graph.
+
+    Args:
+        value: the leaf that says how large it is.
+        copies: how many trips have one of their own.
+        grows: whether the graph appends to it, so that after a call it holds ``S`` more.
+        share: of a weight, what one token uses of it.
+    """
+
+    value: Value
+    copies: Expr
+    grows: bool
+    share: Expr
+
+    @property
+    def numel(self) -> Expr:
+        """Elements of all copies."""
+        return self.value.numel * self.copies
+
+    @property
+    def bytes(self) -> Expr:
+        """Bytes of all copies, after the call."""
+        size = self.value.bytes * self.copies
+        return size.xreplace({P: P + S}) if self.grows else size
+
+
+def storages(graph: Graph) -> Mapping[str, Stored]:
+    """Return every storage of a graph by name; the larger value stands for it."""
+    found: dict[str, Stored] = {}
+    appended = {out.storage for op, _ in graph.walk() if op.has_effect for out in op.outs}
+    shares: dict[str, Expr] = {}
+    for op, _ in graph.walk():
+        for leaf in _weights_of(op):
+            shares[leaf] = shares.get(leaf, sp.S.Zero) + op.weight_share()
+    for value, copies in _leaves(graph, sp.S.One):
+        share = sp.S.One if value.role != "weight" else shares.get(value.storage, sp.S.One)
+        share = sp.S.One if share.is_number and share > 1 else share
+        found.setdefault(value.storage, Stored(value, copies, value.storage in appended, share))
+    return found
+
+
+def _leaves(graph: Graph, trips: Expr) -> Iterator[tuple[Value, Expr]]:
+    inner = {leaf for op in graph.ops for body in op.bodies for leaf in body.leaves}
+    for leaf in graph.leaves:
+        if leaf not in inner:
+            yield leaf, trips
+    for op in graph.ops:
+        shared = getattr(op, "shared", ())
+        again = trips * getattr(op, "trips", sp.S.One)
+        for body in op.bodies:
+            for leaf, copies in _leaves(body, again):
+                yield leaf, trips if leaf.storage in shared else copies
+
+
+def _weights_of(op: Op) -> Iterator[str]:
+    for operand in op.operands:
+        for part in stored_parts(operand):
+            if part.role == "weight" and part.storage:
+                yield part.storage
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is true of a model on any hardware.
+
+    Args:
+        params: parameters, tied ones once.
+        active_params: parameters one token uses: all but the experts it does not choose.
+        kv_bytes_per_token: growth of the cache of one sequence while every layer still grows [B].
+        state_bytes: of one sequence, independent of its length [B].
+    """
+
+    name: str
+    source: str
+    family: str
+    params: int
+    active_params: int
+    kv_bytes_per_token: int | float
+    state_bytes: int | float
+
+
+def model_facts(program: Program, graph: str = TARGET) -> ModelFacts:
+    """Count what a program's model stores."""
+    stored = storages(program.graph(graph)).values()
+    weights = [s for s in stored if s.value.role == "weight"]
+    caches = total(s.value.bytes * s.copies for s in stored if s.value.role == "cache" and s.grows)
+    states = total(s.value.bytes * s.copies for s in stored if s.value.role == "state")
+    one = {B: sp.S.One, S: sp.S.One, T: sp.S.One, R: sp.S.One, M: sp.S.Zero}
+    growth = caches.xreplace({**one, P: sp.S.One}) - caches.xreplace({**one, P: sp.S.Zero})
+    origin = program.origin
+    return ModelFacts(
+        name=origin.name,
+        source=origin.source,
+        family=origin.family,
+        params=int(total(w.numel for w in weights)),
+        active_params=int(total(w.numel * w.share for w in weights)),
+        kv_bytes_per_token=_number(growth),
+        state_bytes=_number(states.xreplace(one)),
+    )
+
+
+def _number(value: Expr) -> int | float:
+    return int(value) if value.is_Integer else float(value)

@@ -1,0 +1,91 @@
+"""Which query-key pairs attention computes, and which keys it reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from mansard.core.errors import VerifyError
+from mansard.core.symbols import Expr, ceil_div, least
+
+KINDS = ("full", "causal", "window", "chunk", "budget")
+_SIZED = ("window", "chunk", "budget")
+
+
+@dataclass(frozen=True)
+class Mask:
+    """The pairs of ``S`` new queries and ``P + S`` keys that count.
+
+    Args:
+        kind: ``full`` (every pair), ``causal``, ``window`` (causal, the last ``size`` keys) or
+            ``chunk`` (causal, the keys of the query's own block of ``size`` positions) or
+            ``budget`` (causal, any ``size`` of the keys: all are stored, each query picks).
+        size: keys a query of a window or a budget sees, itself included; positions of a chunk.
+        skip: whether masked pairs are left out; unfused kernels compute the whole rectangle.
+
+    >>> from mansard.core.symbols import P, S
+    >>> Mask("causal", skip=True).pairs(S, P, keys=P + S)
+    P*S + S*(S + 1)/2
+    """
+
+    kind: str = "causal"
+    size: Expr | None = None
+    skip: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise VerifyError(f"no mask of kind {self.kind!r}", hint=f"pick one of {KINDS}")
+        if (self.kind in _SIZED) != (self.size is not None):
+            raise VerifyError(
+                f"a {self.kind} mask with size {self.size!r}",
+                hint="windows, chunks and budgets have one",
+            )
+
+    def kept(self, past: Expr) -> Expr:
+        """Return how many of ``past`` cached tokens a later query can still see."""
+        if self.size is None or self.kind == "budget":
+            return past
+        return least(past, self.size - 1)
+
+    def reach(self, new: Expr, past: Expr) -> Expr:
+        """Return the keys that ``new`` queries after ``past`` tokens read."""
+        if self.kind == "chunk":
+            return past - self.size * _whole(past, self.size) + new
+        if self.kind == "budget":
+            return least(past + new, self.size * new)
+        return self.kept(past) + new
+
+    def pairs(self, new: Expr, past: Expr, keys: Expr) -> Expr:
+        """Return the (query, key) pairs that are computed; ``keys`` is the width of the rectangle.
+
+        Causal: query ``j`` sees ``past + j`` keys, ``j = 1 … new``. Window ``W``: the first
+        ``a = least(new, W - least(W, past))`` queries still see every key, the rest ``W``. Chunk
+        ``C``: position ``p`` sees ``p mod C + 1`` keys, summed to ``past + new`` less to ``past``.
+        """
+        if not self.skip or self.kind == "full":
+            return new * keys
+        if self.size is None:
+            return new * past + new * (new + 1) / 2
+        if self.kind == "chunk":
+            return _chunked(past + new, self.size) - _chunked(past, self.size)
+        growing = least(new, self.size - least(self.size, past))
+        return growing * past + growing * (growing + 1) / 2 + (new - growing) * self.size
+
+    def skipping(self) -> Mask:
+        """Return the same mask, masked pairs left out."""
+        return replace(self, skip=True)
+
+    def __str__(self) -> str:
+        words = [self.kind, *([f"size={self.size}"] if self.size is not None else [])]
+        return f"mask<{' '.join(words + ['skip'] * self.skip)}>"
+
+
+def _whole(tokens: Expr, size: Expr) -> Expr:
+    """Return how many whole chunks ``tokens`` positions fill: ``⌊tokens / size⌋``."""
+    return ceil_div(tokens + 1, size) - 1
+
+
+def _chunked(tokens: Expr, size: Expr) -> Expr:
+    """Return the pairs of the first ``tokens`` positions: whole triangles and the last one's."""
+    whole = _whole(tokens, size)
+    rest = tokens - size * whole
+    return whole * size * (size + 1) / 2 + rest * (rest + 1) / 2

@@ -1,0 +1,38 @@
+"""The key-value cache: appended to once per step, read by every later one."""
+
+from __future__ import annotations
+
+from mansard.core.symbols import B, S, product
+from mansard.ir.cost import Cost
+from mansard.ir.op import Op, require_size
+from mansard.ir.value import TensorType, Value
+
+
+class Append(Op):
+    """Write the rows a projection made to the end of a cache.
+
+    FLOP  0
+    B     |x| read, |x| elements of the cache written: earlier rows stay where they are
+
+    Args:
+        cache: ``[B, kv_heads, kept, d]``, what earlier steps left.
+        x: ``[T, kv_heads·d]``, the new rows (any leading shape).
+    """
+
+    has_effect = True
+    is_elementwise = True
+    cache: Value
+    x: Value
+
+    def infer(self) -> tuple[TensorType, ...]:
+        """``[B, kv_heads, kept + S, d]`` on the cache's storage."""
+        b, heads, kept, d = self.cache.shape
+        require_size(self, "elements appended", self.x.numel, B * S * heads * d)
+        old = self.cache.type
+        return (TensorType((b, heads, kept + S, d), old.encoding, "cache", old.storage, old.place),)
+
+    def cost(self) -> Cost:
+        """See the class."""
+        b, heads, _, d = self.cache.shape
+        written = product((b, heads, S, d)) * self.cache.encoding.bits / 8
+        return Cost(reads={self.x: self.x.bytes}, writes={self.out: written})

@@ -1,0 +1,37 @@
+"""Every op class by kind: what the text form may name."""
+
+from __future__ import annotations
+
+import inspect
+
+from mansard.ir import ops
+from mansard.ir.op import Op
+from mansard.ir.ops import recurrent
+from mansard.ir.region import Overlap, Repeat, Routed
+
+
+def _public(module: object) -> list[type[Op]]:
+    found = [c for _, c in inspect.getmembers(module, inspect.isclass)]
+    return [c for c in found if issubclass(c, Op)]
+
+
+_REGIONS: list[type[Op]] = [Repeat, Routed, Overlap]
+OPS: dict[str, type[Op]] = {
+    cls.kind: cls
+    for cls in [*_public(ops), *_public(recurrent), *_REGIONS]
+    if cls.infer is not Op.infer and cls is not recurrent.Recurrence
+}
+"""Kind → class of mansard's own ops and regions."""
+
+_EXTRA: dict[str, type[Op]] = {}
+
+
+def register(cls: type[Op]) -> type[Op]:
+    """Make the text form know an op class from elsewhere; usable as a decorator."""
+    _EXTRA[cls.kind] = cls
+    return cls
+
+
+def registered() -> dict[str, type[Op]]:
+    """Return every op class the text form knows, by kind."""
+    return {**OPS, **_EXTRA}

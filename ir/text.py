@@ -1,0 +1,319 @@
+"""The text form of graphs and programs: written for people, read back by ``ir.parse``.
+
+Leaves come first, then ops; attributes at their default, roles of activations and a storage called
+like its value are left out. What an op infers (role, storage, place, parts) is not written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING
+from typing import Any
+
+import sympy as sp
+
+from mansard.core.cursor import quoted
+from mansard.core.dtypes import Encoding
+from mansard.core.expressions import print_expression, print_name
+from mansard.core.symbols import ASSUMPTIONS, PARAMETERS, SCENARIO, Expr, Symbol, symbol
+from mansard.ir.builder import fresh_name
+from mansard.ir.graph import Graph
+from mansard.ir.mask import Mask
+from mansard.ir.op import Op, slots
+from mansard.ir.program import Binding, Call, Loop, Program, Step, Together, Wait
+from mansard.ir.value import MEMORY, Value
+
+BARE = re.compile(r"[^\W\d](?:(?:[\w.~/@-]|\{\w+\})*(?:\w|\{\w+\}))?|\d+")
+"""A name that needs no quotes."""
+_INDENT = "  "
+
+
+def print_graph(graph: Graph, name: str = "") -> str:
+    """Write a graph; equal graphs have equal texts."""
+    return "\n".join(_GraphPrinter(graph).lines(f"graph {word(name)}" if name else "graph"))
+
+
+def print_program(program: Program) -> str:
+    """Write a program: its name, mesh, symbols, graphs and schedule."""
+    name = program.origin.name
+    lines = [f"program {quoted(name)}" if name else "program"]
+    if program.mesh:
+        lines.append("mesh " + ", ".join(f"{word(a)}={n}" for a, n in program.mesh.items()))
+    lines += [f"symbol {_symbol(s)}" for s in _scenario_symbols(program)]
+    for key, graph in program.graphs.items():
+        lines += ["", print_graph(graph, key)]
+    lines += ["", "schedule {", *_steps(program.schedule, _INDENT), "}"]
+    return "\n".join(lines)
+
+
+def word(name: str) -> str:
+    """Write a name, in quotes where it is no word."""
+    return name if BARE.fullmatch(name) else quoted(name)
+
+
+def literal(value: Any, names: Mapping[Value, str]) -> str:
+    """Write an attribute so that its text says what it is."""
+    match value:
+        case None | True | False:
+            return str(value).lower()
+        case sp.Basic() | int():
+            return print_expression(sp.Integer(value) if isinstance(value, int) else value)
+        case float() | Mask():
+            return repr(value) if isinstance(value, float) else _mask(value)
+        case str():
+            return quoted(value)
+        case Encoding():
+            return f"encoding<{value}>"
+        case Value():
+            return f"%{word(names.get(value, value.name))}"
+        case tuple():
+            return f"[{', '.join(literal(v, names) for v in value)}]"
+        case _:
+            return f"?{quoted(repr(value))}"
+
+
+def free_symbols(graph: Graph) -> set[Symbol]:
+    """Return every symbol a graph's shapes and attributes mention."""
+    found: set[Symbol] = set()
+    for op, _ in graph.walk():
+        for part in (*op.outs, *op.operands):
+            found.update(*(d.free_symbols for d in part.shape))
+        found.update(*(_symbols_of(v) for v in op.attributes().values()))
+        for body in op.bodies:
+            found.update(*(d.free_symbols for v in body.inputs for d in v.shape))
+    for value in (*graph.inputs, *graph.leaves):
+        found.update(*(d.free_symbols for d in value.shape))
+    return found | {s for key, value in graph.defaults for s in {key, *value.free_symbols}}
+
+
+def _symbols_of(value: Any) -> set[Symbol]:
+    if isinstance(value, sp.Basic):
+        return set(value.free_symbols)
+    if isinstance(value, Mask):
+        return set() if value.size is None else set(sp.S(value.size).free_symbols)
+    if isinstance(value, tuple):
+        return {s for v in value for s in _symbols_of(v)}
+    return set()
+
+
+def _mask(mask: Mask) -> str:
+    size = [] if mask.size is None else [f"size={print_expression(sp.S(mask.size))}"]
+    return f"mask<{' '.join([mask.kind, *size, *['skip'] * mask.skip])}>"
+
+
+def _symbol(s: Symbol, default: Expr | None = None) -> str:
+    kind = next((k for k in ASSUMPTIONS if symbol(s.name, k) == s), "size")
+    value = "" if default is None else f" = {print_expression(default)}"
+    return f"{print_name(s.name)}: {kind}{value}"
+
+
+class _GraphPrinter:
+    """Writes one graph and its bodies, which share the names of their leaves."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        made = [v for g in _graphs(graph) for v in (*g.inputs, *g.producers)]
+        self.made = set(made)
+        self.names = {v: v.name for v in made}
+        self.taken = {v.name for v in made}
+
+    def lines(self, head: str) -> Iterator[str]:
+        """Yield the lines of the whole graph."""
+        declared = dict(self.graph.defaults)
+        known = {*PARAMETERS.values(), *declared}
+        rest = sorted(free_symbols(self.graph) - known, key=lambda s: s.name)
+        symbols = [_symbol(s) for s in rest]
+        symbols += [_symbol(s, value) for s, value in declared.items()]
+        yield from self._graph(self.graph, head, "", set(), symbols)
+
+    def _graph(
+        self, graph: Graph, head: str, indent: str, outer: set[Value], symbols: Sequence[str]
+    ) -> Iterator[str]:
+        inner = indent + _INDENT
+        generic = f"<{', '.join(symbols)}>" if symbols else ""
+        yield f"{head}{generic}({', '.join(map(self._declared, graph.inputs))}) {{"
+        known = {*graph.inputs, *outer}
+        for leaf in self._own_leaves(graph, outer):
+            yield from self._leaf(leaf, inner, known)
+        for op in graph.ops:
+            for v in op.operands:
+                if v not in known:
+                    yield from self._leaf(v, inner, known)
+            yield from self._op(op, inner, known)
+            known.update(op.outs)
+        for v in graph.outputs:
+            if v not in known:
+                yield from self._leaf(v, inner, known)
+        outputs = ", ".join(self._value(v) for v in graph.outputs)
+        yield f"{inner}return {outputs}".rstrip()
+        yield f"{indent}}}"
+
+    def _own_leaves(self, graph: Graph, outer: set[Value]) -> Iterator[Value]:
+        """Yield the leaves this graph uses itself, or that two of its bodies use."""
+        given = {*graph.inputs, *graph.producers, *outer}
+        seen: dict[Value, set[int]] = {}
+        for op in graph.ops:
+            for v in op.operands:
+                if v not in given and not v.parts:
+                    seen.setdefault(v, set()).add(-1)
+            for body in op.bodies:
+                for v in body.leaves:
+                    if v not in outer:
+                        seen.setdefault(v, set()).add(id(body))
+        yield from (v for v, users in seen.items() if -1 in users or len(users) > 1)
+
+    def _leaf(self, v: Value, indent: str, known: set[Value]) -> Iterator[str]:
+        for part in v.parts:
+            if part not in known:
+                yield from self._leaf(part, indent, known)
+        if v not in known:
+            known.add(v)
+            if v not in self.names:
+                self.names[v] = fresh_name(v.name, self.taken)
+            kind = "" if v.role != "activation" else "activation "
+            yield f"{indent}{kind}{self._declared(v)}"
+
+    def _declared(self, v: Value) -> str:
+        role = "" if v.role == "activation" else f"{v.role} "
+        text = f"{role}{self._typed(v)}"
+        if v.storage and v.storage != self.names[v]:
+            text += f" @{word(v.storage)}"
+        if v.place != MEMORY:
+            text += f" at {word(v.place)}"
+        if v.type.live is not None:
+            text += f" live {print_expression(v.type.live)}"
+        if v.parts:
+            text += f" of [{', '.join(map(self._value, v.parts))}] along {v.type.axis}"
+        return text
+
+    def _typed(self, v: Value) -> str:
+        shape = ", ".join(print_expression(sp.S(d)) for d in v.shape)
+        return f"{self._value(v)}: {v.encoding}[{shape}]"
+
+    def _value(self, v: Value) -> str:
+        return f"%{word(self.names.get(v, v.name))}"
+
+    def _op(self, op: Op, indent: str, outer: set[Value]) -> Iterator[str]:
+        text = f"{', '.join(map(self._typed, op.outs))} = {op.kind}({', '.join(self._args(op))})"
+        if op.name != op.out.name:
+            text += f" {quoted(op.name)}"
+        if op.kernel:
+            text += f" #{word(op.kernel)}"
+        if op.device:
+            text += f" !{word(op.device)}"
+        bodies = slots(type(op)).bodies
+        if not bodies:
+            yield indent + text
+        leaves = outer - self.made
+        for f in bodies:
+            head = f"{indent}{text} {f.name}" if f is bodies[0] else f"{indent}{f.name}"
+            symbols = [_symbol(s, v) for s, v in getattr(op, f.name).defaults]
+            yield from self._graph(getattr(op, f.name), head, indent, leaves, symbols)
+
+    def _args(self, op: Op) -> Iterator[str]:
+        positional = True
+        for f in slots(type(op)).operands:
+            value = getattr(op, f.name)
+            if value is None or value == ():
+                positional = False
+            elif isinstance(value, tuple) and not (positional and f is slots(type(op)).operands[0]):
+                positional = False
+                yield f"{f.name}={literal(value, self.names)}"
+            elif isinstance(value, tuple):
+                yield from map(self._value, value)
+                positional = False
+            else:
+                yield self._value(value) if positional else f"{f.name}={self._value(value)}"
+        for f in slots(type(op)).attributes:
+            value = getattr(op, f.name)
+            if f.default is MISSING or value != f.default:
+                yield f"{f.name}={literal(value, self.names)}"
+
+
+def _graphs(graph: Graph) -> Iterator[Graph]:
+    yield graph
+    for op in graph.ops:
+        for body in op.bodies:
+            yield from _graphs(body)
+
+
+def _scenario_symbols(program: Program) -> list[Symbol]:
+    found: set[Symbol] = set()
+
+    def visit(step: Step) -> None:
+        match step:
+            case Call():
+                own = (
+                    free_symbols(program.graphs[step.graph]) if step.graph in program.graphs else ()
+                )
+                found.update(s for s in step.bind if s not in own)
+                for value in (*step.bind.values(), *(v for g in step.groups for v in g)):
+                    found.update(sp.S(value).free_symbols)
+            case Loop():
+                for value in (step.times, step.start, step.yields, step.index or sp.S.Zero):
+                    found.update(sp.S(value).free_symbols)
+            case Wait():
+                for value in (step.time_s, step.times):
+                    found.update(sp.S(value).free_symbols)
+            case Together():
+                pass
+        inner = (step.like,) if isinstance(step, Wait) else getattr(step, "steps", ())
+        for child in inner:
+            if child is not None:
+                visit(child)
+
+    for step in program.schedule:
+        visit(step)
+    builtin = {*PARAMETERS.values(), *SCENARIO.values()}
+    return sorted(found - builtin, key=lambda s: s.name)
+
+
+def _steps(steps: Iterable[Step], indent: str) -> Iterator[str]:
+    for step in steps:
+        phase = f"{word(step.phase)}: " if step.phase else ""
+        match step:
+            case Call():
+                yield f"{indent}{phase}{_call(step)}"
+                continue
+            case Loop():
+                options = {"times": step.times, "start": step.start, "yields": step.yields}
+                if step.index is not None:
+                    options["index"] = step.index
+                head, inner = f"loop({_options(options, start=0, yields=0)})", step.steps
+            case Together():
+                head, inner = "together", step.steps
+            case Wait():
+                options = {"time_s": step.time_s, "times": step.times}
+                words = [o for o in (_options(options, time_s=0, times=1),) if o]
+                words += [f"name={quoted(step.name)}"] * (step.name != "wait")
+                head, inner = f"wait({', '.join(words)})", ()
+                if step.like is None:
+                    yield f"{indent}{phase}{head}"
+                    continue
+                head, inner = f"{head} like", (step.like,)
+        yield f"{indent}{phase}{head} {{"
+        yield from _steps(inner, indent + _INDENT)
+        yield f"{indent}}}"
+
+
+def _options(options: Mapping[str, Expr], **defaults: int) -> str:
+    shown = {k: v for k, v in options.items() if k not in defaults or v != defaults[k]}
+    return ", ".join(f"{k}={print_expression(sp.S(v))}" for k, v in shown.items())
+
+
+def _call(call: Call) -> str:
+    text = f"call {word(call.graph)}({_bound(call.bind)})"
+    if call.wants != ("logits",):
+        text += f" wants [{', '.join(f'%{word(w)}' for w in call.wants)}]"
+    if call.groups:
+        text += f" groups {literal(call.groups, {})}"
+    if call.pool:
+        text += f" on {word(call.pool)}"
+    return text
+
+
+def _bound(bind: Binding) -> str:
+    order = {name: at for at, name in enumerate(PARAMETERS)}
+    keys = sorted(bind, key=lambda s: (order.get(s.name, len(order)), s.name))
+    return ", ".join(f"{print_name(s.name)}={print_expression(sp.S(bind[s]))}" for s in keys)

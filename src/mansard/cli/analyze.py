@@ -1,0 +1,114 @@
+"""``mansard analyze``: one model on one hardware."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from mansard.cli.options import TOKENS, scenario_options, technique_options
+from mansard.cli.output import Output, output_options, read_output
+from mansard.cli.paint import paint
+from mansard.core.notes import Note
+
+if TYPE_CHECKING:
+    from mansard.query.estimate import Estimate
+    from mansard.render.lines import View
+
+GATE, STRICT = 1, 3
+
+
+@click.command(short_help="One model on one hardware.")
+@click.argument("model")
+@click.option("--on", required=True, metavar="HW", help="A chip (mansard hardware list) or a file.")
+@scenario_options
+@technique_options
+@click.option("--estimate", "kind", type=click.Choice(("ideal", "calibrated")), default="ideal",
+              help="The bound (default) or the calibrated estimate.")  # fmt: skip
+@output_options()
+@click.option("--by", type=click.Choice(("op", "kind", "layer")), default="op",
+              help="What a row of table, md or csv is. Default: op.")  # fmt: skip
+@click.option("--top", type=TOKENS, help="Rows of each phase. Default: 10 (csv: all).")
+@click.option("--all", "every", is_flag=True, help="Every row.")
+@click.option("--fail-if", "gates", multiple=True, metavar="CONDITION",
+              help="Exit 1 when it holds: 'tpot > 30ms'. Repeatable.")  # fmt: skip
+@click.option("--must-fit", is_flag=True, help="Exit 1 when it does not fit the memory.")
+@click.option("--strict", is_flag=True, help="Exit 3 when anything is unknown.")
+@click.pass_context
+def analyze(
+    ctx: click.Context, model: str, on: str, batch: int, prompt: int | None, output: int | None,
+    phase: str, context: int | None, techniques: tuple[str, ...], level: str,
+    overrides: tuple[str, ...], kind: str, form: str | None, out: str | None, by: str,
+    top: int | None, every: bool, gates: tuple[str, ...], must_fit: bool, strict: bool,
+) -> None:  # fmt: skip
+    """Say what MODEL costs on HW: time, memory and what bounds each operator.
+
+    MODEL is a bundled model, a Hugging Face id in the local cache, or the path of a config.json
+    or of a folder with one.
+    """
+    output_to = read_output(form, out)
+    from mansard.query.analyze import analyze as ask
+    from mansard.query.gate import read_gate
+    from mansard.query.overrides import read_assignments
+    from mansard.render.lines import DEFAULT_TOP, View
+
+    conditions = [read_gate(text) for text in gates]
+    estimate = ask(
+        model, on=on, batch=batch, prompt=prompt, output=output, phase=phase, context=context,
+        techniques=techniques, level=f"O{level}", set=read_assignments(overrides), estimate=kind,
+    )  # fmt: skip
+    unlimited = every or (top is None and output_to.form == "csv")
+    view = View(by, None if unlimited else top or DEFAULT_TOP)
+    failed = [c.text for c in conditions if c.holds(estimate)]
+    _write(estimate, output_to, view)
+    print_notes(estimate.notes)
+    ctx.exit(_verdict(estimate, failed, must_fit, strict))
+
+
+def _write(estimate: Estimate, to: Output, view: View) -> None:
+    match to.form:
+        case "json":
+            from mansard.render.encodings import as_json
+
+            to.write(as_json(estimate.to_dict()))
+        case "jsonl":
+            from mansard.render.encodings import as_jsonl
+
+            to.write(as_jsonl([estimate.to_dict()]))
+        case "csv":
+            from mansard.render.op_csv import op_csv
+
+            to.write(op_csv(estimate, view))
+        case "md":
+            from mansard.render.markdown import markdown
+
+            to.write(markdown(estimate, view))
+        case _:
+            from mansard.render.terminal import show
+
+            to.print(lambda stream: show(estimate, stream, view))
+
+
+def print_notes(notes: Iterable[Note]) -> None:
+    """Print notes to stderr, one a line, so that data stays data."""
+    sys.stdout.flush()
+    for note in notes:
+        print(f"{paint('note:', '33')} {note.message} {paint(f'[{note.code}]', '2')}",
+              file=sys.stderr)  # fmt: skip
+
+
+def _verdict(estimate: Estimate, failed: list[str], must_fit: bool, strict: bool) -> int:
+    from mansard.query.concerns import misfit, unknowns
+
+    reasons = [(STRICT, f"--strict: {n.message} [{n.code}]")
+               for n in (unknowns(estimate.notes) if strict else ())]  # fmt: skip
+    if must_fit and estimate.memory.fits is not True:
+        fits = estimate.memory.fits is None
+        why = "the capacity is unknown" if fits else misfit(estimate.memory, estimate.chip.id)
+        reasons.append((GATE, f"--must-fit: {why}"))
+    reasons += [(GATE, f"--fail-if: {text}") for text in failed]
+    for _, reason in reasons:
+        print(f"{paint('failed:', '1;31')} {reason}", file=sys.stderr)
+    return min((code for code, _ in reasons), default=0)

@@ -1,0 +1,64 @@
+"""``mansard doctor``: is everything here, and does the data read."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+
+from mansard.core.errors import MansardError
+
+PACKAGES = ("mansard", "click", "networkx", "numpy", "onnx", "pluggy", "rich", "sympy")
+Check = tuple[bool, str, str]
+"""Whether it is well, what, and its state."""
+
+
+@click.command(short_help="Versions, plugins, data checks.")
+@click.pass_context
+def doctor(ctx: click.Context) -> None:
+    """Print versions and plugins, and read every bundled chip and model once.
+
+    Exits with 1 when anything is wrong.
+    """
+    found = [*_versions(), *_data()]
+    for well, name, state in found:
+        click.echo(f"{'ok  ' if well else 'BAD '} {name:<10} {state}")
+    ctx.exit(0 if all(well for well, _, _ in found) else 1)
+
+
+def _versions() -> Iterator[Check]:
+    yield sys.version_info >= (3, 11), "python", f"{platform.python_version()} on {sys.platform}"
+    for package in PACKAGES:
+        try:
+            yield True, package, version(package)
+        except PackageNotFoundError:
+            yield False, package, "not installed"
+
+
+def _data() -> Iterator[Check]:
+    for name, check in (("chips", _chips), ("models", _models), ("plugins", _plugins)):
+        try:
+            yield True, name, check()
+        except MansardError as error:
+            yield False, name, error.message
+
+
+def _chips() -> str:
+    from mansard.backends import chips
+
+    return f"{len([chips.load(name) for name in chips.bundled()])} bundled chips read"
+
+
+def _models() -> str:
+    from mansard.frontends.hf import bundled
+
+    return f"{len([bundled.load_bundled(name) for name in bundled.names()])} bundled models read"
+
+
+def _plugins() -> str:
+    from mansard.query.plugins import installed
+
+    return ", ".join(f"{p.name} {p.version}" for p in installed()) or "none besides mansard's own"

@@ -1,0 +1,75 @@
+"""``mansard hardware``: the chips, their figures and where those come from."""
+
+from __future__ import annotations
+
+import click
+
+from mansard.cli.listings import matching, print_listing, print_record
+from mansard.cli.output import output_options, read_output
+from mansard.cli.root import Group
+
+
+@click.group(cls=Group, short_help="The chips mansard knows.")
+def hardware() -> None:
+    """The chips mansard knows, as data with sources."""
+
+
+@hardware.command("list", short_help="Every chip, one a line.")
+@click.option("--grep", metavar="TEXT", help="Only chips whose name contains TEXT.")
+@output_options()
+def list_chips(grep: str | None, form: str | None, out: str | None) -> None:
+    """List every chip: memory, bandwidth and dense peaks."""
+    to = read_output(form, out)
+    from mansard.backends import chips
+    from mansard.render.chips import chip_list
+
+    names = matching(chips.bundled(), grep)
+    print_listing(chip_list([chips.load(name) for name in names]), to)
+
+
+@hardware.command("show", short_help="One chip with its sources.")
+@click.argument("chip")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
+              help="Override a key of its file: memory.bandwidth=4TB/s.")  # fmt: skip
+@output_options()
+def show_chip(chip: str, overrides: tuple[str, ...], form: str | None, out: str | None) -> None:
+    """Show every figure of CHIP (a name or a .toml file) and its source."""
+    to = read_output(form, out)
+    from mansard.backends import chips
+    from mansard.query.overrides import read_assignments
+    from mansard.render.chips import chip_record, chip_sheet
+
+    found = chips.load(chip)
+    for key, value in read_assignments(overrides).items():
+        found = found.override(key, value)
+    print_record(chip_record(found), chip_sheet(found), to)
+
+
+@hardware.command("diff", short_help="In what chips differ.")
+@click.argument("chips", nargs=-1, required=True)
+@output_options()
+def diff_chips(chips: tuple[str, ...], form: str | None, out: str | None) -> None:
+    """Show the figures in which CHIPS differ."""
+    to = read_output(form, out)
+    from mansard.backends.chips import load
+    from mansard.core.errors import SpecError
+    from mansard.render.chips import chip_difference
+
+    found = list({chip.id: chip for chip in map(load, chips)}.values())
+    if len(found) < 2:
+        raise SpecError("one chip does not differ from itself", hint="name two chips or more")
+    print_listing(chip_difference(found), to)
+
+
+@hardware.command("check", short_help="Check files that describe chips.")
+@click.argument("files", nargs=-1)
+def check_chips(files: tuple[str, ...]) -> None:
+    """Check FILES, or every bundled chip: keys, units, contradictions."""
+    from mansard.backends import chips
+
+    for name in files or chips.bundled():
+        chip = chips.load(name)
+        if files:
+            click.echo(f"{name}: {chip.id}, {chip.name}: ok")
+    if not files:
+        click.echo(f"{len(chips.bundled())} bundled chips: ok")

@@ -1,0 +1,80 @@
+"""Options several commands share, and the types their values have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from mansard.core import units
+from mansard.core.errors import SpecError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+if TYPE_CHECKING:
+    _Base = click.ParamType[int]
+else:
+    _Base = click.ParamType  # generic in the newest versions of click only
+
+
+class Tokens(_Base):
+    """A whole number, ``8k`` for 8192, ``1m`` for 1,048,576."""
+
+    name = "N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read the number.
+
+        Raises:
+            SpecError: not a whole number, or below 1.
+        """
+        if isinstance(value, int):
+            return value
+        option = max(param.opts, key=len) if param is not None else "value"
+        try:
+            number = units.parse(str(value), "tokens", bare=True)
+        except SpecError as error:
+            raise SpecError(
+                f"{option}: cannot read {str(value)[:40]!r} as a whole number",
+                hint="write it like 16, 2048 or 8k (8192)",
+            ) from error
+        if number < 1:
+            raise SpecError(f"{option} must be at least 1, got {value!r}", hint=f"{option} 1")
+        return int(number)
+
+
+TOKENS = Tokens()
+
+
+def scenario_options(command: F) -> F:
+    """Add ``-b -p -n --phase --context``."""
+    for option in reversed((
+        click.option("-b", "--batch", type=TOKENS, default=1, help="Sequences in the batch."
+                     " Default: 1."),
+        click.option("-p", "--prompt", type=TOKENS, help="Prompt tokens (8k is 8192)."
+                     " Default: 2048."),
+        click.option("-n", "--output", type=TOKENS, help="Tokens to generate. Default: 128."),
+        click.option("--phase", type=click.Choice(("prefill", "decode", "both")), default="both",
+                     help="Default: both."),
+        click.option("--context", type=TOKENS,
+                     help="One decode step with N tokens already cached; not with -p or -n."),
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def technique_options(command: F) -> F:
+    """Add ``-t -O --set``."""
+    for option in reversed((
+        click.option("-t", "--tech", "techniques", multiple=True, metavar="SPEC",
+                     help="A technique, in order: name:key=value,key=value or"
+                     " name{key=value key=value}; repeatable."),
+        click.option("-O", "level", type=click.Choice(("0", "1")), default="1",
+                     help="-O0: the graph as written. -O1 (default): then fused as engines do."),
+        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
+                     help="Override model.KEY or hardware.KEY; repeatable."),
+    )):  # fmt: skip
+        command = option(command)
+    return command

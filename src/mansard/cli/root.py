@@ -1,0 +1,84 @@
+"""The ``mansard`` command: its sub-commands are named here and imported when they are run."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from mansard.core.errors import unknown_name
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "analyze": ("mansard.cli.analyze:analyze", "One model on one hardware: time, memory, bounds."),
+    "graph": ("mansard.cli.graph:graph", "The operator graph of a model, before or after passes."),
+    "models": ("mansard.cli.models:models", "The models mansard knows by name."),
+    "hardware": ("mansard.cli.hardware:hardware", "The chips mansard knows, with their sources."),
+    "plugins": ("mansard.cli.plugins:plugins", "What is installed beside mansard."),
+    "doctor": ("mansard.cli.doctor:doctor", "Versions, plugins and a check of the data."),
+}
+"""Name → where it is ("module:object") and its line in the help."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is run and lists it without."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which they are documented."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command; a near name when there is none.
+
+        Raises:
+            UnknownNameError: there is none.
+        """
+        if cmd_name not in COMMANDS:
+            raise unknown_name("command", cmd_name, COMMANDS)
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing one."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+class Group(click.Group):
+    """A group whose misspelt commands are answered with near names."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command; raise with near names when there is none."""
+        found = super().get_command(ctx, cmd_name)
+        if found is None:
+            raise unknown_name(f"command of {ctx.command_path}", cmd_name, self.commands)
+        return found
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"mansard {version('mansard')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version,
+    help="Print the version and exit.",
+)  # fmt: skip
+@click.pass_context
+def root(ctx: click.Context) -> None:
+    """Predict what LLM inference costs - time, memory, traffic - before anyone rents a GPU.
+
+    \b
+      mansard analyze llama-3.1-8b --on h100-sxm -b 16 -p 8k -n 256
+      mansard analyze ./config.json --on mi300x --context 32k -f json
+    """  # noqa: D301 - click reads the \b as "keep these lines"
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

@@ -1,0 +1,1 @@
+"""Questions about a model on hardware: load, analyze, and what an answer holds."""

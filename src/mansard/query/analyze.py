@@ -1,0 +1,124 @@
+"""``analyze``: one model on one hardware."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mansard.backends.hardware import Hardware
+from mansard.core.errors import SpecError, unknown_name
+from mansard.core.notes import Note
+from mansard.ir.program import Program
+from mansard.query.concerns import concerns
+from mansard.query.estimate import Estimate
+from mansard.query.overrides import read_overrides
+from mansard.query.scenario import make_scenario
+from mansard.query.source import Source, load_with
+from mansard.query.target import read_target
+from mansard.query.techniques import Spec, apply_techniques
+
+if TYPE_CHECKING:
+    from mansard.backends.roofline import Answer
+
+KINDS = ("ideal",)
+
+
+def analyze(
+    source: Source,
+    *,
+    on: str | Path | Hardware,
+    batch: int = 1,
+    prompt: int | None = None,
+    output: int | None = None,
+    techniques: Sequence[Spec] = (),
+    level: str = "O1",
+    phase: str = "both",
+    context: int | None = None,
+    set: Mapping[str, object] | None = None,  # noqa: A002 - the name of the option
+    estimate: str = "ideal",
+) -> Estimate:
+    """Predict what a model costs on hardware.
+
+    Args:
+        source: what ``load`` takes.
+        on: a chip's name, ``name:N``, the path of a chip's file, or a Hardware.
+        batch: sequences of the whole system.
+        prompt: tokens of each prompt; 2048 unless given.
+        output: tokens to generate for each; 128 unless given.
+        techniques: passes, or pipeline text, in order.
+        level: "O0" keeps the graph as written, "O1" then fuses what every engine fuses.
+        phase: prefill, decode or both.
+        context: asks for one decode step over this many cached tokens instead.
+        set: ``{"model.num_hidden_layers": 40, "hardware.memory.bandwidth": "4TB/s"}``.
+        estimate: "ideal", the roofline bound.
+
+    Raises:
+        MansardError: a name nothing carries, a model or chip that cannot be read, a size that is
+            no whole number of at least one, a technique that cannot be applied.
+    """
+    _check_kind(estimate)
+    asked = make_scenario(batch, prompt, output, phase, context)
+    overrides = read_overrides(set or {})
+    target = read_target(on, overrides.hardware)
+    loaded = load_with(source, overrides.model)
+    if asked.single_step:
+        loaded = _only(loaded, "decode")
+    program, applied = apply_techniques(loaded, techniques, level)
+    from mansard.backends.roofline import estimate as roofline
+
+    def price(program: Program) -> Answer:
+        return roofline(program, target.chip, asked.symbols, asked.phases)
+
+    answer = price(program)
+    missing = [name for name in asked.phases if name not in answer.phases]
+    if missing:
+        raise unknown_name("phase of this model's schedule", missing[0], answer.phases)
+    said = [
+        *answer.notes,
+        *(note for technique in applied for note in technique.notes),
+        *concerns(asked, loaded.origin.max_context, target.chip, answer.memory),
+    ]
+    return Estimate(
+        model=answer.model,
+        chip=target.chip,
+        devices=target.devices,
+        scenario=asked,
+        kind=estimate,
+        techniques=applied,
+        program=program,
+        phases=answer.phases,
+        memory=answer.memory,
+        metrics=answer.metrics,
+        notes=_once(said),
+        price=price,
+    )
+
+
+def _check_kind(kind: str) -> None:
+    if kind == "calibrated":
+        raise SpecError(
+            "there is no calibrated estimate yet", hint="leave --estimate out for the bound"
+        )
+    if kind not in KINDS:
+        raise unknown_name("estimate", kind, KINDS)
+
+
+def _only(program: Program, phase: str) -> Program:
+    """Return the program with one phase of its schedule, so that memory is that phase's alone.
+
+    Raises:
+        SpecError: the schedule has no such phase.
+    """
+    steps = tuple(step for step in program.schedule if step.phase == phase)
+    if not steps:
+        raise SpecError(
+            f"{program.origin.name or 'this model'} has no {phase} phase",
+            hint="leave context out",
+        )
+    return replace(program, schedule=steps)
+
+
+def _once(notes: Sequence[Note]) -> tuple[Note, ...]:
+    return tuple(sorted(dict.fromkeys(notes), key=lambda note: note.code))

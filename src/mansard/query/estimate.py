@@ -1,0 +1,144 @@
+"""The answer of ``analyze``: phases, memory and metrics, with what they rest on."""
+
+from __future__ import annotations
+
+import html
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mansard.backends.estimate import Memory, Metrics, Phase, Row
+from mansard.backends.hardware import Hardware
+from mansard.core.errors import unknown_name
+from mansard.core.notes import Note
+from mansard.ir.footprint import ModelFacts
+from mansard.ir.program import Program
+from mansard.query.effects import Effect, Figures, Technique, count_ops
+from mansard.query.find import find_row
+from mansard.query.report import result
+from mansard.query.scenario import Scenario
+
+if TYPE_CHECKING:
+    from mansard.backends.roofline import Answer
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """What one model costs on one kind of hardware; all figures in SI base units.
+
+    Args:
+        model: what is true of it anywhere.
+        chip: the hardware, overrides applied.
+        devices: of it.
+        scenario: what was asked.
+        kind: "ideal": the roofline bound.
+        techniques: the passes, in the order they ran.
+        program: after them.
+        phases: label → the mean step.
+        memory: of one device.
+        metrics: what users steer by.
+        notes: what the figures rest on.
+        price: what a program costs here, for the figures before and after a technique.
+    """
+
+    model: ModelFacts
+    chip: Hardware
+    devices: int
+    scenario: Scenario
+    kind: str
+    techniques: tuple[Technique, ...]
+    program: Program = field(repr=False)
+    phases: Mapping[str, Phase]
+    memory: Memory
+    metrics: Metrics
+    notes: tuple[Note, ...]
+    price: Callable[[Program], Answer] = field(repr=False)
+
+    @property
+    def ttft(self) -> float | None:
+        """Time to the first token, without queueing [s]."""
+        return self.metrics.ttft_s
+
+    @property
+    def tpot(self) -> float | None:
+        """Mean time per output token after the first [s]; None when there is none."""
+        return self.metrics.tpot_s
+
+    @property
+    def latency(self) -> float | None:
+        """Time of the whole request [s]."""
+        return self.metrics.latency_s
+
+    @property
+    def throughput(self) -> float | None:
+        """Generated tokens of all sequences per second."""
+        return self.metrics.throughput_tok_s
+
+    @property
+    def prefill(self) -> Phase:
+        """The prefill; raises when it was not asked for."""
+        return self.phase("prefill")
+
+    @property
+    def decode(self) -> Phase:
+        """The mean decode step; raises when it was not asked for."""
+        return self.phase("decode")
+
+    def phase(self, name: str) -> Phase:
+        """Return a phase by its label.
+
+        Raises:
+            UnknownNameError: the estimate has none.
+        """
+        if name not in self.phases:
+            raise unknown_name("phase in this estimate", name, self.phases)
+        return self.phases[name]
+
+    def op(self, name: str, phase: str | None = None) -> Row:
+        """Return the row of an op; warn when it is the row of the op it was merged into.
+
+        Args:
+            name: as the rows are called: ``layers.q_proj``.
+            phase: the last one unless given.
+
+        Raises:
+            UnknownNameError: no such op or phase.
+        """
+        found = find_row(self.phase(phase or tuple(self.phases)[-1]), name)
+        if found.said:
+            warnings.warn(found.said, stacklevel=2)
+        return found.row
+
+    @cached_property
+    def effects(self) -> tuple[Effect, ...]:
+        """What each technique changed; prices the program again between techniques."""
+        known: dict[Program, Figures] = {}
+
+        def figures(program: Program) -> Figures:
+            if program not in known:
+                answer = self.price(program)
+                known[program] = Figures(count_ops(program), answer.memory, answer.phases)
+            return known[program]
+
+        return tuple(Effect(t, figures(t.before), figures(t.after)) for t in self.techniques)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the ``mansard.result/1`` document: plain JSON values, null for unknown."""
+        return result(self)
+
+    def __str__(self) -> str:
+        return str(_terminal().plain(self))
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        yield from _terminal().renderables(self, width=options.max_width)
+
+
+def _terminal() -> Any:
+    """Rendering lies above queries, so it is asked for by name and only when somebody looks."""
+    return import_module("mansard.render.terminal")

@@ -1,0 +1,67 @@
+"""``--set KEY=VALUE``: which part of the question each override belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from mansard.core.errors import SpecError, unknown_name
+
+SECTIONS = ("model", "hardware")
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """Changed fields, text as the user wrote it.
+
+    Args:
+        model: keys of the config.
+        hardware: dotted keys of the chip's file.
+    """
+
+    model: Mapping[str, str] = field(default_factory=dict)
+    hardware: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_overrides(values: Mapping[str, object]) -> Overrides:
+    """Sort ``{"model.num_hidden_layers": 40}`` by the section before the first dot.
+
+    Raises:
+        SpecError: no section, or nothing after it.
+        UnknownNameError: a section that cannot be overridden.
+    """
+    found: dict[str, dict[str, str]] = {name: {} for name in SECTIONS}
+    for key, value in values.items():
+        section, dot, rest = key.partition(".")
+        if section not in found:
+            raise unknown_name("section to override", section, SECTIONS)
+        if not dot or not rest:
+            raise SpecError(
+                f"cannot override {key!r}: it names no field",
+                hint="write model.num_hidden_layers=40 or hardware.memory.bandwidth=4TB/s",
+            )
+        found[section][rest] = str(value)
+    return Overrides(found["model"], found["hardware"])
+
+
+def read_assignments(texts: Iterable[str]) -> dict[str, str]:
+    """Split ``KEY=VALUE`` texts.
+
+    Raises:
+        SpecError: no ``=``, or a key given twice.
+
+    >>> read_assignments(["hardware.tdp=300W"])
+    {'hardware.tdp': '300W'}
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not key or not value:
+            raise SpecError(
+                f"cannot read the override {text[:60]!r}",
+                hint="write KEY=VALUE, for example model.num_hidden_layers=40",
+            )
+        if key in found:
+            raise SpecError(f"{key!r} is overridden twice", hint="keep one of the two")
+        found[key] = value
+    return found

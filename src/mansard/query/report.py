@@ -1,0 +1,93 @@
+"""An estimate as the JSON document ``mansard.result/1``."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from mansard.backends.estimate import Memory, Phase, Row
+
+if TYPE_CHECKING:
+    from mansard.query.estimate import Estimate
+
+SCHEMA = "mansard.result/1"
+
+OP_FIELDS = (
+    "name", "kind", "count", "flops", "bytes", "weight_bytes", "activation_bytes", "kv_bytes",
+    "link_bytes", "intensity", "bound", "attainable_flops_per_s", "time_s", "share",
+    "compute_dtype", "weight_encoding", "unit", "graph", "device", "dims", "flops_by_unit",
+    "bytes_by_place",
+)  # fmt: skip
+"""What an op's row holds, in the contract's order; CSV has the same columns."""
+
+PHASE_FIELDS = (
+    "time_s", "flops", "bytes", "weight_bytes", "activation_bytes", "kv_bytes", "link_bytes",
+    "bound", "time_by_resource_s", "overlapped_s",
+)  # fmt: skip
+METRICS = (
+    "ttft_s", "tpot_s", "latency_s", "throughput_tok_s", "tokens_per_s_per_user", "energy_j",
+    "cost",
+)  # fmt: skip
+MODEL_FIELDS = (
+    "name", "source", "family", "params", "active_params", "kv_bytes_per_token", "state_bytes",
+)  # fmt: skip
+
+
+def result(estimate: Estimate) -> dict[str, Any]:
+    """Return the whole document."""
+    from importlib.metadata import version
+
+    asked = estimate.scenario
+    document = {
+        "schema": SCHEMA,
+        "mansard": version("mansard"),
+        "model": {name: getattr(estimate.model, name) for name in MODEL_FIELDS},
+        "hardware": {"name": estimate.chip.id, "devices": estimate.devices},
+        "scenario": asked.symbols,
+        "techniques": [
+            {
+                "name": t.name,
+                "options": dict(t.options),
+                "changed": t.changed,
+                "notes": [f"{n.code}: {n.message}" for n in t.notes],
+            }
+            for t in estimate.techniques
+        ],
+        "estimate": estimate.kind,
+        "phases": {name: phase_record(phase) for name, phase in estimate.phases.items()},
+        "memory": memory_record(estimate.memory),
+        "metrics": {name: getattr(estimate.metrics, name) for name in METRICS},
+        "warnings": [{"code": n.code, "message": n.message} for n in estimate.notes],
+    }
+    plain: dict[str, Any] = finite(document)
+    return plain
+
+
+def phase_record(phase: Phase) -> dict[str, Any]:
+    """Return a phase; decode says its first and last step too."""
+    record = {name: getattr(phase, name) for name in PHASE_FIELDS}
+    if phase.name == "decode":
+        record |= {"first_step_s": phase.first_step_s, "last_step_s": phase.last_step_s}
+    return record | {"ops": [op_record(row) for row in phase.ops]}
+
+
+def op_record(row: Row) -> dict[str, Any]:
+    """Return one op's row."""
+    return {name: getattr(row, name) for name in OP_FIELDS}
+
+
+def memory_record(memory: Memory) -> dict[str, Any]:
+    """Return memory by what occupies it."""
+    names = ("weights", "kv_cache", "activations", "overhead", "total", "capacity", "fits")
+    return {name: getattr(memory, name) for name in names}
+
+
+def finite(value: Any) -> Any:
+    """Return a JSON value: mappings and sequences plain, NaN and infinity null."""
+    if isinstance(value, dict) or hasattr(value, "items"):
+        return {str(k): finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

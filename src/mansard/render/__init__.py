@@ -1,0 +1,1 @@
+"""Estimates, graphs and lists as text for people and files for programs."""

@@ -1,0 +1,85 @@
+"""The panel on top: what the answer is, in two lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.text import Text
+
+from mansard.core.units import format_bytes, format_time
+from mansard.query.estimate import Estimate
+from mansard.render import words
+from mansard.render.palette import BAD, GOOD, QUIET, STRONG, bound_style
+
+
+def headline(estimate: Estimate, width: int) -> RenderableType:
+    """Return the panel."""
+    parts = [*_metrics(estimate), _memory(estimate), *_bounds(estimate)]
+    asked = [*words.scenario(estimate), *words.model(estimate)]
+    return Panel(
+        Group(
+            *packed([Text(part, QUIET) for part in asked], width - 4, Text(" · ", QUIET)),
+            *packed(parts, width - 4, Text("   ")),
+        ),
+        title=Text(f"{words.shorten(words.title(estimate), width - 8)}", STRONG),
+        title_align="left",
+        box=box.ROUNDED,
+        border_style=QUIET,
+        padding=(0, 1),
+    )
+
+
+def caveat(width: int) -> Text:
+    """Return the line that says what a roofline is worth."""
+    return Text(f" {words.caveat(width - 1)}", QUIET)
+
+
+def packed(parts: Sequence[Text], width: int, gap: Text, indent: int = 0) -> Iterator[Text]:
+    """Yield lines of as many parts as fit; no part is broken while it fits in a line."""
+    line = Text()
+    for part in parts:
+        if line and line.cell_len + gap.cell_len + part.cell_len > width:
+            yield Text.assemble(" " * indent, line)
+            line = Text()
+        line = Text.assemble(line, gap if line else "", part)
+    if line:
+        yield Text.assemble(" " * indent, line)
+
+
+def _metrics(estimate: Estimate) -> Iterator[Text]:
+    metrics = estimate.metrics
+    for name, value in (
+        ("TTFT", format_time(metrics.ttft_s) if metrics.ttft_s is not None else ""),
+        ("TPOT", format_time(metrics.tpot_s) if metrics.tpot_s is not None else ""),
+        ("latency", format_time(metrics.latency_s) if metrics.latency_s is not None else ""),
+        (
+            "throughput",
+            words.tokens_per_s(metrics.throughput_tok_s) if metrics.throughput_tok_s else "",
+        ),
+        (
+            "per user",
+            words.tokens_per_s(metrics.tokens_per_s_per_user)
+            if metrics.tokens_per_s_per_user
+            else "",
+        ),
+    ):
+        if value:
+            yield Text.assemble((f"{name} ", QUIET), (value, STRONG))
+
+
+def _memory(estimate: Estimate) -> Text:
+    memory = estimate.memory
+    fits = {True: ("fits", GOOD), False: ("does not fit", BAD), None: ("capacity unknown", "")}
+    text = Text.assemble(("memory ", QUIET), (format_bytes(memory.total), STRONG))
+    if memory.capacity is not None:
+        text.append(f" / {format_bytes(memory.capacity)}")
+    return text.append(" ").append(*fits[memory.fits])
+
+
+def _bounds(estimate: Estimate) -> Iterator[Text]:
+    for name, phase in estimate.phases.items():
+        style = bound_style(phase.bound)
+        yield Text.assemble((f"{name} ", QUIET), (f"{phase.bound}-bound", style))

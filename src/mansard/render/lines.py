@@ -1,0 +1,106 @@
+"""Which rows of a phase are shown: by op, kind or layer, the largest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mansard.backends.estimate import Number, Phase, Row
+
+GROUPINGS = ("op", "kind", "layer")
+DEFAULT_TOP = 10
+
+
+@dataclass(frozen=True)
+class View:
+    """What is shown of each phase.
+
+    Args:
+        by: op, kind or layer.
+        top: how many rows; None for all.
+    """
+
+    by: str = "op"
+    top: int | None = DEFAULT_TOP
+
+
+@dataclass(frozen=True)
+class Line:
+    """One or more rows of a phase, all their occurrences in one step added up.
+
+    Args:
+        count: occurrences; of a group, of the op in it that occurs most.
+        ops: how many rows it adds up.
+        bound: what bounds most of its time.
+        share: of the phase's time.
+    """
+
+    name: str
+    count: Number
+    flops: Number
+    bytes: Number
+    bound: str
+    time_s: float
+    share: float
+    ops: int = 1
+
+    @property
+    def intensity(self) -> float | None:
+        """FLOP/B; None when nothing moves."""
+        return float(self.flops) / float(self.bytes) if self.bytes else None
+
+
+def lines(phase: Phase, view: View) -> tuple[list[Line], list[Line]]:
+    """Return the lines shown and those left out, each largest share first."""
+    groups: dict[str, list[Row]] = {}
+    for number, row in enumerate(phase.ops):
+        groups.setdefault(_key(row, number, view.by), []).append(row)
+    found = sorted((_line(rows, view.by) for rows in groups.values()), key=lambda g: -g.share)
+    top = len(found) if view.top is None else view.top
+    return found[:top], found[top:]
+
+
+def total(phase: Phase) -> Line:
+    """Return the sum of a phase."""
+    share = 1.0 if phase.ops else 0.0
+    return Line(
+        "total", 0, phase.flops, phase.bytes, phase.bound, phase.time_s, share, len(phase.ops)
+    )
+
+
+def layer_of(name: str) -> str:
+    """Return the part of the model an op's name begins with.
+
+    >>> layer_of("layers.q_proj"), layer_of("lm_head")
+    ('layers', 'lm_head')
+    """
+    return name.rpartition(".")[0] or name
+
+
+def _key(row: Row, number: int, by: str) -> str:
+    match by:
+        case "kind":
+            return row.kind
+        case "layer":
+            return layer_of(row.name)
+        case _:
+            return str(number)
+
+
+def _line(rows: Sequence[Row], by: str) -> Line:
+    first = rows[0]
+    names = {"kind": first.kind, "layer": layer_of(first.name)}
+    weight: dict[str, float] = {}
+    for row in rows:
+        weight[row.bound] = weight.get(row.bound, 0.0) + row.share
+    counts = [row.count for row in rows]
+    return Line(
+        name=names.get(by, first.name),
+        count=sum(counts) if by == "kind" else max(counts),
+        flops=sum(r.flops * r.count for r in rows),
+        bytes=sum(r.bytes * r.count for r in rows),
+        bound=max(weight, key=weight.__getitem__),
+        time_s=sum(r.time_s * r.count for r in rows),
+        share=sum(r.share for r in rows),
+        ops=len(rows),
+    )

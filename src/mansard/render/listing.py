@@ -1,0 +1,88 @@
+"""Lists of things with the same fields: models, chips, techniques, plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+from mansard.render.encodings import as_csv, as_json, as_jsonl
+from mansard.render.markdown_table import table
+
+
+@dataclass(frozen=True)
+class Column:
+    """A field of the records and how a person sees it.
+
+    Args:
+        name: key of the records, as in JSON.
+        title: heading of the table.
+        number: whether it is aligned to the right.
+        flexible: whether it may be cut when space is short.
+    """
+
+    name: str
+    title: str
+    number: bool = False
+    flexible: bool = False
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Records with the columns people see; ``shown`` are the same as text.
+
+    Args:
+        columns: of the table.
+        records: SI values, for programs.
+        shown: the same, column → text, for people.
+        footer: a line below the table.
+    """
+
+    columns: Sequence[Column]
+    records: Sequence[Mapping[str, Any]]
+    shown: Sequence[Mapping[str, str]]
+    footer: str = ""
+
+
+def document(listing: Listing, form: str) -> str:
+    """Return the list as json, jsonl, csv or md."""
+    match form:
+        case "json":
+            return as_json(list(listing.records))
+        case "jsonl":
+            return as_jsonl(listing.records)
+        case "csv":
+            fields = list(dict.fromkeys(k for record in listing.records for k in record))
+            return as_csv(fields or [c.name for c in listing.columns], listing.records)
+        case _:
+            rows = [[row.get(c.name, "") for c in listing.columns] for row in listing.shown]
+            first = next((i for i, c in enumerate(listing.columns) if c.number), len(rows) + 9)
+            return "\n".join(table([c.title for c in listing.columns], rows, first)) + "\n"
+
+
+def show(listing: Listing, stream: IO[str]) -> None:
+    """Print the list as a table."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from mansard.render.console import show_parts
+
+    shown = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="bold",
+    )
+    for column in listing.columns:
+        shown.add_column(
+            column.title,
+            justify="right" if column.number else "left",
+            no_wrap=not column.flexible,
+            overflow="fold" if column.flexible else "ellipsis",
+        )
+    for row in listing.shown:
+        shown.add_row(*(Text(row.get(c.name, "")) for c in listing.columns))
+    footer = [Text(listing.footer, style="dim")] if listing.footer else []
+    show_parts(lambda width: [shown, *footer], stream)

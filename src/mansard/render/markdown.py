@@ -1,0 +1,90 @@
+"""An estimate as Markdown, for issues, notes and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from mansard.backends.estimate import Phase
+from mansard.core.units import format_bytes, format_count, format_time
+from mansard.render import words
+from mansard.render.lines import View, lines
+from mansard.render.markdown_table import escape, table
+
+if TYPE_CHECKING:
+    from mansard.query.estimate import Estimate
+
+
+def markdown(estimate: Estimate, view: View) -> str:
+    """Return the whole answer."""
+    return "\n".join(_document(estimate, view)) + "\n"
+
+
+def _document(estimate: Estimate, view: View) -> Iterator[str]:
+    yield f"# {escape(words.title(estimate))}"
+    yield ""
+    yield escape(" · ".join([*words.scenario(estimate), *words.model(estimate)]))
+    yield ""
+    yield from table(("metric", "value"), _metrics(estimate))
+    yield ""
+    yield f"*{words.CAVEATS[0]}*"
+    for phase in estimate.phases.values():
+        yield ""
+        yield from _phase(phase, view)
+    yield ""
+    yield from _memory(estimate)
+    if estimate.techniques:
+        yield ""
+        yield from _techniques(estimate)
+    if estimate.notes:
+        yield ""
+        yield from (f"- {note.code}: {escape(note.message)}" for note in estimate.notes)
+
+
+def _metrics(estimate: Estimate) -> Iterator[tuple[str, str]]:
+    m = estimate.metrics
+    yield "time to first token", format_time(m.ttft_s)
+    yield "time per output token", format_time(m.tpot_s)
+    yield "latency", format_time(m.latency_s)
+    yield "throughput", words.tokens_per_s(m.throughput_tok_s)
+    yield "per user", words.tokens_per_s(m.tokens_per_s_per_user)
+
+
+def _phase(phase: Phase, view: View) -> Iterator[str]:
+    bounds = ", ".join(f"{name} {words.percent(share)}" for name, share in words.bounds(phase))
+    yield f"## {escape(phase.name.capitalize())}: {format_time(phase.time_s)} a step ({bounds})"
+    yield ""
+    header = ("operator" if view.by == "op" else view.by, "bound", "×", "FLOPs", "bytes", "FLOP/B",
+              "time", "share")  # fmt: skip
+    shown, rest = lines(phase, view)
+    rows = [
+        (line.name, line.bound, words.times(line.count), format_count(line.flops),
+         format_bytes(line.bytes), words.intensity(line.intensity), format_time(line.time_s),
+         words.percent(line.share))
+        for line in shown
+    ]  # fmt: skip
+    yield from table(header, rows, numbers=2)
+    if rest:
+        yield ""
+        yield f"{len(rest)} more, {words.percent(sum(r.share for r in rest))} of the time."
+
+
+def _memory(estimate: Estimate) -> Iterator[str]:
+    memory = estimate.memory
+    fits = {True: "fits", False: "does not fit", None: "capacity unknown"}[memory.fits]
+    yield f"## Memory: {format_bytes(memory.total)} of {words.capacity(memory)}, {fits}"
+    yield ""
+    names = ("weights", "kv_cache", "activations", "overhead")
+    yield from table(
+        ("what", "size"),
+        [(name.replace("_", " "), format_bytes(getattr(memory, name))) for name in names],
+    )
+
+
+def _techniques(estimate: Estimate) -> Iterator[str]:
+    yield "## Techniques"
+    yield ""
+    for technique in estimate.techniques:
+        options = " ".join(f"{k}={v}" for k, v in technique.options.items())
+        name = technique.name + (f"{{{options}}}" if options else "")
+        yield f"- {escape(name)}: {escape(technique.changed or 'nothing to change')}"

@@ -1,0 +1,62 @@
+"""Memory against capacity: one bar and what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from mansard.backends.estimate import Memory
+from mansard.core.units import format_bytes
+from mansard.render import words
+from mansard.render.bars import cells
+from mansard.render.headline import packed
+from mansard.render.palette import BAD, FREE, MEMORY, QUIET, STRONG
+
+LABELS = {
+    "weights": "weights", "kv_cache": "KV cache", "activations": "activations",
+    "overhead": "driver",
+}  # fmt: skip
+
+
+def memory_bar(memory: Memory, width: int) -> Iterator[RenderableType]:
+    """Yield the heading, the bar and its legend."""
+    sizes = {name: float(getattr(memory, name)) for name in MEMORY}
+    capacity = float(memory.capacity or 0)
+    yield _heading(memory)
+    yield _bar(sizes, capacity, min(width - 4, 100))
+    yield from packed(list(_legend(memory, capacity)), width - 2, Text("   "), indent=2)
+
+
+def _heading(memory: Memory) -> Text:
+    text = Text.assemble(("Memory", STRONG), f"  {format_bytes(memory.total)}")
+    return text.append(f" of {words.capacity(memory)}", QUIET)
+
+
+def _bar(sizes: dict[str, float], capacity: float, width: int) -> Text:
+    """Return the bar, as long as the capacity; what exceeds it lies beyond a mark."""
+    used = sum(sizes.values())
+    whole = max(used, capacity)
+    text = Text("  ")
+    for (mark, style), count in zip(
+        MEMORY.values(), cells(list(sizes.values()), whole, width), strict=True
+    ):
+        text.append(mark * count, style)
+    text.append(FREE * (width - (len(text) - 2)), QUIET)
+    if used > capacity > 0:
+        edge = 2 + min(int(width * capacity / whole), width - 1)
+        text = Text.assemble(text[:edge], ("┃", BAD), text[edge + 1 :])
+    return text
+
+
+def _legend(memory: Memory, capacity: float) -> Iterator[Text]:
+    for name, (mark, style) in MEMORY.items():
+        size = getattr(memory, name)
+        if size or name != "overhead":
+            yield Text.assemble((f"{mark} ", style), f"{LABELS[name]} {format_bytes(size)}")
+    if memory.fits is False:
+        over = format_bytes(float(memory.total) - capacity)
+        yield Text(f"┃ capacity, exceeded by {over}", BAD)
+    elif memory.fits:
+        yield Text(f"{FREE} free {format_bytes(capacity - float(memory.total))}", QUIET)

@@ -1,0 +1,124 @@
+"""Where the time goes: one table a phase, columns by the width there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mansard.backends.estimate import Phase
+from mansard.core.units import format_bytes, format_count, format_time
+from mansard.query.scenario import Scenario
+from mansard.render import words
+from mansard.render.bars import bar
+from mansard.render.headline import packed
+from mansard.render.lines import Line, View, lines, total
+from mansard.render.palette import QUIET, STRONG, bound_style
+
+GAP = 2
+LONGEST_BAR, SHORTEST_BAR, SHORTEST_NAME = 24, 4, 14
+
+
+@dataclass(frozen=True)
+class _Column:
+    title: str
+    write: Callable[[Line], str]
+    right: bool = True
+
+
+_COUNT = _Column("×", lambda line: words.times(line.count) if line.count else "")
+_BOUND = _Column("bound", lambda line: line.bound, right=False)
+_TIME = _Column("time", lambda line: format_time(line.time_s))
+_SHARE = _Column("share", lambda line: words.percent(line.share))
+FULL = (
+    _COUNT,
+    _Column("FLOPs", lambda line: format_count(line.flops)),
+    _Column("bytes", lambda line: format_bytes(line.bytes)),
+    _Column("FLOP/B", lambda line: words.intensity(line.intensity)),
+    _BOUND,
+    _TIME,
+    _SHARE,
+)
+NARROW = (_COUNT, _BOUND, _TIME, _SHARE)
+
+
+def operators(phase: Phase, scenario: Scenario, view: View, width: int) -> Iterator[RenderableType]:
+    """Yield the heading and the table of a phase; figures are of all occurrences in a step."""
+    shown, rest = lines(phase, view)
+    yield from _heading(phase, scenario, width)
+    every = [*shown]
+    if rest:
+        every.append(_summed(rest))
+    if len(shown) + len(rest) > 1:
+        every.append(total(phase))
+    yield _table(every, len(shown), {"op": "operator"}.get(view.by, view.by), width)
+
+
+def _heading(phase: Phase, scenario: Scenario, width: int) -> Iterator[Text]:
+    head = Text.assemble((phase.name.capitalize(), STRONG), f"  {format_time(phase.time_s)}")
+    if phase.name == "prefill":
+        head.append(f" for {scenario.batch} × {scenario.prompt} tokens", QUIET)
+    elif phase.first_step_s != phase.last_step_s:
+        first, last = format_time(phase.first_step_s), format_time(phase.last_step_s)
+        head.append(f" a step ({first} first, {last} last)", QUIET)
+    else:
+        head.append(" a step", QUIET)
+    bounds = [
+        Text(f"{resource} {words.percent(share)}", bound_style(resource))
+        for resource, share in words.bounds(phase)
+    ]
+    yield from packed([head, *bounds], width, Text(" · ", QUIET))
+
+
+def _table(every: list[Line], shown: int, title: str, width: int) -> Table:
+    columns, name_width, bar_width = _layout(every, width)
+    longest = max((line.share for line in every[:shown]), default=0.0) or 1.0
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),
+                  header_style=STRONG)  # fmt: skip
+    table.add_column(title, no_wrap=True)
+    for column in columns:
+        if column is _SHARE and bar_width:
+            table.add_column("", no_wrap=True, min_width=bar_width)
+        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
+    for at, line in enumerate(every):
+        style = bound_style(line.bound)
+        name = Text(words.shorten(line.name, name_width), style="" if at < shown else QUIET)
+        cells = [name]
+        for column in columns:
+            if column is _SHARE and bar_width:
+                drawn = bar(line.share / longest, bar_width) if at < shown else ""
+                cells.append(Text(drawn, style=style))
+            cells.append(Text(column.write(line), style=style if column is _BOUND else ""))
+        last = at == len(every) - 1 and at >= shown
+        table.add_row(*cells, style=STRONG if last else None)
+    return table
+
+
+def _layout(every: list[Line], width: int) -> tuple[tuple[_Column, ...], int, int]:
+    """Choose the columns that fit, the width of names, and that of the bar (0 for none)."""
+    longest = max(len(line.name) for line in every) if every else 0
+    columns: tuple[_Column, ...] = NARROW
+    room = 0
+    for columns in (FULL, NARROW):
+        widths = [max(len(c.title), *(len(c.write(line)) for line in every)) for c in columns]
+        room = width - sum(widths) - GAP * len(columns) - 1
+        if room >= min(longest, SHORTEST_NAME):
+            break
+    bar_width = min(room - GAP - longest, LONGEST_BAR)
+    if bar_width < SHORTEST_BAR:
+        bar_width = SHORTEST_BAR if room - GAP - SHORTEST_BAR >= SHORTEST_NAME else 0
+    name_width = room - (bar_width + GAP if bar_width else 0)
+    return columns, max(name_width, 8), bar_width
+
+
+def _summed(rest: list[Line]) -> Line:
+    """Return one line for those left out."""
+    greatest = max(rest, key=lambda line: line.time_s)
+    return Line(
+        f"{len(rest)} more (--all)", 0, sum(r.flops for r in rest), sum(r.bytes for r in rest),
+        greatest.bound, sum(r.time_s for r in rest), sum(r.share for r in rest),
+    )  # fmt: skip

@@ -1,0 +1,53 @@
+"""An estimate in a terminal, and the same without colour as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from mansard.core.notes import Note
+from mansard.query.estimate import Estimate
+from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
+from mansard.render.headline import caveat, headline
+from mansard.render.lines import View
+from mansard.render.memory_bar import memory_bar
+from mansard.render.operators import operators
+from mansard.render.palette import QUIET, WARNING
+from mansard.render.passes import passes
+
+
+def renderables(
+    estimate: Estimate, *, width: int, view: View | None = None
+) -> Iterator[RenderableType]:
+    """Yield the parts of an answer for a terminal of ``width`` columns."""
+    view = view or View()
+    yield headline(estimate, width)
+    yield caveat(width)
+    for phase in estimate.phases.values():
+        yield ""
+        yield from operators(phase, estimate.scenario, view, width)
+    yield ""
+    yield from memory_bar(estimate.memory, width)
+    if estimate.effects:
+        yield ""
+        yield from passes(estimate.effects)
+
+
+def note_lines(notes: Iterable[Note]) -> Iterator[Text]:
+    """Yield one line a note, its code last."""
+    for note in notes:
+        yield Text.assemble(("note ", WARNING), note.message, (f" [{note.code}]", QUIET))
+
+
+def plain(estimate: Estimate, view: View | None = None, width: int = PLAIN_WIDTH) -> str:
+    """Return the text without colour, notes included."""
+    parts = [*renderables(estimate, width=width, view=view), *note_lines(estimate.notes)]
+    return uncoloured(parts, width)
+
+
+def show(estimate: Estimate, stream: IO[str], view: View) -> None:
+    """Print an answer; notes are the caller's to print elsewhere."""
+    show_parts(lambda width: renderables(estimate, width=width, view=view), stream)

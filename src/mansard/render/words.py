@@ -1,0 +1,145 @@
+"""Figures as words, for every form of output."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mansard.backends.estimate import Memory, Number, Phase
+from mansard.core.units import format_bytes, format_count, format_rate
+
+if TYPE_CHECKING:
+    from mansard.query.estimate import Estimate
+
+# 241 static batches of Llama 2 7B, Llama 3 8B and Mistral 7B in bf16 on one A100 or H100 under vLLM
+# and TensorRT-LLM: the measured time of a batch over its bound is 1.45 to 2.0 from the 10th to the
+# 90th percentile, so 50-70 % (LLM-Inference-Bench, arXiv:2411.00136, Plots/All_results.csv).
+CAVEATS = (
+    "A roofline bound: nothing is faster. vLLM and TensorRT-LLM reached 50-70 % of it with 7-8B"
+    " models on A100 and H100 (arXiv:2411.00136)",
+    "A bound: nothing is faster. Engines reached 50-70 % of it (arXiv:2411.00136: 7-8B, A100/H100)",
+    "A bound: engines reached 50-70 % of it (arXiv:2411.00136, 7-8B, A100/H100)",
+    "A bound; engines reached 50-70 % (arXiv:2411.00136)",
+)
+"""What a roofline is worth, from the longest to the shortest way to say it."""
+
+
+def caveat(width: int) -> str:
+    """Return the caveat that fits in one line."""
+    return next((c for c in CAVEATS if len(c) <= width), CAVEATS[-1])
+
+
+def title(estimate: Estimate) -> str:
+    """Name the model and the chip."""
+    devices = f" ×{estimate.devices}" if estimate.devices > 1 else ""
+    return f"{estimate.model.name} · {estimate.chip.name or estimate.chip.id}{devices}"
+
+
+def scenario(estimate: Estimate) -> list[str]:
+    """Say what was asked.
+
+    A single step says what is cached, everything else prompt and output.
+    """
+    asked = estimate.scenario
+    if asked.single_step:
+        return [f"batch {asked.batch}", f"one step over {asked.prompt} cached tokens"]
+    return [f"batch {asked.batch}", f"prompt {asked.prompt}", f"output {asked.output}"]
+
+
+def model(estimate: Estimate) -> list[str]:
+    """Say what the model is: parameters, cache growth and state."""
+    facts = estimate.model
+    active = f" ({parameters(facts.active_params)} active)"
+    parts = [
+        f"{parameters(facts.params)} parameters"
+        + (active if facts.active_params != facts.params else "")
+    ]
+    if facts.kv_bytes_per_token:
+        parts.append(f"KV cache {format_bytes(facts.kv_bytes_per_token)} a token")
+    if facts.state_bytes:
+        parts.append(f"state {format_bytes(facts.state_bytes)} a sequence")
+    return parts
+
+
+def parameters(count: Number) -> str:
+    """Write a number of parameters as the field does, in billions.
+
+    >>> parameters(8030261248), parameters(124439808), parameters(512)
+    ('8.03 B', '124 M', '512')
+    """
+    return format_count(count).replace("G", "B")
+
+
+def tokens_per_s(value: float | None) -> str:
+    """Write a token rate in full up to a million.
+
+    >>> tokens_per_s(1653.4), tokens_per_s(12.34), tokens_per_s(None)
+    ('1,653 tok/s', '12.3 tok/s', '-')
+    """
+    if value is None:
+        return "-"
+    if value >= 1e6:
+        return format_rate(value, "tok/s")
+    return f"{value:,.0f} tok/s" if value >= 100 else f"{value:.3g} tok/s"
+
+
+def capacity(memory: Memory) -> str:
+    """Write the capacity in GB, and in GiB where chips are sold by it (80 GiB is 85.9 GB)."""
+    if memory.capacity is None:
+        return "unknown"
+    gib, rest = divmod(int(memory.capacity), 2**30)
+    return format_bytes(memory.capacity) + ("" if rest or not gib else f" ({gib} GiB)")
+
+
+def percent(share: float) -> str:
+    """Write a share.
+
+    >>> percent(0.7821), percent(0.0004), percent(0), percent(1)
+    ('78.2 %', '<0.1 %', '0 %', '100 %')
+    """
+    if share <= 0:
+        return "0 %"
+    if share < 0.0005:
+        return "<0.1 %"
+    return "100 %" if share >= 0.9995 else f"{100 * share:.1f} %"
+
+
+def bounds(phase: Phase) -> list[tuple[str, float]]:
+    """Return what bounds a phase and the share of its time each does, greatest first."""
+    shares = [(r, t / phase.time_s) for r, t in phase.time_by_resource_s.items() if phase.time_s]
+    return sorted(((r, s) for r, s in shares if s >= 0.0005), key=lambda pair: -pair[1])
+
+
+def times(count: Number) -> str:
+    """Write a number of occurrences.
+
+    >>> times(32), times(1.5)
+    ('32', '1.5')
+    """
+    return str(count) if isinstance(count, int) else f"{count:.3g}"
+
+
+def intensity(value: float | None) -> str:
+    """Write FLOP/B.
+
+    >>> intensity(62.06), intensity(4123.4), intensity(0.0), intensity(None)
+    ('62.1', '4123', '0', '-')
+    """
+    if value is None:
+        return "-"
+    if value == 0:
+        return "0"
+    places = 0 if value >= 99.95 else 1 if value >= 9.995 else 2 if value >= 0.9995 else 3
+    return f"{value:.{places}f}"
+
+
+def shorten(name: str, width: int) -> str:
+    """Cut the head of a name that is too long, at a dot where one is near; its end tells ops apart.
+
+    >>> shorten("layers.gate_up_proj", 17), shorten("layers.query_key_value_proj", 12)
+    ('….gate_up_proj', '…_value_proj')
+    """
+    if len(name) <= width:
+        return name
+    tail = name[len(name) - width + 1 :]
+    dot = tail.find(".")
+    return f"…{tail[dot:] if 0 <= dot <= width // 3 else tail}"
