@@ -1,0 +1,1 @@
+"""Hardware as data, and the backends that read a cost off a program."""

@@ -1,0 +1,112 @@
+"""Several chips: how many in a node, how many nodes, and what joins them."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+
+from mansard.backends.hardware import Hardware
+from mansard.core import units
+from mansard.core.errors import SpecError, unknown_name
+
+
+@dataclass(frozen=True)
+class Network:
+    """What joins nodes, per device and direction.
+
+    Args:
+        latency_s: of one hop; None when no source gives it (then 0 is used, and said).
+    """
+
+    id: str
+    name: str
+    bytes_per_s: float
+    latency_s: float | None = None
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """``nodes`` of ``per_node`` chips.
+
+    Args:
+        chip: every device is one.
+        per_node: chips joined by the chip's own link.
+        nodes: joined by ``network``.
+        mesh: axis → devices, innermost first, as the program lays them out.
+    """
+
+    chip: Hardware
+    per_node: int = 1
+    nodes: int = 1
+    network: Network | None = None
+    mesh: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+    @property
+    def devices(self) -> int:
+        """All of them."""
+        return self.nodes * self.per_node
+
+    def spread(self, axis: str) -> tuple[int, int]:
+        """Return how many ranks of a mesh axis share a node, and over how many nodes it spans.
+
+        Axes are laid out innermost first, so an axis's ranks stand as far apart as the product of
+        the axes inside it. An axis the mesh does not have (experts over ``tp·dp``) is innermost.
+        """
+        stride = 1
+        for name, size in self.mesh.items():
+            if name == axis:
+                return self._spread(size, stride)
+            stride *= size
+        return self._spread(self.devices, 1)
+
+    def _spread(self, ranks: int, stride: int) -> tuple[int, int]:
+        inside = max(1, min(ranks, self.per_node // stride)) if stride <= self.per_node else 1
+        return inside, -(-ranks // inside)
+
+
+@functools.cache
+def networks() -> Mapping[str, Network]:
+    """Return the networks mansard knows, by id."""
+    text = resources.files("mansard.backends").joinpath("networks.toml").read_text("utf-8")
+    found = {}
+    for key, table in tomllib.loads(text)["network"].items():
+        latency = table.get("latency")
+        found[key] = Network(
+            key,
+            table["name"],
+            float(units.parse(table["per_direction"], "bytes/s")),
+            None if latency is None else float(units.parse(latency, "time")),
+            tuple(table["sources"]),
+        )
+    return found
+
+
+def network(name: str) -> Network:
+    """Return a network by id.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+    """
+    if name not in networks():
+        raise unknown_name("network", name, networks())
+    return networks()[name]
+
+
+def cluster(
+    chip: Hardware, nodes: int, per_node: int, net: str | None, mesh: Mapping[str, int]
+) -> Cluster:
+    """Put chips together.
+
+    Raises:
+        SpecError: several nodes without a network between them.
+    """
+    if nodes > 1 and net is None:
+        raise SpecError(
+            f"{nodes} nodes of {per_node} × {chip.id}, but nothing says what joins the nodes",
+            hint=f"add --set network=NAME; one of: {', '.join(sorted(networks()))}",
+        )
+    return Cluster(chip, per_node, nodes, network(net) if net else None, mesh)

@@ -1,0 +1,101 @@
+"""How long a collective takes: bytes over a link, hops times their latency.
+
+Alpha-beta costs per rank of a message of ``M`` bytes over ``n`` ranks [Hockney 1994], the best of
+three algorithms, since a bound may not assume a bad one [Thakur 2005; Sanders 2009]:
+
+    all_reduce      ring      2(n-1)/n · M/bw + 2(n-1)·lat
+                    tree      2 · M/bw        + 2⌈log₂ n⌉·lat     pipelined, two trees
+                    direct    (n-1) · M/bw    + lat               each rank reads all the others
+    all_gather, reduce_scatter   ring  (n-1)/n · M/bw + (n-1)·lat     direct: lat once
+    all_to_all      (n-1)/n · M/bw + lat
+    broadcast, send M/bw + lat
+
+``M`` is the whole message: what every rank holds before an all-reduce, all ranks' shares of an
+all-gather. Over nodes a collective runs in two levels: inside, between, inside again.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from mansard.backends.cluster import Cluster
+from mansard.core.errors import SpecError
+
+
+@dataclass(frozen=True)
+class Level:
+    """One kind of link.
+
+    Args:
+        ranks: that it joins.
+        bytes_per_s: per rank and direction.
+        latency_s: of a hop.
+    """
+
+    ranks: int
+    bytes_per_s: float
+    latency_s: float
+
+
+def seconds(op: str, size: float, levels: tuple[Level, ...]) -> float:
+    """Return the time of a collective on a message of ``size`` bytes.
+
+    Args:
+        op: all_reduce, all_gather, reduce_scatter, all_to_all, broadcast or send.
+        size: the whole message [B].
+        levels: innermost first; those of one rank are left out.
+    """
+    levels = tuple(level for level in levels if level.ranks > 1)
+    if not levels:
+        return 0.0
+    if len(levels) == 1 or op in ("all_to_all", "broadcast", "send"):
+        return max(_flat(op, size, level) for level in levels)
+    inner, outer = levels[0], levels[1:]
+    shard = size / inner.ranks
+    if op == "all_reduce":
+        scatter = _flat("reduce_scatter", size, inner)
+        return scatter + seconds(op, shard, outer) + _flat("all_gather", size, inner)
+    return seconds(op, shard, outer) + _flat(op, size, inner)
+
+
+def _flat(op: str, size: float, level: Level) -> float:
+    n, lat = level.ranks, level.latency_s
+    once = size / level.bytes_per_s
+    share = (n - 1) / n
+    match op:
+        case "all_reduce":
+            ring = 2 * share * once + 2 * (n - 1) * lat
+            tree = 2 * once + 2 * math.ceil(math.log2(n)) * lat
+            return min(ring, tree, (n - 1) * once + lat)
+        case "all_gather" | "reduce_scatter":
+            return share * once + lat
+        case "all_to_all":
+            return share * once + lat
+        case "broadcast" | "send":
+            return once + lat
+    raise SpecError(f"no cost for the collective {op!r}")
+
+
+def levels(cluster: Cluster, axis: str, ranks: int) -> tuple[Level, ...]:
+    """Return the links a collective over ``ranks`` of an axis crosses.
+
+    Raises:
+        SpecError: the chip states no link, though the collective needs one.
+    """
+    inside, across = cluster.spread(axis)
+    inside = min(inside, ranks)
+    across = -(-ranks // inside)
+    chip = cluster.chip
+    found = []
+    if inside > 1:
+        if chip.link_bytes_per_s is None:
+            raise SpecError(
+                f"{chip.id} states no link to other chips",
+                hint="add --set hardware.link.per_direction=…, with the figure of your machine",
+            )
+        found.append(Level(inside, float(chip.link_bytes_per_s), chip.link_latency_s or 0.0))
+    if across > 1 and cluster.network is not None:
+        net = cluster.network
+        found.append(Level(across, net.bytes_per_s, net.latency_s or 0.0))
+    return tuple(found)

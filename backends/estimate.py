@@ -1,0 +1,134 @@
+"""What a backend answers: phases of rows, memory, metrics - numbers in SI base units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Number = int | float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kernel of a phase; figures are per occurrence, ``count`` times them is the step's.
+
+    Args:
+        name: of the checkpoint's module, or of the kernel.
+        kind: linear, attention, rms_norm …
+        count: occurrences in one step of the phase.
+        flops, bytes: arithmetic [FLOP] and traffic [B]; the next four split the traffic.
+        intensity: FLOP/B; None when nothing moves.
+        bound: compute, vector, memory or link.
+        attainable_flops_per_s: the roof over this intensity, for the unit that does most.
+        time_s: the greatest of the times its resources need.
+        share: of the phase's time.
+        compute_dtype: what the matrix unit (or else the vector unit) computes in, after fallback.
+        weight_encoding: how the weight it reads lies, in the text form.
+        unit: matrix, vector or none.
+        time_by_resource_s: resource → time it alone would need.
+        members: names of the ops fused into it, when more than one.
+        because: the passes that touched it, with their reasons.
+        formulas: "flops", "bytes" … → the symbolic expression, as text.
+    """
+
+    name: str
+    kind: str
+    count: Number
+    flops: Number
+    bytes: Number
+    weight_bytes: Number
+    activation_bytes: Number
+    kv_bytes: Number
+    link_bytes: Number
+    intensity: float | None
+    bound: str
+    attainable_flops_per_s: float | None
+    time_s: float
+    share: float
+    compute_dtype: str
+    weight_encoding: str
+    unit: str
+    graph: str
+    device: str
+    dims: Mapping[str, Number | str]
+    flops_by_unit: Mapping[str, Number]
+    bytes_by_place: Mapping[str, Number]
+    time_by_resource_s: Mapping[str, float] = field(default_factory=dict)
+    members: tuple[str, ...] = ()
+    because: tuple[str, ...] = ()
+    formulas: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """The mean step of a phase: sums over its rows.
+
+    Args:
+        name: prefill, decode, encode …
+        steps: how many steps the phase has; figures are of the mean one.
+        time_s: sum over kernels of the greatest of their resources' times.
+        overlapped_s: the greatest resource's sum: no schedule is faster.
+        time_by_resource_s: bound → time of the rows it bounds.
+        kernels: launches in one step.
+    """
+
+    name: str
+    steps: Number
+    time_s: float
+    flops: Number
+    bytes: Number
+    weight_bytes: Number
+    activation_bytes: Number
+    kv_bytes: Number
+    link_bytes: Number
+    bound: str
+    time_by_resource_s: Mapping[str, float]
+    overlapped_s: float
+    first_step_s: float
+    last_step_s: float
+    kernels: Number
+    ops: tuple[Row, ...]
+
+    @property
+    def total_s(self) -> float:
+        """Time of all its steps."""
+        return self.time_s * self.steps
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on one device at the worst moment of the schedule.
+
+    Args:
+        overhead: the driver's reserve where a source gives one, else 0.
+        capacity: of the device; None when unknown.
+    """
+
+    weights: Number
+    kv_cache: Number
+    activations: Number
+    overhead: Number
+    capacity: Number | None
+
+    @property
+    def total(self) -> Number:
+        """All of it."""
+        return self.weights + self.kv_cache + self.activations + self.overhead
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether it does; None when the capacity is unknown."""
+        return None if self.capacity is None else self.total <= self.capacity
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What users steer by; None where it does not apply."""
+
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    latency_s: float | None = None
+    throughput_tok_s: float | None = None
+    tokens_per_s_per_user: float | None = None
+    energy_j: float | None = None
+    cost: float | None = None

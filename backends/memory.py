@@ -1,0 +1,91 @@
+"""How much memory a schedule needs: every storage once, plus the most that is alive at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mansard.backends.estimate import Memory, Number
+from mansard.backends.hardware import Hardware
+from mansard.backends.quantity import Tape
+from mansard.backends.schedule import CallEnvironment, Stretch
+from mansard.core.symbols import Expr, P, S
+from mansard.ir.footprint import Stored, storages
+from mansard.ir.graph import Graph
+from mansard.ir.liveness import live_sets
+from mansard.ir.program import Program
+from mansard.ir.value import MEMORY
+
+KEPT = {"weight": "weights", "cache": "kv_cache", "state": "kv_cache"}
+
+
+class _Footprint:
+    """The sizes of one graph, ready to evaluate."""
+
+    def __init__(self, graph: Graph):
+        self._tape = Tape()
+        self._stored = {
+            name: (KEPT.get(s.value.role, "weights"), self._tape.add(_resident(s)))
+            for name, s in storages(graph).items()
+            if s.value.place == MEMORY
+        }
+        self._live = [
+            tuple(self._tape.add(v.bytes) for v in alive if v.place == MEMORY)
+            for alive in live_sets(graph)
+        ]
+
+    def at(self, env: CallEnvironment, index: int) -> tuple[dict[str, tuple[str, Number]], Number]:
+        """Return storage → (kind, bytes), and the greatest live sum [B]."""
+        values = env.on(self._tape)(index)
+        sizes = {name: (kind, values[slot]) for name, (kind, slot) in self._stored.items()}
+        return sizes, max((sum(values[s] for s in alive) for alive in self._live), default=0)
+
+
+def memory(program: Program, stretches: Sequence[Stretch], chip: Hardware) -> Memory:
+    """Return what one device holds at the worst moment.
+
+    Weights are resident through the whole schedule. A cache has room for every token of its
+    sequences: those its last call leaves in it, and the one that call produces. Activations are
+    the greatest sum alive at one kernel of any call.
+    """
+    footprints: dict[tuple[str, tuple[str, ...]], _Footprint] = {}
+    largest: dict[str, tuple[str, Number]] = {}
+    activations: Number = 0
+    for stretch in stretches:
+        call = stretch.call
+        if call is None:
+            continue
+        graph = program.graph(call.graph)
+        key = (call.graph, call.wants)
+        if key not in footprints:
+            footprints[key] = _Footprint(graph.wanting(call.wants))
+        env = CallEnvironment(stretch, graph.defaults)
+        for index in {stretch.first, stretch.last}:
+            sizes, alive = footprints[key].at(env, index)
+            activations = max(activations, alive)
+            for name, (kind, size) in sizes.items():
+                if name not in largest or largest[name][1] < size:
+                    largest[name] = (kind, size)
+    sums = {kind: _whole(sum(n for k, n in largest.values() if k == kind)) for kind in
+            ("weights", "kv_cache")}  # fmt: skip
+    return Memory(
+        weights=sums["weights"],
+        kv_cache=sums["kv_cache"],
+        activations=_whole(activations),
+        overhead=chip.reserve_bytes,
+        capacity=chip.capacity_bytes,
+    )
+
+
+def _resident(stored: Stored) -> Expr:
+    """Return the bytes a storage needs after a call, the token the call produces included.
+
+    So after ``prompt`` and ``output`` tokens the cache is that long, though the last token's row
+    is reserved and not yet written.
+    """
+    size = stored.value.bytes * stored.copies
+    return size.xreplace({P: P + S + 1}) if stored.grows else size
+
+
+def _whole(value: Any) -> Number:
+    return int(value) if value == int(value) else float(value)

@@ -1,0 +1,207 @@
+"""The roofline backend: the bound no measurement beats, kernel by kernel and phase by phase."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import sympy as sp
+
+from mansard.backends.cluster import Cluster
+from mansard.backends.estimate import Memory, Metrics, Phase
+from mansard.backends.hardware import Hardware
+from mansard.backends.memory import memory
+from mansard.backends.rates import OVERHEAD, RESOURCES, price
+from mansard.backends.schedule import Branch, CallEnvironment, Stretch, elapsed, timeline
+from mansard.backends.streams import overlapped_s
+from mansard.backends.sums import pieces
+from mansard.backends.table import Table, tabulate
+from mansard.backends.totals import RowTotal, waiting, whole
+from mansard.core.notes import Note
+from mansard.core.symbols import SCENARIO
+from mansard.ir.footprint import ModelFacts, model_facts
+from mansard.ir.program import Program
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Everything a backend says of a program on a chip."""
+
+    model: ModelFacts
+    phases: Mapping[str, Phase]
+    memory: Memory
+    metrics: Metrics
+    notes: tuple[Note, ...]
+
+
+def estimate(
+    program: Program,
+    on: Hardware | Cluster,
+    scenario: Mapping[str, int],
+    phases: Iterable[str] = (),
+) -> Answer:
+    """Return the roofline bound of a program.
+
+    Args:
+        program: after its passes.
+        on: one device, or several.
+        scenario: ``batch``, ``prompt``, ``output`` by name.
+        phases: to report; every phase of the schedule unless given.
+
+    Raises:
+        MansardError: a symbol is unbound, or a resource has no price.
+    """
+    cluster = on if isinstance(on, Cluster) else Cluster(on)
+    env = {SCENARIO[k]: sp.Integer(v) for k, v in scenario.items() if k in SCENARIO}
+    line = timeline(program.schedule, env)
+    work = _Work(program, cluster)
+    wanted = tuple(phases) or line.phases
+    found = {
+        name: work.phase(
+            name, [s for s in line.stretches if s.phase == name], line.yields.get(name)
+        )
+        for name in line.phases
+        if name in wanted
+    }
+    calls = [s for s in line.stretches if s.call is not None and not s.waits]
+    return Answer(
+        model=model_facts(program),
+        phases=found,
+        memory=memory(program, calls, cluster.chip),
+        metrics=_metrics(found, scenario, line.yields),
+        notes=tuple(dict.fromkeys((*program.origin.notes, *work.notes))),
+    )
+
+
+@dataclass
+class _PhaseSum:
+    """What accumulates over the stretches of a phase."""
+
+    rows: dict[tuple[object, ...], RowTotal] = field(default_factory=dict)
+    times: list[tuple[Branch, float]] = field(default_factory=list)
+    waits: dict[str, tuple[float, float]] = field(default_factory=dict)
+    steps_s: list[float] = field(default_factory=list)
+
+    def wait(self, name: str, occurrences: float, time_s: float) -> None:
+        """Add time without work."""
+        n, t = self.waits.get(name, (0.0, 0.0))
+        self.waits[name] = (n + occurrences, t + time_s)
+
+
+class _Work:
+    """Tables and prices of one program, shared by its phases."""
+
+    def __init__(self, program: Program, cluster: Cluster):
+        self._program, self._cluster = program, cluster
+        self._tables: dict[tuple[str, tuple[str, ...]], Table] = {}
+        self.notes: list[Note] = []
+
+    def phase(self, name: str, stretches: list[Stretch], tokens: float | None) -> Phase:
+        """Sum the stretches of a phase; figures are of one token's step where it makes tokens."""
+        done = _PhaseSum()
+        for stretch in stretches:
+            if stretch.call is None:
+                time_s = stretch.wait_s * stretch.weight
+                done.wait(stretch.waits, stretch.weight, time_s)
+                done.times.append((stretch.branch, time_s))
+            else:
+                self._stretch(stretch, done)
+        self.notes += [n for row in done.rows.values() for n in row.priced.notes]
+        return _summary(name, tokens or 1.0, done, self._cluster.chip)
+
+    def _table(self, graph: str, wants: tuple[str, ...]) -> Table:
+        if (graph, wants) not in self._tables:
+            wanted = self._program.graph(graph).wanting(wants)
+            self._tables[graph, wants] = tabulate(wanted, graph)
+        return self._tables[graph, wants]
+
+    def _stretch(self, stretch: Stretch, done: _PhaseSum) -> None:
+        call = stretch.call
+        assert call is not None
+        table = self._table(call.graph, call.wants)
+        rows = [
+            done.rows.setdefault(
+                (call.graph, call.wants, k, stretch.waits), RowTotal(row, price(row, self._cluster))
+            )
+            for k, row in enumerate(table.rows)
+        ]
+        env = CallEnvironment(stretch, self._program.graph(call.graph).defaults)
+        time_s = 0.0
+        cut = list(pieces(table.tape, env.on(table.tape), stretch.first, stretch.last))
+        for piece in cut:
+            side_by_side: dict[int, list[RowTotal]] = {}
+            for row in rows:
+                taken = row.take(piece, stretch.weight)
+                if row.row.group:
+                    side_by_side.setdefault(row.row.group, []).append(row)
+                else:
+                    time_s += taken
+            for members in side_by_side.values():
+                time_s += overlapped_s(members, piece) * stretch.weight
+        done.times.append((stretch.branch, time_s))
+        if stretch.waits:
+            done.wait(stretch.waits, stretch.weight * stretch.steps, time_s)
+            for k in range(len(table.rows)):
+                del done.rows[call.graph, call.wants, k, stretch.waits]
+        else:
+            ends = (cut[0].start, cut[-1].end)
+            done.steps_s += [sum(row.step_s(values) for row in rows) for values in ends]
+
+
+def _summary(name: str, steps: float, done: _PhaseSum, chip: Hardware) -> Phase:
+    total_s = elapsed(done.times)
+    sums = list(done.rows.values())
+    won = {r: sum(s.won.get(r, 0.0) for s in sums) / steps for r in _resources(sums)}
+    busy = {r: sum(s.busy.get(r, 0.0) for s in sums) / steps for r in won}
+    if done.waits:
+        won[OVERHEAD] = sum(t for _, t in done.waits.values()) / steps
+    rows = [s.shown(steps, total_s, chip) for s in sums]
+    rows += [waiting(label, n, t, steps, total_s) for label, (n, t) in done.waits.items()]
+    rows.sort(key=lambda r: -r.share)
+
+    def mean(of: str) -> int | float:
+        return whole(sum(getattr(r, of) * r.count for r in rows))
+
+    return Phase(
+        name=name,
+        steps=whole(steps),
+        time_s=total_s / steps,
+        flops=mean("flops"),
+        bytes=mean("bytes"),
+        weight_bytes=mean("weight_bytes"),
+        activation_bytes=mean("activation_bytes"),
+        kv_bytes=mean("kv_bytes"),
+        link_bytes=mean("link_bytes"),
+        bound=max(won, key=won.__getitem__) if won else "none",
+        time_by_resource_s={r: t for r, t in won.items() if t},
+        overlapped_s=max(busy.values(), default=0.0),
+        first_step_s=done.steps_s[0] if done.steps_s else 0.0,
+        last_step_s=done.steps_s[-1] if done.steps_s else 0.0,
+        kernels=whole(sum(s.launches for s in sums) / steps),
+        ops=tuple(rows),
+    )
+
+
+def _resources(sums: list[RowTotal]) -> tuple[str, ...]:
+    """Return every resource that any row needs, the usual ones first."""
+    used = {r for s in sums for r in s.priced.resources}
+    return tuple(dict.fromkeys([r for r in RESOURCES if r in used] + sorted(used)))
+
+
+def _metrics(
+    phases: Mapping[str, Phase], scenario: Mapping[str, int], yields: Mapping[str, float]
+) -> Metrics:
+    prefill, decode = phases.get("prefill"), phases.get("decode")
+    ttft = prefill.total_s if prefill else None
+    tpot = decode.time_s if decode and yields.get("decode") else None
+    latency = throughput = None
+    if ttft is not None and (tpot is not None or scenario.get("output") == 1):
+        latency = ttft + (scenario["output"] - 1) * (tpot or 0.0)
+        throughput = scenario["batch"] * scenario["output"] / latency
+    return Metrics(
+        ttft_s=ttft,
+        tpot_s=tpot,
+        latency_s=latency,
+        throughput_tok_s=throughput,
+        tokens_per_s_per_user=1.0 / tpot if tpot else None,
+    )

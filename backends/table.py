@@ -1,0 +1,137 @@
+"""The cost table: what every kernel of a program does, ready to evaluate.
+
+A backend never looks inside an op: it reads rows. Each holds the name, kind and sizes of a
+kernel, how often a call runs it, and its work as quantities of one tape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import sympy as sp
+
+from mansard.backends.quantity import Tape
+from mansard.core.symbols import Expr
+from mansard.ir.cost import Cost, Link, Work
+from mansard.ir.graph import Graph
+from mansard.ir.kernel import Kernel
+from mansard.ir.region import Overlap, Region
+from mansard.ir.value import Value
+
+Traffic = tuple[str, str]
+"""(place, role) of bytes that move."""
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One kernel; quantities are indices into the tape.
+
+    Args:
+        name: what people call it.
+        kind: of its main op.
+        graph: the graph it belongs to.
+        device: it runs on; empty for the only one.
+        group: the ``Overlap`` it runs in, 0 for none; rows of one group run side by side.
+        count: runs in one call.
+        dims: the sizes its kernel is known by.
+        flops: by (unit, dtype, structure).
+        traffic: by (place, role).
+        payload: by (collective, axis, ranks).
+        launches: kernels started.
+        weight: the encoding of the largest weight it reads, as text.
+        members: names of the ops in it.
+        because: the passes that touched them, with their reasons.
+        cost: the same work as expressions, for ``explain``.
+    """
+
+    name: str
+    kind: str
+    graph: str
+    device: str
+    group: int
+    count: int
+    dims: Mapping[str, int | str]
+    flops: Mapping[Work, int]
+    traffic: Mapping[Traffic, int]
+    payload: Mapping[Link, int]
+    launches: int
+    weight: str
+    members: tuple[str, ...]
+    because: tuple[str, ...]
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of one graph and the tape their quantities are on."""
+
+    tape: Tape
+    rows: tuple[TableRow, ...]
+
+
+def tabulate(graph: Graph, name: str) -> Table:
+    """Return the rows of a graph: one per kernel that does anything, equal ones merged."""
+    tape = Tape()
+    seen: dict[tuple[object, ...], tuple[TableRow, Expr]] = {}
+    for kernel, cost, count, group in _launches(graph, sp.S.One, 0):
+        if cost.is_free:
+            continue
+        row = _row(kernel, cost, name, group, tape)
+        key = (
+            row.name, row.kind, row.device, group, *row.dims.items(), *row.flops.items(),
+            *row.traffic.items(), *row.payload.items(), row.weight,
+        )  # fmt: skip
+        first, before = seen.get(key, (row, sp.S.Zero))
+        seen[key] = (first, before + count)
+    rows = (_counted(row, tape.add(count)) for row, count in seen.values())
+    return Table(tape, tuple(rows))
+
+
+def _launches(graph: Graph, count: Expr, group: int) -> Iterator[tuple[Kernel, Cost, Expr, int]]:
+    """Yield (kernel, its cost, runs per call, overlap group), bodies walked through."""
+    for kernel in graph.kernels:
+        op = kernel.ops[0]
+        if not isinstance(op, Region):
+            yield kernel, kernel.cost, count, group
+            continue
+        inside = id(op) if isinstance(op, Overlap) else group
+        trips = count * getattr(op, "trips", sp.S.One)
+        for inner, cost, n, at in _launches(op.body, trips, inside):
+            yield inner, op.lift(cost), n, at
+
+
+def _row(kernel: Kernel, cost: Cost, graph: str, group: int, tape: Tape) -> TableRow:
+    dims = {k: v if isinstance(v, str) else tape.add(v) for k, v in kernel.dims().items()}
+    workers = [op for op in kernel.ops if not op.is_view]
+    return TableRow(
+        name=kernel.name,
+        kind=kernel.kind,
+        graph=graph,
+        device=kernel.device,
+        group=group,
+        count=0,
+        dims=dims,
+        flops={work: tape.add(n) for work, n in cost.flops.items()},
+        traffic={k: tape.add(n) for k, n in cost.by(_place_and_role).items()},
+        payload={link: tape.add(n) for link, n in cost.payload.items()},
+        launches=tape.add(cost.launches),
+        weight=_weight(cost),
+        members=tuple(dict.fromkeys(op.name for op in workers)),
+        because=tuple(dict.fromkeys(reason for op in kernel.ops for reason in op.because)),
+        cost=cost,
+    )
+
+
+def _counted(row: TableRow, count: int) -> TableRow:
+    return replace(row, count=count)
+
+
+def _place_and_role(value: Value) -> Traffic:
+    return value.place, value.role
+
+
+def _weight(cost: Cost) -> str:
+    weights = [v for v in cost.reads if v.role == "weight"]
+    largest = max(weights, key=lambda v: float(v.bytes) if v.bytes.is_number else 0.0, default=None)
+    return str(largest.encoding) if largest is not None else ""
