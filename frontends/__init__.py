@@ -1,0 +1,1 @@
+"""Frontends: from a description of a model to a program."""

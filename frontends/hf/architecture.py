@@ -1,0 +1,213 @@
+"""What a config means, with no config key left: everything a lowering needs, by value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mansard.core.notes import Note
+from mansard.frontends.hf.cards import Names
+from mansard.frontends.hf.fields import Field
+from mansard.frontends.hf.mixers import Mixer
+from mansard.frontends.hf.quantization import Quantization
+
+Topology = Literal["pre", "post", "branch", "sandwich", "parallel", "parallel2", "altup"]
+NormKind = Literal["rms", "layer", "layer-nobias", "none", "rms-none"]
+QkNorm = Literal["none", "head", "full"]
+PositionKind = Literal["rope", "learned", "alibi", "none"]
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Grouped-query attention; MHA has ``kv_heads == heads``, MQA ``kv_heads == 1``.
+
+    Args:
+        window: how many keys a query sees, itself included; ``None`` sees all.
+        chunked: ``window`` is a block of positions, of which a query sees its own.
+        rotary_dim: how many of ``head_dim`` rotate; 0 where this layer has no rotary positions.
+        qk_norm: a norm on queries and keys, per head or over all heads.
+        fused_qkv: the checkpoint stores one tensor for q, k and v.
+        softcap: scores are squashed to ``(-softcap, softcap)``.
+        qk_norm_kind: of that norm; the model's where ``None``.
+        gated: queries come with a gate as wide, whose sigmoid scales what attention returns.
+        value_is_key: no values are projected, keys serve as both; ``value_norm`` is their norm.
+        keeps: a later layer reads this layer's cache, under this name.
+        reuses: name of the cache of an earlier layer that is read; no keys or values of its own.
+    """
+
+    heads: int
+    kv_heads: int
+    head_dim: int
+    window: int | None = None
+    rotary_dim: int = 0
+    chunked: bool = False
+    alibi: bool = False
+    qk_norm: QkNorm = "none"
+    q_bias: bool = False
+    k_bias: bool = False
+    v_bias: bool = False
+    o_bias: bool = False
+    fused_qkv: bool = False
+    sinks: bool = False
+    softcap: float | None = None
+    qk_norm_kind: NormKind | None = None
+    value_norm: NormKind | None = None
+    gated: bool = False
+    value_is_key: bool = False
+    keeps: str = ""
+    reuses: str = ""
+
+    @property
+    def q_width(self) -> int:
+        """Width of all queries."""
+        return self.heads * self.head_dim
+
+    @property
+    def kv_width(self) -> int:
+        """Width of all keys; the values' is the same."""
+        return self.kv_heads * self.head_dim
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A feed-forward block: ``down(act(gate) * up)`` if gated, else ``down(act(up))``."""
+
+    width: int
+    gated: bool = True
+    activation: str = "silu"
+    up_bias: bool = False
+    down_bias: bool = False
+    fused: bool = False
+
+
+@dataclass(frozen=True)
+class ChannelMix:
+    """RWKV's feed-forward block: ``sigmoid(r) · down(relu(up)²)`` of shifted tokens."""
+
+    width: int
+
+
+@dataclass(frozen=True)
+class Moe:
+    """``top_k`` of ``experts`` blocks, and a shared one where ``shared_width`` is not 0.
+
+    Args:
+        shared_gate: a sigmoid of one linear scales the shared block.
+        shared_fused: its gate and up are one tensor.
+        fused: the experts' gate and up are one tensor.
+        correction: a stored bias on the router's scores (where it is a buffer it is not counted).
+        scales: a scale on the router's input and one on each expert (Gemma 4).
+        latent: width the experts work in, between two projections; 0 is the model's.
+    """
+
+    experts: int
+    top_k: int
+    width: int
+    activation: str = "silu"
+    shared_width: int = 0
+    shared_gate: bool = False
+    gated: bool = True
+    fused: bool = True
+    router_bias: bool = False
+    expert_bias: bool = False
+    shared_bias: bool = False
+    shared_fused: bool = False
+    correction: bool = False
+    scales: bool = False
+    latent: int = 0
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """One block. Equal blocks are equal by value, so a lowering can compress periods and runs.
+
+    Args:
+        mixer: attention or what stands in its place; ``None`` where the layer has none.
+        ffn: ``None`` where the layer has none.
+        beside: a second feed-forward block that reads the same tokens, with norms of its own.
+    """
+
+    topology: Topology
+    norm: NormKind
+    mixer: Attention | Mixer | None
+    ffn: Dense | ChannelMix | Moe | None
+    beside: Moe | None = None
+
+    @property
+    def attention(self) -> Attention:
+        """The layer's attention.
+
+        Raises:
+            TypeError: the layer has another mixer, or none.
+        """
+        if not isinstance(self.mixer, Attention):
+            raise TypeError(f"a layer with {self.mixer!r} has no attention")
+        return self.mixer
+
+
+@dataclass(frozen=True)
+class PerLayer:
+    """A second embedding table of ``vocab`` rows that gives each layer ``width`` inputs a token."""
+
+    width: int
+    vocab: int
+
+
+@dataclass(frozen=True)
+class AltUp:
+    """``streams`` copies of the hidden state, one of which a layer computes with.
+
+    Args:
+        rank: of the learned residual beside attention (LAuReL).
+    """
+
+    streams: int
+    rank: int
+
+
+@dataclass(frozen=True)
+class Positions:
+    """How positions enter; ``rows`` is the length of a learned table, else 0."""
+
+    kind: PositionKind
+    rows: int = 0
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A decoder: embedding, layers, final norm, head.
+
+    Args:
+        family: the ``model_type``.
+        embedding_width: width of the embedding table; projections to and from ``hidden`` exist
+            where it differs.
+        tied: the head's matrix is the embedding's.
+        final_norm: its kind; ``None`` where there is no final norm at all.
+        max_context: longest context the config declares, in tokens; ``None`` where none is.
+        dtype: storage of unquantized weights (``bf16``, ``fp16``, ``fp32``).
+        provenance: every field read and where it came from.
+        per_layer, altup: what Gemma 3n and 4 add around their layers.
+        notes: what a reader of the numbers should know; nothing unknown is silently ignored.
+    """
+
+    family: str
+    hidden: int
+    layers: tuple[LayerSpec, ...]
+    vocab: int
+    positions: Positions
+    tied: bool
+    embedding_width: int
+    names: Names = field(repr=False, hash=False)
+    embedding_norm: bool = False
+    embedding_scale: bool = False
+    norm: NormKind = "rms"
+    final_norm: NormKind | None = "rms"
+    lm_head_bias: bool = False
+    final_softcap: float | None = None
+    max_context: int | None = None
+    dtype: str = "bf16"
+    quantization: Quantization | None = None
+    per_layer: PerLayer | None = None
+    altup: AltUp | None = None
+    provenance: tuple[Field, ...] = field(default=(), repr=False, compare=False)
+    notes: tuple[Note, ...] = field(default=(), compare=False)

@@ -1,0 +1,83 @@
+"""The models mansard knows by name: one small TOML file each, with its source."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import PurePath
+from typing import Any
+
+from mansard.core.errors import unknown_name
+from mansard.frontends.hf.read import RawConfig
+
+
+@dataclass(frozen=True)
+class BundledModel:
+    """A model's name, Hub id, the facts of its config, and where they were read.
+
+    Args:
+        parameters: published or counted total the config must reproduce exactly.
+        parameters_from: where that total comes from.
+    """
+
+    name: str
+    hub_id: str
+    source: str
+    config: RawConfig
+    parameters: int
+    parameters_from: str
+    aliases: tuple[str, ...] = ()
+
+
+@functools.cache
+def names() -> tuple[str, ...]:
+    """Return the bundled models' names, sorted; no file is opened."""
+    files = (PurePath(item.name) for item in _folder().iterdir())
+    return tuple(sorted(file.stem for file in files if file.suffix == ".toml"))
+
+
+def load_bundled(name: str) -> BundledModel:
+    """Return a bundled model by its name, its Hub id or an alias, in any case.
+
+    Raises:
+        UnknownNameError: nothing bundled is called that; the nearest names are the hint.
+    """
+    low = name.strip().lower()
+    for candidate in (low, low.rpartition("/")[2] if low.count("/") == 1 else low):
+        if candidate in names():
+            model = _load(candidate)
+            if "/" not in low or low == model.hub_id.lower() or low in model.aliases:
+                return model
+    for known in names():
+        model = _load(known)
+        if low == model.hub_id.lower() or low in model.aliases:
+            return model
+    raise unknown_name("bundled model", name, names(), see="`mansard models list` names them all")
+
+
+def is_bundled(name: str) -> bool:
+    """Say whether ``load_bundled`` would find the name, without an error."""
+    low = name.strip().lower()
+    return low in names() or any(
+        low == model.hub_id.lower() or low in model.aliases for model in map(_load, names())
+    )
+
+
+def _folder() -> Any:
+    return resources.files("mansard.frontends.hf").joinpath("models")
+
+
+@functools.cache
+def _load(name: str) -> BundledModel:
+    data = tomllib.loads(_folder().joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+    return BundledModel(
+        name,
+        data["id"],
+        data["source"],
+        RawConfig(name, {**data["config"], **dict.fromkeys(data.get("null", ()))}),
+        data["parameters"],
+        data["parameters_from"],
+        tuple(alias.lower() for alias in data.get("aliases", ())),
+    )

@@ -1,0 +1,216 @@
+"""Card files: TOML to cards with single inheritance; ``card_for(config)`` picks one."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+
+from mansard.core.errors import SpecError, unknown_name
+from mansard.frontends.hf.cards import (
+    AttentionCard,
+    Card,
+    EmbeddingCard,
+    FfnCard,
+    HeadCard,
+    MixerCard,
+    MoeCard,
+    Names,
+    PositionsCard,
+    Wrapper,
+)
+from mansard.frontends.hf.schedule import RULES, Schedule
+
+TOP_ROLES = frozenset(
+    {"embed", "positions", "embed_norm", "project_in", "project_out", "final_norm", "lm_head",
+     "per_layer_embed", "per_layer_projection", "per_layer_norm", "altup_in", "altup_out"}
+)  # fmt: skip
+
+
+def card_for(
+    config: Mapping[str, Any], where: str = "config", cards: Mapping[str, Card] | None = None
+) -> Card:
+    """Return the card of the config's ``model_type``, else of its first architecture.
+
+    Raises:
+        UnknownNameError: no card carries the name; the nearest are the hint.
+        SpecError: the config names neither.
+    """
+    known = builtin_cards() if cards is None else cards
+    model_type, classes = config.get("model_type"), config.get("architectures")
+    if model_type is not None:
+        if not isinstance(model_type, str):
+            raise SpecError(
+                f"{where}: model_type is {model_type!r}", hint="write a model family's name"
+            )
+        if model_type not in known:
+            raise unknown_name("model_type with a card", model_type, known)
+        return known[model_type]
+    if isinstance(classes, list) and classes and isinstance(classes[0], str):
+        by_class = {name: card for card in known.values() for name in card.architectures}
+        if classes[0] not in by_class:
+            raise unknown_name("architecture with a card", classes[0], by_class)
+        return by_class[classes[0]]
+    raise SpecError(
+        f"{where}: neither model_type nor architectures says which family this is",
+        hint='add "model_type", for example "llama"',
+    )
+
+
+@functools.cache
+def builtin_cards() -> Mapping[str, Card]:
+    """Return mansard's own cards by ``model_type``."""
+    return parse_cards(_text(), "cards")
+
+
+@functools.cache
+def builtin_wrappers() -> Mapping[str, Wrapper]:
+    """Return mansard's own wrappers by ``model_type``."""
+    return parse_wrappers(_text(), "cards")
+
+
+def _text() -> str:
+    """Return every card file as one text, so that a card may inherit from one of another file."""
+    folder = resources.files("mansard.frontends.hf").joinpath("cards")
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
+    return "\n".join(f.read_text(encoding="utf-8") for f in files)
+
+
+def parse_cards(text: str, where: str) -> Mapping[str, Card]:
+    """Read cards from TOML; the file's own ``names`` sets and bases are resolved in it."""
+    data = _parsed(text, where)
+    cards, names = data.get("card", {}), data.get("names", {})
+    return MappingProxyType(
+        {name: _card(name, _inherit(cards, name, where), names, where) for name in cards}
+    )
+
+
+def parse_wrappers(text: str, where: str) -> Mapping[str, Wrapper]:
+    """Read the model types that hold a language model from TOML."""
+    found = {}
+    for name, table in _parsed(text, where).get("wrapper", {}).items():
+        lists = {key: tuple(map(_tuple, v)) for key, v in table.items() if isinstance(v, list)}
+        here = f"{where}: wrapper.{name}"
+        found[name] = _build(Wrapper, {"model_type": name, **table, **lists}, here)
+    return MappingProxyType(found)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _parsed(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"{where}: not valid TOML: {error}", hint="see cards/llama.toml") from error
+
+
+def _inherit(tables: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
+    chain: list[str] = []
+    current: str | None = name
+    while current is not None:
+        if current not in tables:
+            raise unknown_name(f"base in {where}", current, tables)
+        if current in chain:
+            raise SpecError(
+                f"{where}: {name!r} inherits from itself", hint="break the cycle of bases"
+            )
+        chain.append(current)
+        current = tables[current].get("base")
+    merged: dict[str, Any] = {}
+    for step in reversed(chain):
+        merged = _merge(merged, tables[step])
+    merged.pop("base", None)
+    return merged
+
+
+def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Override key by key; a condition or a schedule's rule replaces the whole old value."""
+    result = dict(old)
+    for key, value in new.items():
+        before = result.get(key)
+        whole = isinstance(value, dict) and ("if" in value or "rule" in value)
+        both = isinstance(before, dict) and isinstance(value, dict) and "if" not in before
+        result[key] = _merge(before, value) if both and not whole and before is not None else value
+    return result
+
+
+def _card(name: str, table: dict[str, Any], names: Mapping[str, Any], where: str) -> Card:
+    here = f"{where}: card.{name}"
+    chosen = table.pop("names", name)
+    parts: dict[str, Any] = {
+        "positions": PositionsCard,
+        "attention": AttentionCard,
+        "ffn": FfnCard,
+        "moe": MoeCard,
+        "embedding": EmbeddingCard,
+        "head": HeadCard,
+    }
+    built = {
+        key: _part(cls, table.pop(key), f"{here}.{key}")
+        for key, cls in parts.items()
+        if key in table
+    }
+    for key in ("architectures", "ignores"):
+        table[key] = tuple(table.get(key, ()))
+    table["kinds"] = {key: tuple(words) for key, words in table.get("kinds", {}).items()}
+    table["mixers"] = {
+        kind: _mixer(part, f"{here}.mixers.{kind}")
+        for kind, part in table.get("mixers", {}).items()
+        if part
+    }
+    table["keys"] = {key: tuple(spelled) for key, spelled in table.get("keys", {}).items()}
+    named = _named(chosen, names, where)
+    card: Card = _build(Card, {"model_type": name, "names": named, **table, **built}, here)
+    return card
+
+
+def _named(chosen: Any, names: Mapping[str, Any], where: str) -> Any:
+    """Return the set of names that is called so; of a condition, the same with its branches."""
+    if isinstance(chosen, Mapping):
+        branches = {key: _named(chosen[key], names, where) for key in ("then", "else")}
+        return {**chosen, **branches}
+    return _names(_inherit(names, chosen, where))
+
+
+def _mixer(table: Mapping[str, Any], here: str) -> MixerCard:
+    settings = {key: value for key, value in table.items() if key != "layers"}
+    layers = _schedule(table.get("layers", {"rule": "always"}), f"{here}.layers")
+    return MixerCard(MappingProxyType(settings), layers)
+
+
+def _schedule(table: Mapping[str, Any], here: str) -> Schedule:
+    if table.get("rule", "never") not in RULES:
+        raise unknown_name(f"rule in {here}", table["rule"], RULES)
+    made: Schedule = _build(Schedule, {**table, "values": tuple(table.get("values", ()))}, here)
+    return made
+
+
+def _part(cls: type, table: dict[str, Any], here: str) -> Any:
+    for key in ("rope", "local", "layers"):
+        if key in table:
+            table = {**table, key: _schedule(table[key], f"{here}.{key}")}
+    return _build(cls, table, here)
+
+
+def _build(cls: type, values: Mapping[str, Any], here: str) -> Any:
+    known = {f.name for f in dataclasses.fields(cls)}
+    for key in values:
+        if key not in known:
+            raise unknown_name(f"field of {here}", key, known)
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise SpecError(f"{here}: {error}", hint="see the head of cards/llama.toml") from error
+
+
+def _names(table: dict[str, Any]) -> Names:
+    input_major = frozenset(table.pop("input_major", ()))
+    layer = table.pop("layer")
+    paths = {role: path if role in TOP_ROLES else f"{layer}.{path}" for role, path in table.items()}
+    return Names(MappingProxyType(paths), input_major)

@@ -1,0 +1,206 @@
+"""Cards: what the blocks of one ``model_type`` are made of, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mansard.core.errors import unknown_name
+from mansard.frontends.hf.schedule import Schedule
+
+Setting = Any  # a literal, a config key, a condition or a sum: see the head of cards/llama.toml
+
+
+@dataclass(frozen=True)
+class PositionsCard:
+    """How positions enter: rotary share or width, rows of a learned table."""
+
+    kind: Setting = "rope"
+    factor: Setting = 1.0
+    dim: Setting = None
+    offset: int = 0
+    rope: Schedule = field(default_factory=lambda: Schedule(rule="always"))
+
+
+@dataclass(frozen=True)
+class AttentionCard:
+    """What the attention of a family has: biases, norms, fused projections, windows.
+
+    ``far_…`` are those of layers without a window where they differ; the last ``shared_layers``
+    read the cache of the last earlier layer of their kind.
+    """
+
+    kv_heads: Setting = "num_key_value_heads"
+    q_bias: Setting = False
+    k_bias: Setting = False
+    v_bias: Setting = False
+    o_bias: Setting = False
+    qk_norm: Setting = "none"
+    fused_qkv: bool = False
+    sinks: bool = False
+    softcap: Setting = None
+    window: str = "sliding_window"
+    windowed: Setting = True
+    chunked: bool = False
+    local: Schedule = field(default_factory=Schedule)
+    layers: Schedule = field(default_factory=lambda: Schedule(rule="always"))
+    head_dim: Setting = "head_dim"
+    qk_norm_kind: Setting = None
+    value_norm: Setting = None
+    gated: Setting = False
+    far_head_dim: Setting = None
+    far_kv_heads: Setting = None
+    far_value_is_key: Setting = False
+    shared_layers: Setting = 0
+
+
+@dataclass(frozen=True)
+class FfnCard:
+    """The dense feed-forward block; ``width`` false means always ``ratio * hidden_size``.
+
+    ``kind`` is ``mlp`` or ``channel-mix`` (RWKV). ``activation`` is a config key, or the function
+    itself where a family has no key for it.
+    """
+
+    kind: str = "mlp"
+    gated: Setting = True
+    activation: Setting = "hidden_act"
+    width: Setting = "intermediate_size"
+    ratio: int | None = None
+    up_bias: Setting = False
+    down_bias: Setting = False
+    fused: bool = False
+    layers: Schedule = field(default_factory=lambda: Schedule(rule="always"))
+
+
+@dataclass(frozen=True)
+class MoeCard:
+    """The mixture of experts, where a family has one."""
+
+    experts: str = "num_experts"
+    top_k: str = "num_experts_per_tok"
+    width: str = "moe_intermediate_size"
+    shared_width: Setting = 0
+    shared_gate: bool = False
+    gated: bool = True
+    fused: bool = True
+    router_bias: Setting = False
+    expert_bias: Setting = False
+    shared_bias: Setting = False
+    shared_fused: bool = False
+    correction: Setting = False
+    scales: bool = False
+    latent: Setting = 0
+    beside: bool = False
+    layers: Schedule = field(default_factory=Schedule)
+
+
+@dataclass(frozen=True)
+class MixerCard:
+    """A mixer in attention's place: its kind's fields as settings, and the layers that have it."""
+
+    fields: Mapping[str, Setting]
+    layers: Schedule
+
+
+@dataclass(frozen=True)
+class EmbeddingCard:
+    """The token embedding: its width, a norm after it, a scale on it.
+
+    ``per_layer`` and ``per_layer_rows`` size a second table that feeds each layer; ``streams`` and
+    ``rank`` the copies of the hidden state (Gemma 3n).
+    """
+
+    width: Setting = "hidden_size"
+    norm: bool = False
+    scale: bool = False
+    per_layer: Setting = 0
+    per_layer_rows: Setting = 0
+    streams: Setting = 0
+    rank: Setting = 0
+
+
+@dataclass(frozen=True)
+class HeadCard:
+    """The output projection: a bias, a soft cap on the logits."""
+
+    bias: Setting = False
+    softcap: Setting = None
+
+
+@dataclass(frozen=True)
+class Names:
+    """Where each role's tensor lives in a checkpoint; ``*`` stands for the layer's index."""
+
+    paths: Mapping[str, str]
+    input_major: frozenset[str] = frozenset()
+
+    def path(self, role: str) -> str:
+        """Return the module path of ``role``; a card without one is a defect of the card."""
+        try:
+            return self.paths[role]
+        except KeyError:
+            raise unknown_name("tensor role of the card", role, self.paths) from None
+
+    def renamed(self, rules: tuple[tuple[str, str], ...]) -> Names:
+        """Return the names as they are inside another model."""
+
+        def moved(path: str) -> str:
+            hit = next(((a, b) for a, b in rules if path.startswith(a)), None)
+            return path if hit is None else hit[1] + path.removeprefix(hit[0])
+
+        return Names({role: moved(path) for role, path in self.paths.items()}, self.input_major)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the blocks of one ``model_type`` are made of.
+
+    ``names`` is a set of them, or a condition whose branches are; ``kinds`` are the words a
+    per-layer list of the config may hold; ``defaults_of`` is another ``model_type`` whose class
+    defaults count.
+    """
+
+    model_type: str
+    architectures: tuple[str, ...]
+    norm: Setting
+    topology: Setting
+    names: Setting
+    positions: PositionsCard = field(default_factory=PositionsCard)
+    attention: AttentionCard = field(default_factory=AttentionCard)
+    ffn: FfnCard = field(default_factory=FfnCard)
+    moe: MoeCard | None = None
+    mixers: Mapping[str, MixerCard] = field(default_factory=dict)
+    embedding: EmbeddingCard = field(default_factory=EmbeddingCard)
+    head: HeadCard = field(default_factory=HeadCard)
+    final_norm: Setting = True
+    layers: Setting = "num_hidden_layers"
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    assumes: Mapping[str, Any] = field(default_factory=dict)
+    ignores: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    defaults_from: str = ""
+    defaults_of: str = ""
+    kinds: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wrapper:
+    """A ``model_type`` around a language model: which key holds it and how its tensors are named.
+
+    Args:
+        text: the config's key; where it is absent the language model's keys stand at the top.
+        inner: the language model's ``model_type`` where its own config states none.
+        rename: (how a tensor's path begins, how it does in the whole model), first match counts.
+        towers: keys of the other parts, which are not lowered.
+        at_top: keys that count at the top before those of the language model.
+    """
+
+    model_type: str
+    architectures: tuple[str, ...]
+    text: str = "text_config"
+    inner: str = ""
+    rename: tuple[tuple[str, str], ...] = ()
+    towers: tuple[str, ...] = ("vision_config", "audio_config")
+    at_top: tuple[str, ...] = ("tie_word_embeddings", "quantization_config")

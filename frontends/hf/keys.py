@@ -1,0 +1,112 @@
+"""Canonical config keys: their spellings, kinds and ceilings, from ``keys.toml``."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from importlib import resources
+from reprlib import Repr
+from typing import Any, Literal
+
+from mansard.core.errors import SpecError
+
+Kind = Literal["size", "count", "number", "flag", "text", "list", "pattern", "auto", "word"]
+_WANTED = {
+    "size": "a whole number of at least 1",
+    "count": "a whole number of at least 0",
+    "number": "a number",
+    "flag": "true or false",
+    "text": "a string",
+    "list": "a list",
+    "pattern": "a list with one entry a layer, or a string with one letter a layer",
+    "word": "a string, true or false",
+    "auto": 'a whole number of at least 1, or "auto"',
+}
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
+@dataclass(frozen=True)
+class Key:
+    """One canonical key: what it holds and how files spell it."""
+
+    name: str
+    kind: Kind
+    aliases: tuple[str, ...] = ()
+    most: int = 2**31
+    per_layer: bool = False
+
+    def check(self, value: Any, where: str, spelled: str) -> Any:
+        """Return ``value`` in the key's type; ``None`` passes, since null is a statement.
+
+        Raises:
+            SpecError: wrong type or out of range; names file, key, value and what is wanted.
+        """
+        if value is None or (self.kind == "auto" and value == "auto"):
+            return None
+        if self.per_layer and isinstance(value, list) and None not in value:
+            return [self.check(each, where, spelled) for each in value]
+        wanted, bad = _WANTED[self.kind], False
+        match self.kind:
+            case "size" | "count" | "auto":
+                if isinstance(value, float) and value.is_integer():
+                    value = int(value)
+                bad = not isinstance(value, int) or isinstance(value, bool)
+                bad = bad or value < (0 if self.kind == "count" else 1)
+                if not bad and value > self.most:
+                    bad, wanted = True, f"at most {self.most}"
+            case "number":
+                bad = isinstance(value, bool) or not isinstance(value, (int, float))
+                bad = bad or not abs(value) < 1e30
+            case "flag":
+                bad = not isinstance(value, bool)
+            case "text":
+                bad = not isinstance(value, str)
+            case "word":
+                bad = not isinstance(value, (str, bool))
+            case "list":
+                bad = not isinstance(value, list)
+            case "pattern":
+                bad = not isinstance(value, (list, str))
+        if bad:
+            raise SpecError(
+                f"{where}: {spelled} is {show(value)}", hint=f"{spelled} must be {wanted}"
+            )
+        return value
+
+
+def show(value: Any) -> str:
+    """Return ``repr`` cut to a length that fits a message."""
+    return (
+        _SHORT.repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "a huge number"
+    )
+
+
+@functools.cache
+def _table() -> Mapping[str, Any]:
+    text = resources.files("mansard.frontends.hf").joinpath("keys.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+@functools.cache
+def canonical_keys() -> Mapping[str, Key]:
+    """Return every canonical key by name."""
+    return {
+        name: Key(
+            name,
+            row["kind"],
+            tuple(row.get("aliases", ())),
+            row.get("most", 2**31),
+            row.get("per_layer", False),
+        )
+        for name, row in _table()["keys"].items()
+    }
+
+
+@functools.cache
+def is_noise(key: str) -> bool:
+    """Say whether a config key changes no tensor, shape or traffic."""
+    return any(fnmatchcase(key, pattern) for pattern in _table()["ignore"]["keys"])

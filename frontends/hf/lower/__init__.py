@@ -1,0 +1,1 @@
+"""From an architecture to a program: graphs of mansard's ops."""

@@ -1,0 +1,109 @@
+"""Grouped-query attention, as transformers writes it: unfused, its cache appended to."""
+
+from __future__ import annotations
+
+import sympy as sp
+
+from mansard.core.symbols import B, P, S, T
+from mansard.frontends.hf.architecture import Attention, NormKind
+from mansard.frontends.hf.lower.scope import Scope
+from mansard.ir.mask import Mask
+from mansard.ir.ops import (
+    Activation,
+    Alibi,
+    Append,
+    Multiply,
+    Rope,
+    Scores,
+    Slice,
+    SoftCap,
+    Softmax,
+    Values,
+)
+from mansard.ir.value import Value
+
+
+def attention(scope: Scope, x: Value, a: Attention, norm: NormKind) -> Value:
+    """Append one attention block; ``x`` and the result are ``[T, hidden]``."""
+    q, gate = _queries(scope, x, a)
+    if a.fused_qkv:
+        q, k, v = _fused(scope, x, a)
+    elif not a.reuses:
+        k = scope.linear(x, "k_proj", a.kv_width, bias=a.k_bias)
+        v = k if a.value_is_key else scope.linear(x, "v_proj", a.kv_width, bias=a.v_bias)
+    q = _rotated(scope, _normed(scope, q, "q_norm", a, norm), a.heads, a, "q_rope")
+    mask = mask_of(a)
+    if a.reuses:
+        keys, values = scope.carried[f"k.{a.reuses}"], scope.carried[f"v.{a.reuses}"]
+    else:
+        k = _rotated(scope, _normed(scope, k, "k_norm", a, norm), a.kv_heads, a, "k_rope")
+        if a.value_norm is not None:
+            v = scope.norm(v, "v_norm", a.value_norm, a.head_dim)
+        shape = (B, a.kv_heads, mask.kept(P), a.head_dim)
+        keys = scope(Append(scope.cache("k_cache", *shape), k), "k_append")
+        values = scope(Append(scope.cache("v_cache", *shape), v), "v_append")
+        if a.keeps:
+            scope.carried[f"k.{a.keeps}"], scope.carried[f"v.{a.keeps}"] = keys, values
+    out = _attended(scope, q, keys, values, a, mask)
+    if gate is not None:
+        out = scope(Multiply(out, scope(Activation(gate, "sigmoid"), "attn_gate")), "attn_gated")
+    return scope.linear(out, "o_proj", scope.arch.hidden, bias=a.o_bias)
+
+
+def mask_of(a: Attention) -> Mask:
+    """Return the pairs a layer's queries and keys form."""
+    if a.window is None:
+        return Mask()
+    return Mask("chunk" if a.chunked else "window", sp.Integer(a.window))
+
+
+def kept_caches(a: Attention) -> dict[str, tuple[sp.Expr, ...]]:
+    """Return the caches a layer leaves for later ones: name → shape after the step."""
+    if not a.keeps:
+        return {}
+    shape = (B, a.kv_heads, mask_of(a).kept(P) + S, a.head_dim)
+    return {f"k.{a.keeps}": shape, f"v.{a.keeps}": shape}
+
+
+def _attended(
+    scope: Scope, q: Value, keys: Value, values: Value, a: Attention, mask: Mask
+) -> Value:
+    local = f"{'chunked' if a.chunked else 'sliding'}_" if a.window is not None else ""
+    scores = scope(Scores(q, keys, a.heads, mask), f"{local}scores")
+    if a.softcap is not None:
+        scores = scope(SoftCap(scores), f"{local}softcap")
+    if a.alibi:
+        scores = scope(Alibi(scores), f"{local}alibi")
+    sinks = scope.param("sinks", a.heads) if a.sinks else None
+    weights = scope(Softmax(scores, sinks), f"{local}softmax")
+    return scope(Values(weights, values, (T,), mask), f"{local}values")
+
+
+def _queries(scope: Scope, x: Value, a: Attention) -> tuple[Value, Value | None]:
+    """Return queries, and the gate that is projected with them where there is one."""
+    if a.fused_qkv:
+        return x, None
+    if not a.gated:
+        return scope.linear(x, "q_proj", a.q_width, bias=a.q_bias), None
+    both = scope.linear(x, "q_proj", 2 * a.q_width, bias=a.q_bias)
+    gate = scope(Slice(both, 1, a.q_width, a.q_width), "q_gate")
+    return scope(Slice(both, 1, 0, a.q_width), "q"), gate
+
+
+def _fused(scope: Scope, x: Value, a: Attention) -> tuple[Value, Value, Value]:
+    whole = scope.linear(x, "qkv_proj", a.q_width + 2 * a.kv_width, bias=a.q_bias)
+    q = scope(Slice(whole, 1, 0, a.q_width), "q")
+    k = scope(Slice(whole, 1, a.q_width, a.kv_width), "k")
+    v = scope(Slice(whole, 1, a.q_width + a.kv_width, a.kv_width), "v")
+    return q, k, v
+
+
+def _normed(scope: Scope, x: Value, role: str, a: Attention, norm: NormKind) -> Value:
+    if a.qk_norm == "none":
+        return x
+    width = a.head_dim if a.qk_norm == "head" else None
+    return scope.norm(x, role, a.qk_norm_kind or norm, width)
+
+
+def _rotated(scope: Scope, x: Value, heads: int, a: Attention, role: str) -> Value:
+    return scope(Rope(x, heads, a.rotary_dim), role) if a.rotary_dim else x

@@ -1,0 +1,75 @@
+"""A decoder: embedding, layers rolled into repeats, final norm, head - and how it generates."""
+
+from __future__ import annotations
+
+from mansard.frontends.hf.architecture import Architecture, Attention, PerLayer
+from mansard.frontends.hf.checkpoint import skips_of_one_layer
+from mansard.frontends.hf.lower.ends import embedded, finished, table_of
+from mansard.frontends.hf.lower.gemma import INPUTS
+from mansard.frontends.hf.lower.layer import LAYERS, layer
+from mansard.frontends.hf.lower.runs import Run, runs
+from mansard.frontends.hf.lower.scope import Scope
+from mansard.ir.builder import Builder
+from mansard.ir.graph import Graph
+from mansard.ir.ops import Slice
+from mansard.ir.program import TARGET, Origin, Program, generation
+from mansard.ir.region import Repeat
+from mansard.ir.value import Value
+
+
+def decoder(arch: Architecture, origin: Origin) -> Program:
+    """Lower a decoder-only architecture to a program that prefills and generates."""
+    return Program({TARGET: decoder_graph(arch)}, generation(), origin=origin)
+
+
+def decoder_graph(arch: Architecture) -> Graph:
+    """Lower to one graph over ``B S P T R``; outputs are ``logits`` and the last hidden state."""
+    build = Builder()
+    outside = Scope(arch, build)
+    table = table_of(outside)
+    x = embedded(outside, table)
+    for run in runs(list(zip(arch.layers, skips_of_one_layer(arch), strict=True))):
+        x = _run(outside, x, run)
+    return build.done(*finished(outside, x, table))
+
+
+def _run(outside: Scope, x: Value, run: Run) -> Value:
+    """Append layers: as they are, or as the body of a repeat that also takes what is carried."""
+    arch = outside.arch
+    layers = arch.layers[run.first : run.first + run.period]
+    names = _taken(outside, run)
+
+    def trip(build: Builder, y: Value, carried: dict[str, Value]) -> Value:
+        for k, spec in enumerate(layers):
+            scope = Scope(arch, build, LAYERS, run.index(k), dict(carried))
+            if arch.per_layer:
+                _own_inputs(scope, arch.per_layer)
+            y = layer(scope, y, spec)
+            carried |= {n: v for n, v in scope.carried.items() if n != INPUTS}
+        return y
+
+    if run.trips == 1:
+        return trip(outside.build, x, outside.carried)
+
+    def fill(inner: Builder, given: tuple[Value, ...]) -> tuple[Value, ...]:
+        return (trip(inner, given[0], dict(zip(names, given[1:], strict=True))),)
+
+    def repeat(body: Graph, ins: tuple[Value, ...]) -> Repeat:
+        return Repeat(body, ins, run.trips)
+
+    ins = (x, *(outside.carried[name] for name in names))
+    return outside.build.region(repeat, "layers", ins, fill)[0]
+
+
+def _taken(outside: Scope, run: Run) -> tuple[str, ...]:
+    """Return the names of what the layers of a run take besides the hidden state."""
+    layers = outside.arch.layers[run.first : run.first + run.period]
+    reused = {spec.mixer.reuses for spec in layers if isinstance(spec.mixer, Attention)} - {""}
+    caches = tuple(f"{half}.{name}" for name in sorted(reused) for half in ("k", "v"))
+    return ((INPUTS,) if outside.arch.per_layer else ()) + caches
+
+
+def _own_inputs(scope: Scope, per_layer: PerLayer) -> None:
+    """Let a layer find its part of the per-layer inputs; all parts are alike, so any will do."""
+    own = Slice(scope.carried[INPUTS], 1, 0, per_layer.width)
+    scope.carried[INPUTS] = scope(own, "per_layer_own")

@@ -1,0 +1,102 @@
+"""Before and after the layers: embeddings, streams, per-layer inputs, the final norm, the head."""
+
+from __future__ import annotations
+
+from mansard.core.dtypes import Encoding
+from mansard.core.symbols import T
+from mansard.frontends.hf.lower.gemma import INPUTS
+from mansard.frontends.hf.lower.scope import Scope
+from mansard.ir.ops import Add, Embedding, Join, LastRows, Linear, Scale, Slice, SoftCap
+from mansard.ir.value import Value
+
+INDEX = Encoding("int32")
+
+
+def table_of(scope: Scope) -> Value:
+    """Return the embedding table, which a tied head uses too."""
+    arch = scope.arch
+    return scope.tensor(f"{arch.names.path('embed')}.weight", arch.vocab, arch.embedding_width)
+
+
+def embedded(scope: Scope, table: Value) -> Value:
+    """Append what makes hidden states of tokens; what layers take besides goes to ``carried``."""
+    arch = scope.arch
+    ids = scope.build.input("ids", T, encoding=INDEX, role="index")
+    x = scope(Embedding(ids, table), "embed")
+    if arch.embedding_norm:
+        x = scope.norm(x, "embed_norm", arch.norm)
+    if arch.embedding_scale:
+        x = scope(Scale(x), "embed_scale")
+    if arch.embedding_width != arch.hidden:
+        x = scope.linear(x, "project_in", arch.hidden)
+    if arch.positions.rows:
+        at = scope.build.input("position_ids", T, encoding=INDEX, role="index")
+        path = f"{arch.names.path('positions')}.weight"
+        table = scope.tensor(path, arch.positions.rows, arch.hidden)
+        x = scope(Add((x, scope(Embedding(at, table), "positions"))), "position_add")
+    if arch.per_layer:
+        scope.carried[INPUTS] = _per_layer(scope, ids, x)
+    return _streams(scope, x)
+
+
+def finished(scope: Scope, x: Value, table: Value) -> tuple[Value, Value]:
+    """Append the final norm and the head; return logits and the last hidden states."""
+    x = _one_stream(scope, x)
+    if scope.arch.final_norm is not None:
+        x = scope.norm(x, "final_norm", scope.arch.final_norm, output="hidden")
+    return _logits(scope, x, table), x
+
+
+def _per_layer(scope: Scope, ids: Value, x: Value) -> Value:
+    """Return the inputs of all layers, ``[T, layers·width]``, from a table and from ``x``."""
+    arch = scope.arch
+    if arch.per_layer is None:
+        raise TypeError("no per-layer inputs")
+    width = arch.per_layer.width
+    path = f"{arch.names.path('per_layer_embed')}.weight"
+    table = scope.tensor(path, arch.per_layer.vocab, len(arch.layers) * width)
+    looked_up = scope(Scale(scope(Embedding(ids, table), "per_layer_embed")), "per_layer_scale")
+    made = scope.linear(x, "per_layer_projection", len(arch.layers) * width)
+    made = scope.norm(made, "per_layer_norm", arch.norm, width)
+    return scope(Scale(scope(Add((looked_up, made)), "per_layer_sum")), "per_layer_inputs")
+
+
+def _streams(scope: Scope, x: Value) -> Value:
+    up = scope.arch.altup
+    if up is None:
+        return x
+    path = scope.arch.names.path("altup_in")
+    others = [_indexed(scope, x, path, k) for k in range(up.streams - 1)]
+    return scope(Join((x, *others), 1), "streams")
+
+
+def _one_stream(scope: Scope, x: Value) -> Value:
+    up, hidden = scope.arch.altup, scope.arch.hidden
+    if up is None:
+        return x
+    path = scope.arch.names.path("altup_out")
+    parts = [scope(Slice(x, 1, 0, hidden), "stream_0")]
+    for k in range(up.streams - 1):
+        part = scope(Slice(x, 1, (k + 1) * hidden, hidden), f"stream_{k + 1}")
+        parts.append(_indexed(scope, part, path, k))
+    return scope(Scale(scope(Add(tuple(parts)), "streams_sum")), "streams_mean")
+
+
+def _indexed(scope: Scope, x: Value, path: str, k: int) -> Value:
+    hidden = scope.arch.hidden
+    name = path.replace("*", str(k))
+    return scope(Linear(x, scope.tensor(f"{name}.weight", hidden, hidden)), name.split(".", 1)[-1])
+
+
+def _logits(scope: Scope, x: Value, table: Value) -> Value:
+    arch = scope.arch
+    x = scope(LastRows(x), "last_rows")
+    if arch.embedding_width != arch.hidden:
+        x = scope.linear(x, "project_out", arch.embedding_width)
+    path = arch.names.path("lm_head")
+    w = table if arch.tied else scope.tensor(f"{path}.weight", arch.vocab, arch.embedding_width)
+    bias = scope.tensor(f"{path}.bias", arch.vocab) if arch.lm_head_bias else None
+    head = Linear(x, w, bias, name="lm_head")
+    if arch.final_softcap is None:
+        return scope(head, "logits")
+    return scope(SoftCap(scope(head, "lm_head"), name="logit_softcap"), "logits")

@@ -1,0 +1,101 @@
+"""One layer: its mixer and its feed-forward block, with the norms and sums around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mansard.frontends.hf.architecture import Attention, ChannelMix, LayerSpec, NormKind
+from mansard.frontends.hf.lower.attention import attention
+from mansard.frontends.hf.lower.delta import gated_delta, lightning
+from mansard.frontends.hf.lower.ffn import feed
+from mansard.frontends.hf.lower.gemma import altup_layer, beside, gated_inputs
+from mansard.frontends.hf.lower.mamba import mamba1, mamba2
+from mansard.frontends.hf.lower.mla import mla
+from mansard.frontends.hf.lower.recurrent import channel_mixing, rg_lru, rwkv, short_conv
+from mansard.frontends.hf.lower.scope import Scope
+from mansard.frontends.hf.mixers import (
+    GatedDelta,
+    Lightning,
+    Mamba1,
+    Mamba2,
+    Mla,
+    RgLru,
+    Rwkv,
+    ShortConv,
+)
+from mansard.ir.ops import Add
+from mansard.ir.value import Value
+
+LAYERS = "layers."
+Block = Callable[[Value], Value]
+LOWERINGS: dict[type, Callable[[Scope, Value, Any, NormKind], Value]] = {
+    Attention: attention,
+    Mla: mla,
+    Mamba1: mamba1,
+    Mamba2: mamba2,
+    GatedDelta: gated_delta,
+    Lightning: lightning,
+    ShortConv: short_conv,
+    RgLru: rg_lru,
+    Rwkv: rwkv,
+}
+"""How each kind of mixer is lowered."""
+
+
+def layer(scope: Scope, x: Value, spec: LayerSpec) -> Value:
+    """Append one block; ``x`` and the result are ``[T, hidden]`` (all streams side by side)."""
+    norm = spec.norm
+
+    def mix(y: Value) -> Value:
+        return LOWERINGS[type(spec.mixer)](scope, y, spec.mixer, norm)
+
+    def fed(y: Value) -> Value:
+        if isinstance(spec.ffn, ChannelMix):
+            return channel_mixing(scope, y, spec.ffn.width)
+        if spec.ffn is None:
+            raise TypeError(f"a {spec.topology} layer needs a feed-forward block")
+        return feed(scope, y, spec.ffn)
+
+    if spec.topology == "altup":
+        return altup_layer(scope, x, norm, mix, fed)
+    x = _around(scope, x, spec, mix, fed)
+    return gated_inputs(scope, x, norm) if scope.arch.per_layer else x
+
+
+def _around(scope: Scope, x: Value, spec: LayerSpec, mix: Block, fed: Block) -> Value:
+    norm = spec.norm
+
+    def normed(y: Value, role: str) -> Value:
+        return scope.norm(y, role, norm)
+
+    def add(*xs: Value, role: str) -> Value:
+        return scope(Add(xs), role)
+
+    match spec.topology:
+        case "pre":
+            if spec.mixer is not None:
+                x = add(x, mix(normed(x, "attn_norm")), role="attn_add")
+            if spec.ffn is not None:
+                x = add(x, fed(normed(x, "ffn_norm")), role="ffn_add")
+            return x
+        case "post":
+            x = normed(add(x, mix(x), role="attn_add"), "attn_norm")
+            return normed(add(x, fed(x), role="ffn_add"), "ffn_norm")
+        case "branch":
+            x = add(x, normed(mix(x), "attn_norm"), role="attn_add")
+            return add(x, normed(fed(x), "ffn_norm"), role="ffn_add")
+        case "sandwich":
+            inner = mix(normed(x, "attn_norm"))
+            x = add(x, normed(inner, "attn_post_norm"), role="attn_add")
+            inner = fed(normed(x, "ffn_norm"))
+            if spec.beside is not None:
+                inner = beside(scope, x, inner, spec.beside, norm)
+            return add(x, normed(inner, "ffn_post_norm"), role="ffn_add")
+        case "parallel":
+            y = normed(x, "attn_norm")
+            return add(x, mix(y), fed(y), role="add")
+        case "parallel2":
+            branch = mix(normed(x, "attn_norm"))
+            return add(x, branch, fed(normed(x, "ffn_norm")), role="add")
+    raise TypeError(f"no layer of topology {spec.topology!r}")

@@ -1,0 +1,47 @@
+"""What a lowered graph stores, as the checkpoint spells and lays it out."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import NamedTuple
+
+from mansard.core.symbols import Expr
+from mansard.frontends.hf.cards import Names
+from mansard.ir.footprint import storages
+from mansard.ir.graph import Graph
+
+_INDEX = re.compile(r"(?<=\.)(?:\{[^}]*\}|\d+)(?=\.)")
+
+
+class Tensor(NamedTuple):
+    """A name pattern (``*`` is the layer's index), a shape, and how many such tensors exist."""
+
+    name: str
+    shape: tuple[int, ...]
+    copies: int
+
+
+def stored_tensors(graph: Graph, names: Names) -> list[Tensor]:
+    """Return the weights of a graph by name pattern and shape, with how many copies exist.
+
+    A linear's weight is ``[out, in]`` in the graph; roles the checkpoint keeps input-major are
+    turned here, since how a file lays elements out is the checkpoint's affair.
+    """
+    modules = {names.paths[role] for role in names.input_major if role in names.paths}
+    turned = modules | {f"{path}.weight" for path in modules}
+    found: Counter[tuple[str, tuple[int, ...]]] = Counter()
+    for stored in storages(graph).values():
+        if stored.value.role == "weight":
+            name = _INDEX.sub("*", stored.value.storage, count=1)
+            shape = _whole(stored.value.shape)
+            found[name, _swapped(shape) if name in turned else shape] += int(stored.copies)
+    return [Tensor(name, shape, copies) for (name, shape), copies in found.items()]
+
+
+def _whole(shape: tuple[Expr, ...]) -> tuple[int, ...]:
+    return tuple(int(size) for size in shape)
+
+
+def _swapped(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (*shape[:-2], shape[-1], shape[-2])

@@ -1,0 +1,208 @@
+"""What stands in attention's place: latent attention, state spaces, linear attention, convolutions.
+
+A card names a kind and says where each field is read; each kind's lowering is a module of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from mansard.core.errors import SpecError, unknown_name
+
+
+@dataclass(frozen=True)
+class Mixer:
+    """Base of the kinds; ``kind`` is what a card calls it."""
+
+    kind: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class Mla(Mixer):
+    """Multi-head latent attention: keys and values are expanded from a cached latent.
+
+    Args:
+        rank: width of the latent.
+        nope, rope: width of a head's query without and with rotary positions.
+        value: width of a head's value.
+        q_rank: width of the queries' own latent; 0 projects them directly.
+        index_heads, index_dim, index_keys: of the indexer that picks keys; 0 heads is none.
+    """
+
+    kind = "mla"
+    heads: int
+    rank: int
+    nope: int
+    rope: int
+    value: int
+    q_rank: int = 0
+    bias: bool = False
+    index_heads: int = 0
+    index_dim: int = 0
+    index_keys: int = 0
+
+    @property
+    def query(self) -> int:
+        """Width of a head's query."""
+        return self.nope + self.rope
+
+
+@dataclass(frozen=True)
+class Mamba1(Mixer):
+    """A selective state space: ``state`` numbers for each of ``inner`` channels.
+
+    Args:
+        taps: of the short convolution.
+        rank: of the projection that makes the time step.
+        norms: the time step, B and C are normalized (Jamba).
+    """
+
+    kind = "mamba1"
+    inner: int
+    state: int
+    taps: int
+    rank: int
+    conv_bias: bool = True
+    bias: bool = False
+    norms: bool = False
+
+    @property
+    def conv_width(self) -> int:
+        """Channels of the convolution."""
+        return self.inner
+
+
+@dataclass(frozen=True)
+class Mamba2(Mixer):
+    """A state space with one decay a head: ``head_dim · state`` numbers for each of ``heads``."""
+
+    kind = "mamba2"
+    heads: int
+    head_dim: int
+    state: int
+    groups: int
+    taps: int
+    conv_bias: bool = True
+    bias: bool = False
+    norm: bool = True
+    chunk: int = 256
+
+    @property
+    def inner(self) -> int:
+        """Channels of all heads."""
+        return self.heads * self.head_dim
+
+    @property
+    def conv_width(self) -> int:
+        """Channels of the convolution: x, B and C."""
+        return self.inner + 2 * self.groups * self.state
+
+
+@dataclass(frozen=True)
+class GatedDelta(Mixer):
+    """A gated delta net: a ``key_dim · value_dim`` matrix for each of ``value_heads``.
+
+    Args:
+        fused: q, k, v and the gate z are one projection, the two scalars a head another.
+        gate_rank: width through which decay and output gate are projected; 0 is one scalar a head
+            for the decay, and z (Kimi Delta Attention has a decay a channel).
+    """
+
+    kind = "gated_delta"
+    key_heads: int
+    value_heads: int
+    key_dim: int
+    value_dim: int
+    taps: int
+    fused: bool = True
+    gate_rank: int = 0
+
+    @property
+    def keys(self) -> int:
+        """Width of all queries, and of all keys."""
+        return self.key_heads * self.key_dim
+
+    @property
+    def values(self) -> int:
+        """Width of all values."""
+        return self.value_heads * self.value_dim
+
+    @property
+    def conv_width(self) -> int:
+        """Channels of the convolution: q, k and v."""
+        return 2 * self.keys + self.values
+
+
+@dataclass(frozen=True)
+class Lightning(Mixer):
+    """Linear attention with a fixed decay a head, a norm and an output gate."""
+
+    kind = "lightning"
+    heads: int
+    head_dim: int
+    chunk: int = 256
+
+
+@dataclass(frozen=True)
+class ShortConv(Mixer):
+    """A gated convolution of a few taps: ``C · conv(B · x)``."""
+
+    kind = "short_conv"
+    taps: int
+    bias: bool = False
+
+
+@dataclass(frozen=True)
+class RgLru(Mixer):
+    """A gated linear recurrence of ``width`` channels, its gates block-diagonal over ``heads``."""
+
+    kind = "rg_lru"
+    width: int
+    heads: int
+    taps: int
+
+
+@dataclass(frozen=True)
+class Rwkv(Mixer):
+    """RWKV-4's time mixing: a decaying weighted mean of values."""
+
+    kind = "rwkv"
+    width: int
+
+
+MIXERS: dict[str, type[Mixer]] = {
+    cls.kind: cls for cls in (Mla, Mamba1, Mamba2, GatedDelta, Lightning, ShortConv, RgLru, Rwkv)
+}
+"""Every kind by the name a card gives it."""
+
+
+def make_mixer(kind: str, values: dict[str, Any], where: str) -> Mixer:
+    """Return a mixer from its fields; those that are ``None`` keep their default.
+
+    Raises:
+        UnknownNameError: no such kind, or no such field of it.
+        SpecError: a field without a default has no value, or is no whole number of at least 1.
+    """
+    if kind not in MIXERS:
+        raise unknown_name("mixer of a card", kind, MIXERS)
+    cls = MIXERS[kind]
+    types = {f.name: f.type for f in fields(cls)}
+    for name in values:
+        if name not in types:
+            raise unknown_name(f"field of the mixer {kind}", name, types)
+    given = {name: value for name, value in values.items() if value is not None}
+    for name, value in given.items():
+        good = isinstance(value, bool) if types[name] == "bool" else type(value) is int
+        if not good or (types[name] == "int" and value < 0):
+            raise SpecError(
+                f"{where}: {name} of {kind} is {value!r}",
+                hint="write true or false" if types[name] == "bool" else "write a whole number",
+            )
+    try:
+        return cls(**given)
+    except TypeError as error:
+        missing = [f.name for f in fields(cls) if f.name not in given]
+        raise SpecError(
+            f"{where}: {kind} lacks {', '.join(missing)}", hint="add the keys it is read from"
+        ) from error

@@ -1,0 +1,153 @@
+"""Which layers are local, sparse or rotary: a closed set of rules, each implemented once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from mansard.core.errors import SpecError
+
+Rule = Literal[
+    "never", "always", "from", "every", "except_every", "period", "except_period", "cycle", "spans"
+]  # fmt: skip
+RULES: tuple[str, ...] = get_args(Rule)
+# Per-layer lists name kinds; a kind outside these would be lowered as something it is not.
+KNOWN_KINDS = {
+    "layer_types": ("full_attention", "sliding_attention"),
+    "attention_layers": ("global", "local"),
+    "attention_types": ("global", "local"),
+    "no_rope_layers": (0, 1),
+}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Picks layers: a per-layer list of the config where there is one, else a rule.
+
+    Args:
+        rule: ``never``, ``always``, ``from`` (layer >= start and divisible by step), ``every``
+            (layer+1 divisible by step), ``except_every`` (the others), ``period`` (layer - start
+            divisible by step), ``except_period`` (the others), ``cycle`` (the list, or a string of
+            one letter a layer, is repeated) or ``spans``.
+        list: config key of a per-layer list or string; it wins where the config has it.
+        values: the entries of that list (or of the spans) that mean "picked".
+        indices: config key of a list of the layers picked; it wins like ``list``.
+        start, step, before, last: settings that are whole numbers; no layer at or after
+            ``before``, or after ``last``, is picked, and by ``every`` none before ``start``.
+        skip: config key of layers that are never picked.
+        spans: config key of the spans.
+    """
+
+    rule: Rule = "never"
+    list: str | None = None
+    values: tuple[Any, ...] = ()
+    start: Any = 0
+    step: Any = 1
+    before: Any = None
+    last: Any = None
+    skip: str | None = None
+    spans: str | None = None
+    indices: str | None = None
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the config keys this schedule reads."""
+        named = (self.list, self.start, self.step, self.before, self.last, self.skip, self.spans,
+                 self.indices)  # fmt: skip
+        return tuple(key for setting in named for key in mentioned(setting))
+
+
+def mentioned(setting: Any) -> Iterator[str]:
+    """Yield the strings in a setting, which are config keys where it is no literal."""
+    match setting:
+        case str():
+            yield setting
+        case Mapping():
+            for part in setting.values():
+                yield from mentioned(part)
+        case list() | tuple():
+            for part in setting:
+                yield from mentioned(part)
+
+
+def by_rule(
+    rule: Rule,
+    layers: int,
+    *,
+    start: int = 0,
+    step: int = 1,
+    skip: frozenset[int] = frozenset(),
+    before: int | None = None,
+) -> tuple[bool, ...]:
+    """Return, per layer, whether ``rule`` picks it.
+
+    >>> by_rule("except_every", 6, step=3)
+    (True, True, False, True, True, False)
+    >>> by_rule("from", 4, start=3)
+    (False, False, False, True)
+    """
+    match rule:
+        case "never" | "spans" | "cycle":
+            picked = [False] * layers
+        case "always":
+            picked = [True] * layers
+        case "from":
+            picked = [i >= start and i % step == 0 for i in range(layers)]
+        case "every":
+            picked = [(i + 1) % step == 0 and i >= start for i in range(layers)]
+        case "except_every":
+            picked = [(i + 1) % step != 0 for i in range(layers)]
+        case "period":
+            picked = [(i - start) % step == 0 for i in range(layers)]
+        case "except_period":
+            picked = [(i - start) % step != 0 for i in range(layers)]
+    end = layers if before is None else before
+    return tuple(p and i < end and i not in skip for i, p in enumerate(picked))
+
+
+def by_list(
+    where: str,
+    key: str,
+    entries: Sequence[Any],
+    values: tuple[Any, ...],
+    layers: int,
+    kinds: tuple[Any, ...] = (),
+    *,
+    repeat: bool = False,
+) -> tuple[bool, ...]:
+    """Return, per layer, whether the config's list says one of ``values``.
+
+    ``kinds`` are the words a list of this family may hold; ``repeat`` starts it over at its end.
+    """
+    if repeat and entries:
+        entries = [entries[i % len(entries)] for i in range(layers)]
+    if len(entries) != layers:
+        raise SpecError(
+            f"{where}: {key} lists {len(entries)} layers, but the model has {layers}",
+            hint=f"make {key} as long as num_hidden_layers, or leave it out",
+        )
+    known = kinds or KNOWN_KINDS.get(key, ())
+    for at, entry in enumerate(entries):
+        if known and entry not in known:
+            raise SpecError(
+                f"{where}: {key} holds {entry!r} at layer {at}, a layer kind this family has no"
+                " block for",
+                hint=f"the kinds are {', '.join(map(repr, known))}",
+            )
+    return tuple(entry in values for entry in entries)
+
+
+def expand_spans(where: str, key: str, spans: Any) -> tuple[str, ...]:
+    """Expand ``[[["global", "local"], 12]]`` into one kind per layer."""
+    kinds: list[str] = []
+    for span in spans if isinstance(spans, list) else [spans]:
+        match span:
+            case [[*names], int(times)] if (
+                all(isinstance(n, str) for n in names) and times <= 10000
+            ):
+                kinds += names * times
+            case _:
+                raise SpecError(
+                    f"{where}: {key} holds {span!r}", hint='write [[["global", "local"], 12]]'
+                )
+    return tuple(kinds)

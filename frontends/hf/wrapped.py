@@ -1,0 +1,66 @@
+"""Configs that hold a language model: its own config is taken out, the other parts are named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mansard.core.errors import SpecError
+from mansard.core.notes import Note
+from mansard.frontends.hf.card_file import builtin_cards, builtin_wrappers
+from mansard.frontends.hf.cards import Wrapper
+from mansard.frontends.hf.keys import show
+from mansard.frontends.hf.read import RawConfig
+
+NESTS = ("text_config", "llm_config", "language_config")
+"""Keys under which published configs keep a language model."""
+
+
+def unwrapped(config: RawConfig) -> tuple[RawConfig, Wrapper | None]:
+    """Return the language model's config and what it was wrapped in; itself where in nothing.
+
+    Raises:
+        SpecError: the wrapper holds no language model.
+    """
+    wrapper = wrapper_of(config.values)
+    if wrapper is None:
+        return config, None
+    inner = config.values.get(wrapper.text)
+    if inner is None:
+        rest = {k: v for k, v in config.values.items() if k not in wrapper.towers}
+        return RawConfig(config.where, {**rest, **_type(wrapper, {})}), wrapper
+    if not isinstance(inner, Mapping):
+        raise SpecError(
+            f"{config.where}: {wrapper.text} is {show(inner)}", hint="write an object of its keys"
+        )
+    top = {k: config.values[k] for k in wrapper.at_top if config.values.get(k) is not None}
+    dtype = {k: config.values[k] for k in ("dtype", "torch_dtype") if k in config.values}
+    if not {"dtype", "torch_dtype"} & set(inner):
+        top |= dtype
+    return RawConfig(config.where, {**inner, **_type(wrapper, inner), **top}), wrapper
+
+
+def wrapper_of(values: Mapping[str, Any]) -> Wrapper | None:
+    """Return the wrapper of a config's ``model_type``; a plain one where it nests its own kind."""
+    kind = values.get("model_type")
+    if not isinstance(kind, str):
+        return None
+    if kind in builtin_wrappers():
+        return builtin_wrappers()[kind]
+    nest = next((key for key in NESTS if isinstance(values.get(key), Mapping)), None)
+    if nest is None or kind not in builtin_cards():
+        return None
+    return Wrapper(kind, builtin_cards()[kind].architectures, nest, kind)
+
+
+def towers(wrapper: Wrapper | None, config: RawConfig) -> Iterator[Note]:
+    """Yield a note for each part of the model that is not lowered."""
+    for key in wrapper.towers if wrapper else ():
+        if config.values.get(key):
+            yield Note("M007", f"{key}: only the language model is lowered")
+
+
+def _type(wrapper: Wrapper, inner: Mapping[str, Any]) -> dict[str, str]:
+    if not wrapper.inner or inner.get("model_type") in builtin_cards():
+        return {}
+    return {"model_type": wrapper.inner}

@@ -1,0 +1,143 @@
+"""Epilogues: elementwise ops join the kernel that made their operand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from mansard.ir.graph import Graph
+from mansard.ir.op import Op
+from mansard.ir.ops import (
+    Activation,
+    Add,
+    Append,
+    Embedding,
+    GatedActivation,
+    GroupedLinear,
+    LayerNorm,
+    Linear,
+    Multiply,
+    Quantize,
+    RMSNorm,
+    Rope,
+    Scale,
+    SoftCap,
+)
+from mansard.ir.rewrite import Rewritten, everywhere, rebuild
+from mansard.ir.value import Value
+from mansard.ir.verify import verify
+from mansard.passes.labels import source
+from mansard.passes.technique import Pass
+
+PRODUCERS = (
+    Linear, GroupedLinear, RMSNorm, LayerNorm, Embedding, Activation, GatedActivation, Add,
+    Multiply, Scale, SoftCap, Rope, Append, Quantize,
+)  # fmt: skip
+"""Ops whose kernel can apply an elementwise op before it stores its result."""
+REASON = "applied before the result is stored [Yuan 2024, §5.1]"
+
+
+@dataclass(frozen=True)
+class FuseElementwise(Pass):
+    """Apply elementwise ops in the kernel that produces their operand, before it is stored.
+
+    Removes no arithmetic, and two moves of every value that only crosses such an edge. Legal when
+    the value has no other reader and the kernel need not wait for what waits for it.
+    """
+
+    name = "fuse-elementwise"
+    noun = "op"
+    source = "[Yuan 2024, §5.1]"
+    assumes = (
+        "a producer's tile holds what the op needs: norms, which need whole rows, stay apart",
+    )
+
+    def transform(self, graph: Graph) -> Rewritten:
+        """Label, in graph order, so that a chain of ops joins one kernel."""
+        found = 0
+
+        def one(body: Graph) -> Graph:
+            nonlocal found
+            labels = _labels(body)
+            found += sum(op.is_elementwise for op in labels)
+            reason = f"{self.name}: {REASON}"
+            edits = {
+                op: [replace(op, kernel=label).explained(reason)]
+                for op, label in labels.items()
+                if op.kernel != label
+            }
+            return rebuild(body, edits=edits) if edits else body
+
+        changed = everywhere(graph, one)
+        return Rewritten(graph if changed is graph else verify(changed), found)
+
+    def counts(self, op: Op) -> bool:
+        """The ops that joined, not the producers they joined."""
+        return op.is_elementwise
+
+
+def _labels(graph: Graph) -> dict[Op, str]:
+    """Return the kernel of each op that joins one, of its producer and the views between."""
+    now = {op: op.kernel for op in graph.ops}
+    changed: dict[Op, str] = {}
+    order = {out: at for at, op in enumerate(graph.ops) for out in op.outs}
+    for op in graph.ops:
+        if not op.is_elementwise or now[op]:
+            continue
+        made = sorted((v for v in op.operands if v in order), key=order.__getitem__)
+        if not made:
+            continue
+        producer, views = source(graph, made[-1])
+        if not isinstance(producer, PRODUCERS) or not _only_reader(graph, op, producer, views):
+            continue
+        label = now[producer] or producer.out.name
+        kernel = {o for o, k in now.items() if k == label} | {producer, *views}
+        if any(_waits(graph, v, kernel) for v in op.operands):
+            continue
+        joining = {op, producer, *views, *_views_into(graph, op, kernel)}
+        for member in joining:
+            now[member] = changed[member] = label
+    return changed
+
+
+def _only_reader(graph: Graph, op: Op, producer: Op, views: tuple[Op, ...]) -> bool:
+    """Whether nothing but ``op`` reads the value (or the view of it) that it would take over."""
+    if any(v in graph.outputs for v in producer.outs):
+        return False
+    chain = [*(view.out for view in views), *([] if views else [producer.out])]
+    if any(set(graph.uses.get(v, ())) - {op, *views} for v in chain):
+        return False
+    return not views or all(user.is_view for user in graph.uses[producer.out])
+
+
+def _views_into(graph: Graph, op: Op, kernel: set[Op]) -> Iterator[Op]:
+    """Yield the views through which an op reads other results of the kernel."""
+    for value in op.operands:
+        owner, views = source(graph, value)
+        if owner in kernel:
+            yield from views
+
+
+def _waits(graph: Graph, value: Value, kernel: set[Op]) -> bool:
+    """Whether a value from outside a kernel depends on the kernel."""
+    owner = graph.producers.get(value)
+    if owner is None or owner in kernel:
+        return False
+    pending, seen = [owner], {owner}
+    while pending:
+        for operand in pending.pop().operands:
+            above = graph.producers.get(operand)
+            if above in kernel:
+                return not _is_view_of(owner, kernel, graph)
+            if above is not None and above not in seen:
+                seen.add(above)
+                pending.append(above)
+    return False
+
+
+def _is_view_of(op: Op, kernel: set[Op], graph: Graph) -> bool:
+    """Whether an op is a chain of views on a result of the kernel: it can join it."""
+    owner: Op | None = op
+    while owner is not None and owner.is_view:
+        owner = graph.producers.get(owner.operands[0])
+    return owner in kernel

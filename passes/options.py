@@ -1,0 +1,137 @@
+"""Options of passes: dataclass fields, described where declared and checked where set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, field, fields
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from mansard.core import units
+from mansard.core.errors import SpecError, unknown_name
+
+if TYPE_CHECKING:
+    from mansard.passes.technique import Pass
+
+Value = str | int | float | bool | tuple[Any, ...]
+_PLAIN = re.compile(r"[^\s,{}\[\]:=\"]+")
+
+
+def option(
+    default: Any, help: str, *, choices: tuple[str, ...] = (), least: float | None = None,  # noqa: A002
+    most: float | None = None, unit: str = "",
+) -> Any:  # fmt: skip
+    """Declare an option: its default and what is said of it.
+
+    Args:
+        default: its value; the type of the field is what values are read as.
+        help: one phrase.
+        choices: the only values allowed.
+        least: the smallest number allowed.
+        most: the largest number allowed.
+        unit: a dimension of ``core.units``, for numbers written with one.
+    """
+    described = {"help": help, "choices": choices, "least": least, "most": most, "unit": unit}
+    return field(default=default, metadata=described)
+
+
+def spelled(name: str) -> str:
+    """Return a field's name as users write it: ``skip_masked`` → ``skip-masked``."""
+    return name.replace("_", "-")
+
+
+def options(cls: type[Pass]) -> dict[str, Field[Any]]:
+    """Return the options of a pass class by the name users write."""
+    return {spelled(f.name): f for f in fields(cls)}
+
+
+def _types(cls: type[Pass]) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def build(cls: type[Pass], given: Mapping[str, Value]) -> Pass:
+    """Return a pass with its options read from what a user wrote.
+
+    Raises:
+        UnknownNameError: an option the pass does not have.
+        SpecError: a value of the wrong type, or out of range.
+    """
+    known = options(cls)
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if spelled(name) not in known:
+            raise unknown_name(f"option of {cls.name}", name, known)
+        declared = known[spelled(name)]
+        values[declared.name] = _read(cls, declared, value)
+    missing = [n for n, f in known.items() if f.default is MISSING and f.name not in values]
+    if missing:
+        raise SpecError(f"{cls.name} needs {', '.join(missing)}", hint=f"write {missing[0]}=…")
+    return cls(**values)
+
+
+def check(made: Pass) -> None:
+    """Raise unless every option of a pass made in Python is in range."""
+    for declared in fields(made):
+        _check(type(made), declared, getattr(made, declared.name))
+
+
+def _read(cls: type[Pass], declared: Field[Any], value: Value) -> Any:
+    wanted = _types(cls)[declared.name]
+    where = f"{cls.name}: {spelled(declared.name)}"
+    result: Any = value
+    if wanted is bool:
+        result = _flag(value, where)
+    elif wanted is int or wanted is float:
+        result = _number(value, wanted, declared.metadata.get("unit", ""), where)
+    elif wanted is str:
+        if isinstance(value, tuple):
+            raise SpecError(f"{where} takes one value, not a list: {value!r}", hint="write a name")
+        result = str(value).lower() if isinstance(value, bool) else str(value)
+    elif getattr(wanted, "__origin__", None) is tuple:
+        result = tuple(map(str, value)) if isinstance(value, tuple) else (str(value),)
+    _check(cls, declared, result)
+    return result
+
+
+def _flag(value: Value, where: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise SpecError(f"{where} is {value!r}", hint="write true or false")
+
+
+def _number(value: Value, wanted: type, unit: str, where: str) -> int | float:
+    number: Any = value
+    if isinstance(value, str):
+        number = units.parse(value, unit or "number", bare=True)
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        raise SpecError(f"{where} is {value!r}, not a number", hint="write a number")
+    if wanted is int and number != int(number):
+        raise SpecError(f"{where} is {value!r}, not a whole number", hint="write a whole number")
+    return int(number) if wanted is int else float(number)
+
+
+def _check(cls: type[Pass], declared: Field[Any], value: Any) -> None:
+    about = declared.metadata
+    where = f"{cls.name}: {spelled(declared.name)}"
+    if about.get("choices") and value not in about["choices"] and value != declared.default:
+        error = unknown_name(spelled(declared.name), str(value), about["choices"])
+        raise SpecError(f"{cls.name}: {error.message}", hint=error.hint)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        least, most = about.get("least"), about.get("most")
+        if least is not None and value < least:
+            raise SpecError(f"{where} is {value}, below {least:g}", hint=f"at least {least:g}")
+        if most is not None and value > most:
+            raise SpecError(f"{where} is {value}, above {most:g}", hint=f"at most {most:g}")
+
+
+def written(value: Any) -> str:
+    """Return an option's value as pipeline text; it reads back equal."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return f"[{' '.join(map(written, value))}]"
+    text = str(value)
+    if _PLAIN.fullmatch(text) and not (isinstance(value, str) and text in ("true", "false")):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,224 @@
+"""Pipelines: passes in order, as text and as a run.
+
+quantize{weights=int4 group=128},fuse-attention        the printed form, which reads back
+quantize:weights=int4,group=128                        the short form of one pass
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from mansard.core.errors import MansardError, SpecError, unknown_name
+from mansard.core.notes import Note
+from mansard.ir.program import Program
+from mansard.passes.options import Value, build
+from mansard.passes.technique import Pass
+
+LEVELS: dict[str, str] = {"O0": "", "O1": "fuse-attention,fuse-elementwise,merge-qkv"}
+"""Level → what it appends after the user's passes: what every engine does."""
+
+Known = Mapping[str, type[Pass]]
+_NAME = re.compile(r"[A-Za-z][\w-]*")
+_TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[{}\[\],:=]|[^\s{}\[\],:="]+)')
+_WHOLE = re.compile(r"[+-]?\d+")
+_DECIMAL = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+)([eE][+-]?\d+)?")
+MAX_TEXT = 20_000
+
+
+@dataclass(frozen=True)
+class Applied:
+    """One pass of a run.
+
+    Args:
+        technique: the pass.
+        before: the program it got.
+        after: the program it made.
+        matches: what it found, bodies counted once.
+        changed: the same in words.
+        notes: what it said.
+    """
+
+    technique: Pass
+    before: Program
+    after: Program
+    matches: int
+    changed: str
+    notes: tuple[Note, ...]
+
+
+def parse(text: str, known: Known) -> tuple[Pass, ...]:
+    """Read a pipeline, in either form.
+
+    Raises:
+        UnknownNameError: a pass or an option nothing carries.
+        SpecError: the text is no pipeline, or a value is no value of its option.
+    """
+    if len(text) > MAX_TEXT:
+        raise SpecError(f"a pipeline of {len(text)} characters", hint=f"at most {MAX_TEXT}")
+    return tuple(_passes(_Reader(text), known))
+
+
+class _Reader:
+    """Tokens of a pipeline, one at a time."""
+
+    def __init__(self, text: str):
+        self.text = text
+        self._at = 0
+        self._next = self._read()
+
+    def _read(self) -> str:
+        if not self.text[self._at :].strip():
+            return ""
+        m = _TOKEN.match(self.text, self._at)
+        if m is None:
+            raise self.error("a name, a value or one of { } [ ] , : =")
+        self._at = m.end()
+        return m[1]
+
+    def peek(self) -> str:
+        """Return the next token without taking it; empty at the end."""
+        return self._next
+
+    def take(self, wanted: str = "") -> str:
+        """Return the next token; it must be ``wanted`` when that is given."""
+        token = self._next
+        if wanted and token != wanted:
+            raise self.error(repr(wanted))
+        self._next = self._read()
+        return token
+
+    def error(self, expected: str) -> SpecError:
+        """Build the error of a token that is not what was expected."""
+        found = repr(self._next) if getattr(self, "_next", "") else "the end"
+        return SpecError(
+            f"pipeline {self.text[:80]!r}: expected {expected}, got {found}",
+            hint="write name{key=value key=value},name or name:key=value,key=value",
+        )
+
+
+def _passes(reader: _Reader, known: Known) -> Iterator[Pass]:
+    while reader.peek():
+        name = reader.take()
+        if not _NAME.fullmatch(name):
+            raise SpecError(f"pipeline {reader.text[:80]!r}: {name!r} is no name of a technique",
+                            hint="write name{key=value},name")  # fmt: skip
+        if name not in known:
+            raise unknown_name("technique", name, known, see="(`mansard techniques list`)")
+        given: dict[str, Value] = {}
+        if reader.peek() == "{":
+            reader.take()
+            while reader.peek() != "}":
+                _pair(reader, given, name)
+                if reader.peek() == ",":
+                    reader.take()
+            reader.take("}")
+        elif reader.peek() == ":":
+            reader.take()
+            _pair(reader, given, name)
+            while reader.peek() == "," and _is_pair(reader):
+                reader.take(",")
+                _pair(reader, given, name)
+        yield build(known[name], given)
+        if reader.peek():
+            reader.take(",")
+
+
+def _is_pair(reader: _Reader) -> bool:
+    """Whether what follows the comma is one more option of the short form, not another pass."""
+    rest = reader.text[reader._at :]
+    return bool(re.match(r"\s*[\w-]+\s*=", rest))
+
+
+def _pair(reader: _Reader, given: dict[str, Value], name: str) -> None:
+    key = reader.take()
+    if not _NAME.fullmatch(key):
+        raise SpecError(f"{name}: {key!r} is no option", hint="write key=value")
+    if key in given:
+        raise SpecError(f"{name}: {key} is given twice", hint="give it once")
+    reader.take("=")
+    given[key] = _value(reader)
+
+
+def _value(reader: _Reader) -> Value:
+    token = reader.take()
+    if token == "[":
+        found: list[Value] = []
+        while reader.peek() != "]":
+            if not reader.peek():
+                raise reader.error("']'")
+            found.append(_value(reader))
+            if reader.peek() == ",":
+                reader.take()
+        reader.take("]")
+        return tuple(found)
+    if not token or token in "{}],:=":
+        raise SpecError(
+            f"pipeline {reader.text[:80]!r}: a value is missing", hint="write key=value"
+        )
+    if token.startswith('"'):
+        return re.sub(r"\\(.)", r"\1", token[1:-1])
+    while reader.peek() in (":", "="):  # a path, a ratio: 2:4
+        token += reader.take() + reader.take()
+    if token in ("true", "false"):
+        return token == "true"
+    if _WHOLE.fullmatch(token) and len(token) < 19:
+        return int(token)
+    return float(token) if _DECIMAL.fullmatch(token) else token
+
+
+def written(passes: Sequence[Pass]) -> str:
+    """Return the printed form of a pipeline."""
+    return ",".join(map(str, passes))
+
+
+def with_level(passes: Sequence[Pass], level: str, known: Known) -> tuple[Pass, ...]:
+    """Append what a level adds, except what the user already placed.
+
+    Raises:
+        UnknownNameError: no such level.
+    """
+    if level not in LEVELS:
+        raise unknown_name("level", level, LEVELS)
+    placed = {p.name for p in passes if not p.phase}
+    return (*passes, *(p for p in parse(LEVELS[level], known) if p.name not in placed))
+
+
+def run(program: Program, passes: Sequence[Pass]) -> tuple[Program, tuple[Applied, ...]]:
+    """Run passes in order; the program is verified after each that changed it.
+
+    Raises:
+        MansardError: a pass is out of order, or failed: named, with the passes before it.
+    """
+    reports: list[Applied] = []
+    for at, technique in enumerate(passes):
+        before = passes[:at]
+        _check_order(technique, [p.name for p in before], [p.name for p in passes[at + 1 :]])
+        try:
+            outcome = technique.run(program)
+            after = outcome.program.verified() if outcome.program is not program else program
+        except MansardError as error:
+            ran = f" after {written(before)}" if before else ""
+            raise type(error)(f"{technique}{ran}: {error.message}", hint=error.hint) from error
+        reports.append(
+            Applied(technique, program, after, outcome.matches, outcome.changed, outcome.notes)
+        )
+        program = after
+    return program, tuple(reports)
+
+
+def _check_order(technique: Pass, before: Sequence[str], later: Sequence[str]) -> None:
+    for needed in technique.requires:
+        if needed not in before:
+            hint = f"put {needed} before {technique.name}"
+            raise SpecError(
+                f"{technique.name} works on what {needed} makes, which "
+                f"{'comes after it' if needed in later else 'is not in the pipeline'}",
+                hint=hint,
+            )
+    for other in technique.conflicts:
+        if other in before:
+            raise SpecError(
+                f"{technique.name} cannot follow {other}", hint=f"put {technique.name} first"
+            )

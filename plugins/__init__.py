@@ -1,0 +1,1 @@
+"""The plugin manager, what mansard itself registers, and bundled plugins."""

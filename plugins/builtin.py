@@ -1,0 +1,73 @@
+"""What mansard ships, registered exactly as a third party would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mansard.core.hooks import Frontend, hookimpl
+
+if TYPE_CHECKING:
+    from mansard.ir.op import Op
+    from mansard.ir.program import Program
+    from mansard.passes.technique import Pass
+
+
+class ConfigFrontend:
+    """Bundled models, and the ``config.json`` of a file, a folder or the local Hub cache."""
+
+    name = "hf-config"
+
+    def accepts(self, source: str | Path | Mapping[str, Any]) -> bool:
+        """Everything that is not another kind of file."""
+        return not (isinstance(source, (str, Path)) and str(source).endswith((".onnx", ".toml")))
+
+    def load(
+        self, source: str | Path | Mapping[str, Any], overrides: Mapping[str, str] | None = None
+    ) -> Program:
+        """Lower a config to a program that prefills and generates."""
+        from mansard.frontends.hf.load import load
+
+        return load(source, overrides)
+
+
+@hookimpl
+def mansard_ops() -> Sequence[type[Op]]:
+    """Register the operators."""
+    from mansard.ir.registry import OPS
+
+    return list(OPS.values())
+
+
+@hookimpl
+def mansard_passes() -> Sequence[type[Pass]]:
+    """Register the techniques."""
+    from mansard.passes.fuse_attention import FuseAttention
+    from mansard.passes.fuse_elementwise import FuseElementwise
+    from mansard.passes.merge_qkv import MergeQkv
+    from mansard.passes.quantize import Quantize
+
+    return [FuseAttention, FuseElementwise, MergeQkv, Quantize]
+
+
+@hookimpl
+def mansard_frontends() -> Sequence[Frontend]:
+    """Register the frontend of Hugging Face configs."""
+    return [ConfigFrontend()]
+
+
+@hookimpl
+def mansard_hardware() -> Mapping[str, str]:
+    """Register the chips; their files are read when one is used."""
+    from mansard.backends.chips import bundled
+
+    return dict.fromkeys(bundled(), "")
+
+
+@hookimpl
+def mansard_models() -> Mapping[str, Mapping[str, Any]]:
+    """Register the models by name; their configs are read when one is used."""
+    from mansard.frontends.hf.bundled import names
+
+    return {name: {} for name in names()}

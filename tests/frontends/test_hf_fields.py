@@ -1,0 +1,202 @@
+"""Fields: config value, else class default, else rule; bad values name file, key, value, action."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mansard.core.errors import MansardError, SpecError, UnknownNameError
+from mansard.core.notes import Note
+from mansard.frontends.hf.architecture import Architecture, Moe
+from mansard.frontends.hf.overrides import apply_overrides
+from mansard.frontends.hf.resolve import read_architecture
+from mansard.frontends.hf.tensors import parameters
+
+LLAMA: dict[str, Any] = {
+    "model_type": "llama", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3,
+    "num_attention_heads": 8, "num_key_value_heads": 2, "vocab_size": 100, "dtype": "bfloat16",
+}  # fmt: skip
+MIXTRAL = {**LLAMA, "model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2}
+
+
+def source_of(arch: Architecture, key: str) -> str:
+    return next(f.source for f in arch.provenance if f.key == key)
+
+
+def test_every_field_says_where_it_came_from() -> None:
+    arch = read_architecture(LLAMA)
+    assert source_of(arch, "hidden_size") == "hidden_size in config"
+    assert source_of(arch, "tie_word_embeddings") == "class default of transformers 5.23.0"
+    assert source_of(arch, "head_dim") == "rule: hidden_size // num_attention_heads"
+
+
+def test_a_key_is_found_under_the_spelling_its_family_uses() -> None:
+    arch = read_architecture({"model_type": "bloom", "n_embed": 32, "num_attention_heads": 4})
+    assert arch.hidden == 32  # not the class default 64 under the name hidden_size
+    assert source_of(arch, "hidden_size") == "n_embed in config"
+    assert source_of(arch, "num_hidden_layers") == "class default of transformers 5.23.0"
+
+
+def test_a_class_default_comes_before_the_generic_rule() -> None:
+    arch = read_architecture({**LLAMA, "model_type": "qwen3"})
+    assert arch.layers[0].attention.head_dim == 128  # Qwen3Config's default; 64 // 8 is the rule
+
+
+def test_null_is_not_missing() -> None:
+    mistral = {**LLAMA, "model_type": "mistral"}
+    missing = read_architecture(mistral)
+    null = read_architecture({**mistral, "sliding_window": None})
+    assert [a.layers[0].attention.window for a in (missing, null)] == [4096, None]
+    assert source_of(null, "sliding_window") == "sliding_window is null in config"
+
+
+def test_a_derived_default_is_never_taken_as_a_literal() -> None:
+    """LlamaConfig() has head_dim 128, but only because 4096 // 32 is 128."""
+    config = {key: value for key, value in LLAMA.items() if key != "num_key_value_heads"}
+    attention = read_architecture(config).layers[0].attention
+    assert (attention.head_dim, attention.kv_heads) == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("hidden_size", 0), ("hidden_size", -64), ("hidden_size", 64.5), ("hidden_size", "64"),
+        ("hidden_size", True), ("hidden_size", [64]), ("hidden_size", 10**100),
+        ("hidden_size", 2**40),
+        ("num_hidden_layers", 10**9), ("num_hidden_layers", 0), ("vocab_size", 2**31 + 1),
+        ("num_attention_heads", 0), ("num_key_value_heads", 3), ("num_key_value_heads", 16),
+        ("num_attention_heads", 6), ("head_dim", 0), ("tie_word_embeddings", 1),
+        ("attention_bias", "no"),
+        ("intermediate_size", None), ("partial_rotary_factor", 1.5), ("partial_rotary_factor", -1),
+        ("partial_rotary_factor", float("inf")), ("hidden_act", 3), ("dtype", "int3"),
+        ("max_position_embeddings", 0.5),
+    ],
+)  # fmt: skip
+def test_an_impossible_value_is_refused_by_key_and_with_an_action(key: str, value: object) -> None:
+    with pytest.raises(MansardError) as caught:
+        read_architecture({**LLAMA, key: value})
+    assert "config" in caught.value.message
+    assert caught.value.hint
+    assert len(caught.value.message) < 200
+
+
+def test_the_message_names_key_and_value() -> None:
+    with pytest.raises(SpecError, match="config: num_hidden_layers is 1000000000") as caught:
+        read_architecture({**LLAMA, "num_hidden_layers": 10**9})
+    assert caught.value.hint == "num_hidden_layers must be at most 10000"
+
+
+def test_a_window_of_zero_is_refused_unless_windows_are_off() -> None:
+    with pytest.raises(SpecError, match="sliding_window is 0"):
+        read_architecture({**LLAMA, "model_type": "mistral", "sliding_window": 0})
+    off = read_architecture({**LLAMA, "model_type": "qwen2", "sliding_window": 0})
+    assert {layer.attention.window for layer in off.layers} == {None}
+
+
+def test_more_chosen_experts_than_experts_is_refused() -> None:
+    with pytest.raises(SpecError, match="more than the 4 experts"):
+        read_architecture({**MIXTRAL, "num_experts_per_tok": 5})
+
+
+def test_no_experts_means_a_dense_block() -> None:
+    arch = read_architecture({**MIXTRAL, "num_local_experts": 0})
+    assert not any(isinstance(layer.ffn, Moe) for layer in arch.layers)
+
+
+def test_a_missing_size_is_named() -> None:
+    chatless = {"model_type": "gpt2", "n_embd": None}
+    with pytest.raises(SpecError, match="hidden_size is null"):
+        read_architecture(chatless)
+
+
+def test_an_unread_key_that_looks_like_architecture_is_named() -> None:
+    arch = read_architecture({**LLAMA, "kv_lora_rank": 512, "bos_token_id": 1, "qk_extra": False})
+    (note,) = arch.notes
+    assert note.code == "M001"
+    assert "kv_lora_rank" in note.message
+    assert "bos_token_id" not in note.message
+    assert "qk_extra" not in note.message
+    assert read_architecture(LLAMA).notes == ()
+
+
+def test_two_spellings_that_disagree_are_named() -> None:
+    arch = read_architecture({**LLAMA, "d_model": 128})
+    assert arch.hidden == 64
+    said = "hidden_size is 64 but d_model is 128; hidden_size counts"
+    assert arch.notes == (Note("M005", said),)
+
+
+def test_an_absent_dtype_is_assumed_aloud() -> None:
+    arch = read_architecture({k: v for k, v in LLAMA.items() if k != "dtype"})
+    assert arch.dtype == "bf16"
+    assert arch.notes == (Note("M002", "the config states no dtype; bf16 is assumed"),)
+
+
+def test_another_class_than_the_causal_one_is_said() -> None:
+    arch = read_architecture({**LLAMA, "architectures": ["LlamaForSequenceClassification"]})
+    (note,) = arch.notes
+    assert note.code == "M006"
+    assert "LlamaForSequenceClassification" in note.message
+
+
+class TestOverrides:
+    def test_text_is_typed_by_the_key(self) -> None:
+        changed = apply_overrides(
+            LLAMA,
+            {
+                "num_hidden_layers": "40",
+                "tie_word_embeddings": "true",
+                "max_position_embeddings": "8k",
+            },
+        )
+        assert changed["num_hidden_layers"] == 40
+        assert changed["tie_word_embeddings"] is True
+        assert changed["max_position_embeddings"] == 8192
+        assert LLAMA["num_hidden_layers"] == 3
+
+    def test_any_spelling_of_a_key_replaces_the_others(self) -> None:
+        gpt2 = {"model_type": "gpt2", "n_layer": 2}
+        for spelled in ("n_layer", "num_hidden_layers"):
+            assert len(read_architecture(apply_overrides(gpt2, {spelled: "5"})).layers) == 5
+
+    def test_more_layers_repeat_the_per_layer_lists(self) -> None:
+        gemma = {
+            "model_type": "gemma3_text", "num_hidden_layers": 2,
+            "layer_types": ["sliding_attention", "full_attention"],
+        }  # fmt: skip
+        arch = read_architecture(apply_overrides(gemma, {"num_hidden_layers": "5"}))
+        assert [layer.attention.window is None for layer in arch.layers] == [
+            False, True, False, True, False,
+        ]  # fmt: skip
+
+    def test_more_layers_repeat_the_spans_of_gpt_neo(self) -> None:
+        neo = apply_overrides({"model_type": "gpt_neo"}, {"num_hidden_layers": "3"})
+        assert [x.attention.window for x in read_architecture(neo).layers] == [None, 256, None]
+
+    def test_a_new_dtype_undoes_the_quantization(self) -> None:
+        fp8 = {**LLAMA, "quantization_config": {"quant_method": "fp8"}}
+        assert read_architecture(fp8).quantization is not None
+        plain = read_architecture(apply_overrides(fp8, {"dtype": "bf16"}))
+        assert plain.quantization is None
+        assert plain.dtype == "bf16"
+
+    def test_a_key_the_card_does_not_read_is_refused(self) -> None:
+        with pytest.raises(UnknownNameError, match="num_layer_hidden") as caught:
+            apply_overrides(LLAMA, {"num_layer_hidden": "3"})
+        assert "num_hidden_layers" in (caught.value.hint or "")
+        with pytest.raises(UnknownNameError):
+            apply_overrides(LLAMA, {"num_experts": "8"})
+
+    @pytest.mark.parametrize("text", ["", "x", "0", "-3", "1.5", "1e9", "true", "9" * 5000])
+    def test_text_of_the_wrong_kind_is_refused(self, text: str) -> None:
+        with pytest.raises(SpecError, match="hidden_size") as caught:
+            apply_overrides(LLAMA, {"hidden_size": text})
+        assert caught.value.hint
+
+    def test_twice_the_layers_add_exactly_the_layers(self) -> None:
+        one, two, three = (
+            parameters(read_architecture(apply_overrides(LLAMA, {"num_hidden_layers": str(n)})))
+            for n in (1, 2, 3)
+        )
+        assert three - two == two - one == 64 * (64 + 16 + 16 + 64) + 3 * 64 * 96 + 2 * 64
