@@ -21,6 +21,7 @@ CODES: dict[str, str] = {
     "M014": "the latency of a link is unknown; 0 is used",
     "M020": "a technique matched nothing",
     "M021": "a technique left something out on purpose",
+    "M022": "a technique was asked for in a way that cannot help",
     "M030": "the model does not fit the device's memory",
     "M031": "no driver reserve is counted",
     "M040": "more than one device was asked for without saying how to use them",

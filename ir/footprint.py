@@ -9,9 +9,10 @@ import sympy as sp
 
 from mansard.core.symbols import B, Expr, M, P, R, S, T, total
 from mansard.ir.graph import Graph
-from mansard.ir.op import Op
+from mansard.ir.ops import Dequantize
 from mansard.ir.program import TARGET, Program
-from mansard.ir.value import Value, stored_parts
+from mansard.ir.region import Region
+from mansard.ir.value import Value
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,8 @@ def storages(graph: Graph) -> Mapping[str, Stored]:
     found: dict[str, Stored] = {}
     appended = {out.storage for op, _ in graph.walk() if op.has_effect for out in op.outs}
     shares: dict[str, Expr] = {}
-    for op, _ in graph.walk():
-        for leaf in _weights_of(op):
-            shares[leaf] = shares.get(leaf, sp.S.Zero) + op.weight_share()
+    for storage, share in _shares(graph):
+        shares[storage] = shares.get(storage, sp.S.Zero) + share
     for value, copies in _leaves(graph, sp.S.One):
         share = sp.S.One if value.role != "weight" else shares.get(value.storage, sp.S.One)
         share = sp.S.One if share.is_number and share > 1 else share
@@ -67,14 +67,31 @@ def _leaves(graph: Graph, trips: Expr) -> Iterator[tuple[Value, Expr]]:
         again = trips * getattr(op, "trips", sp.S.One)
         for body in op.bodies:
             for leaf, copies in _leaves(body, again):
-                yield leaf, trips if leaf.storage in shared else copies
+                seen = op.outside(leaf) if isinstance(op, Region) else leaf
+                yield seen, trips if leaf.storage in shared else copies
 
 
-def _weights_of(op: Op) -> Iterator[str]:
-    for operand in op.operands:
-        for part in stored_parts(operand):
-            if part.role == "weight" and part.storage:
-                yield part.storage
+def _shares(graph: Graph) -> Iterator[tuple[str, Expr]]:
+    """Yield (storage of a weight, the share of it that one token's use needs), use by use.
+
+    Views and decoding are no uses: what reads their result is.
+    """
+    for op in graph.ops:
+        if not (op.is_view or isinstance(op, Dequantize)):
+            for operand in op.operands:
+                for storage in _weights_behind(operand, graph):
+                    yield storage, op.weight_share()
+        for body in op.bodies:
+            yield from _shares(body)
+
+
+def _weights_behind(value: Value, graph: Graph) -> Iterator[str]:
+    owner = graph.producers.get(value)
+    if owner is not None and (owner.is_view or isinstance(owner, Dequantize)):
+        for operand in owner.operands:
+            yield from _weights_behind(operand, graph)
+    elif value.role == "weight" and value.storage:
+        yield value.storage
 
 
 @dataclass(frozen=True)
@@ -101,7 +118,8 @@ def model_facts(program: Program, graph: str = TARGET) -> ModelFacts:
     """Count what a program's model stores."""
     stored = storages(program.graph(graph)).values()
     weights = [s for s in stored if s.value.role == "weight"]
-    caches = total(s.value.bytes * s.copies for s in stored if s.value.role == "cache" and s.grows)
+    grown = (s for s in stored if s.value.role == "cache" and s.grows)
+    caches = total(s.numel * s.value.encoding.bits / 8 for s in grown)
     states = total(s.value.bytes * s.copies for s in stored if s.value.role == "state")
     one = {B: sp.S.One, S: sp.S.One, T: sp.S.One, R: sp.S.One, M: sp.S.Zero}
     growth = caches.xreplace({**one, P: sp.S.One}) - caches.xreplace({**one, P: sp.S.Zero})

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from mansard.core.errors import VerifyError
 from mansard.core.symbols import Expr, ceil_div, least
 
-KINDS = ("full", "causal", "window", "chunk", "budget")
-_SIZED = ("window", "chunk", "budget")
+KINDS = ("full", "causal", "window", "chunk", "budget", "evict", "tree")
+_SIZED = ("window", "chunk", "budget", "evict", "tree")
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,11 @@ class Mask:
     Args:
         kind: ``full`` (every pair), ``causal``, ``window`` (causal, the last ``size`` keys) or
             ``chunk`` (causal, the keys of the query's own block of ``size`` positions) or
-            ``budget`` (causal, any ``size`` of the keys: all are stored, each query picks).
-        size: keys a query of a window or a budget sees, itself included; positions of a chunk.
+            ``budget`` (causal, any ``size`` of the keys: all are stored, each query picks) or
+            ``evict`` (causal, but a step leaves ``size`` keys, any of them, to the next one)
+            or ``tree`` (every cached key, and of the new ones a node's ancestors and itself).
+        size: keys a query of a window or a budget sees, itself included; positions of a chunk;
+            pairs inside a tree.
         skip: whether masked pairs are left out; unfused kernels compute the whole rectangle.
 
     >>> from mansard.core.symbols import P, S
@@ -42,7 +45,7 @@ class Mask:
 
     def kept(self, past: Expr) -> Expr:
         """Return how many of ``past`` cached tokens a later query can still see."""
-        if self.size is None or self.kind == "budget":
+        if self.size is None or self.kind in ("budget", "tree"):
             return past
         return least(past, self.size - 1)
 
@@ -57,18 +60,19 @@ class Mask:
     def pairs(self, new: Expr, past: Expr, keys: Expr) -> Expr:
         """Return the (query, key) pairs that are computed; ``keys`` is the width of the rectangle.
 
-        Causal: query ``j`` sees ``past + j`` keys, ``j = 1 … new``. Window ``W``: the first
-        ``a = least(new, W - least(W, past))`` queries still see every key, the rest ``W``. Chunk
-        ``C``: position ``p`` sees ``p mod C + 1`` keys, summed to ``past + new`` less to ``past``.
+        Causal: query ``j`` sees ``past + j`` keys, ``j = 1 … new``. Window ``W``: position ``p``
+        sees ``least(p, W)`` keys, summed to ``past + new`` less to ``past``; chunk ``C``: likewise
+        with ``p mod C + 1``.
         """
         if not self.skip or self.kind == "full":
             return new * keys
-        if self.size is None:
-            return new * past + new * (new + 1) / 2
+        if self.size is None or self.kind == "evict":
+            return new * self.kept(past) + new * (new + 1) / 2
+        if self.kind == "tree":
+            return new * past + self.size
         if self.kind == "chunk":
             return _chunked(past + new, self.size) - _chunked(past, self.size)
-        growing = least(new, self.size - least(self.size, past))
-        return growing * past + growing * (growing + 1) / 2 + (new - growing) * self.size
+        return _windowed(past + new, self.size) - _windowed(past, self.size)
 
     def skipping(self) -> Mask:
         """Return the same mask, masked pairs left out."""
@@ -77,6 +81,12 @@ class Mask:
     def __str__(self) -> str:
         words = [self.kind, *([f"size={self.size}"] if self.size is not None else [])]
         return f"mask<{' '.join(words + ['skip'] * self.skip)}>"
+
+
+def _windowed(tokens: Expr, size: Expr) -> Expr:
+    """Return the pairs of the first ``tokens`` positions: a triangle, then full windows."""
+    growing = least(tokens, size)
+    return growing * (growing + 1) / 2 + (tokens - growing) * size
 
 
 def _whole(tokens: Expr, size: Expr) -> Expr:

@@ -7,36 +7,25 @@ before attributes, and every attribute's text says what it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from mansard.core.cursor import Cursor
-from mansard.core.dtypes import Encoding, parse_encoding
-from mansard.core.errors import MansardError, unknown_name
+from mansard.core.dtypes import Encoding
+from mansard.core.errors import unknown_name
 from mansard.core.expressions import read_expression
-from mansard.core.symbols import ASSUMPTIONS, PARAMETERS, Expr, Symbol, symbol
+from mansard.core.symbols import PARAMETERS, Expr, Symbol
 from mansard.ir.graph import Graph
-from mansard.ir.mask import Mask
 from mansard.ir.op import Op, slots
 from mansard.ir.program import Program
+from mansard.ir.reading import Reader, read_name, read_symbol
 from mansard.ir.registry import registered
-from mansard.ir.text import BARE
 from mansard.ir.value import MEMORY, ROLES, TensorType, Value
 from mansard.ir.verify import same_type, verify
 
-DEEPEST = 50
-Item = TypeVar("Item")
-
 _KEY = re.compile(r"([^\W\d]\w*)\s*=(?!=)")
 _WORD = re.compile(r"[^\W\d]\w*")
-_ENCODING = re.compile(r"[^\[\]\s]+(?=\s*\[)")
-_ENCODED = re.compile(r"encoding<([^<>\n]*)>")
-_MASK = re.compile(r"mask<\s*(\w+)")
-_DECIMAL = re.compile(r"-?\d+(?:\.\d+(?:[eE][+-]?\d+)?|[eE][+-]?\d+)(?=\s*[,)\]])")
-_CONSTANTS = {"true": True, "false": False, "none": None}
-_CONSTANT = re.compile(r"(?:true|false|none)\b")
 
 
 def parse_graph(text: str, ops: Mapping[str, type[Op]] | None = None) -> Graph:
@@ -60,37 +49,12 @@ def parse_graph(text: str, ops: Mapping[str, type[Op]] | None = None) -> Graph:
 
 def parse_program(text: str, ops: Mapping[str, type[Op]] | None = None) -> Program:
     """Read a program: name, mesh, symbols, graphs, schedule. See ``parse_graph``."""
-    from mansard.ir.schedule_text import read_program
+    from mansard.ir.program_reader import read_program
 
     return read_program(Cursor(text, "program", comments=True), ops)
 
 
-def read_name(cursor: Cursor) -> str:
-    """Read a name, quoted or not."""
-    if cursor.next_is('"'):
-        return cursor.string()
-    found = cursor.take(BARE)
-    if found is None:
-        cursor.fail("expected a name")
-    return found[0]
-
-
-def read_symbol(cursor: Cursor, known: dict[str, Expr]) -> tuple[Symbol, Expr | None]:
-    """Read ``frames: count = 1500``: a symbol's name, its kind, perhaps its value."""
-    ticked = cursor.take(re.compile(r"`((?:[^`\\]|\\.)*)`|([^\W\d]\w*)", re.DOTALL))
-    if ticked is None:
-        cursor.fail("expected the name of a symbol")
-    name = ticked[2] or re.sub(r"\\(.)", r"\1", ticked[1] or "", flags=re.DOTALL)
-    cursor.expect(":")
-    at = cursor.skip()
-    kind = cursor.take(_WORD)
-    if kind is None or kind[0] not in ASSUMPTIONS:
-        cursor.fail(f"expected the kind of a symbol: {', '.join(ASSUMPTIONS)}", at=at)
-    known[name] = made = symbol(name, kind[0])
-    return made, read_expression(cursor, known) if cursor.accept("=") else None
-
-
-class GraphReader:
+class GraphReader(Reader):
     """Reads graphs from a cursor.
 
     Args:
@@ -99,9 +63,8 @@ class GraphReader:
     """
 
     def __init__(self, cursor: Cursor, ops: Mapping[str, type[Op]] | None = None) -> None:
-        self.cursor = cursor
+        super().__init__(cursor)
         self.ops = {**registered(), **(ops or {})}
-        self.symbols: dict[str, Expr] = {}
         self.bodies: dict[str, tuple[Graph, dict[str, Value]]] = {}
 
     def graph(self) -> tuple[str, Graph, dict[str, Expr]]:
@@ -277,28 +240,6 @@ class GraphReader:
         mine = {v.name for v in graph.leaves}
         return seen if all(outer.get(n) is leaves.get(n) for n in mine) else graph
 
-    def _typed(self) -> tuple[str, Encoding, tuple[Expr, ...]]:
-        cursor = self.cursor
-        cursor.expect("%")
-        name = read_name(cursor)
-        cursor.expect(":")
-        at = cursor.skip()
-        found = cursor.take(_ENCODING)
-        if found is None:
-            cursor.fail("expected a type like bf16[T, 4096]")
-        with self._located(at):
-            encoding = parse_encoding(found[0])
-        shape = tuple(self._list("[", "]", lambda: read_expression(cursor, self.symbols)))
-        return name, encoding, shape
-
-    def _operand(self, known: Mapping[str, Value]) -> Value:
-        at = self.cursor.skip()
-        self.cursor.expect("%")
-        name = read_name(self.cursor)
-        if name not in known:
-            raise self.cursor.wrap(unknown_name("value", name, known), at)
-        return known[name]
-
     def _values(self, known: Mapping[str, Value]) -> Iterator[Value]:
         yield self._operand(known)
         while self.cursor.accept(","):
@@ -309,68 +250,6 @@ class GraphReader:
             self.cursor.fail(f"two values are called %{value.name}", at=at)
         own.add(value.name)
         known[value.name] = value
-
-    def _literal(self, known: Mapping[str, Value]) -> Any:
-        cursor = self.cursor
-        at = cursor.skip()
-        if cursor.next_is("%"):
-            return self._operand(known)
-        if cursor.next_is('"'):
-            return cursor.string()
-        if cursor.next_is("["):
-            with self._deeper():
-                return tuple(self._list("[", "]", lambda: self._literal(known)))
-        if cursor.next_is("?"):
-            cursor.fail("this attribute has no text form")
-        if constant := cursor.take(_CONSTANT):
-            return _CONSTANTS[constant[0]]
-        with self._located(at):
-            if encoded := cursor.take(_ENCODED):
-                return parse_encoding(encoded[1])
-            if mask := cursor.take(_MASK):
-                return self._mask(mask[1])
-        if decimal := cursor.take(_DECIMAL):
-            return float(decimal[0])
-        return read_expression(cursor, self.symbols)
-
-    def _mask(self, kind: str) -> Mask:
-        size = None
-        if self._word("size"):
-            self.cursor.expect("=")
-            size = read_expression(self.cursor, self.symbols)
-        skip = self._word("skip")
-        self.cursor.expect(">")
-        return Mask(kind, size, skip)
-
-    def _list(self, first: str, last: str, read: Callable[[], Item]) -> Iterator[Item]:
-        self.cursor.expect(first)
-        if self.cursor.accept(last):
-            return
-        yield read()
-        while self.cursor.accept(","):
-            yield read()
-        if not self.cursor.accept(last):
-            self.cursor.fail(f"expected ',' or {last!r}")
-
-    def _word(self, word: str) -> bool:
-        return self.cursor.take(re.compile(rf"{re.escape(word)}\b")) is not None
-
-    @contextmanager
-    def _deeper(self) -> Iterator[None]:
-        self.cursor.depth += 1
-        if self.cursor.depth > DEEPEST:
-            self.cursor.fail(f"nested more than {DEEPEST} deep")
-        yield
-        self.cursor.depth -= 1
-
-    @contextmanager
-    def _located(self, at: int) -> Iterator[None]:
-        try:
-            yield
-        except MansardError as error:
-            if error.message.startswith(f"{self.cursor.where}, "):
-                raise
-            raise self.cursor.wrap(error, at) from None
 
 
 def _holds_values(value: Any) -> bool:

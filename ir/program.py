@@ -166,7 +166,7 @@ class Program:
         return self
 
     def __str__(self) -> str:
-        from mansard.ir.text import print_program
+        from mansard.ir.program_text import print_program
 
         return print_program(self)
 

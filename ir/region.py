@@ -42,6 +42,10 @@ class Region(Op):
         """Return what the cost of one kernel of the body is seen from outside, for one trip."""
         return cost
 
+    def outside(self, value: Value) -> Value:
+        """Return a stored value of the body as the graph around the region counts it."""
+        return value
+
     def cost(self) -> Cost:
         """The body's work, lifted, times its trips."""
         trips: Expr = getattr(self, "trips", sp.S.One)

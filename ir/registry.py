@@ -6,8 +6,18 @@ import inspect
 
 from mansard.ir import ops
 from mansard.ir.op import Op
-from mansard.ir.ops import recurrent
+from mansard.ir.ops import (
+    eviction,
+    padded_experts,
+    paging,
+    partial_linear,
+    partial_values,
+    recurrent,
+)
 from mansard.ir.region import Overlap, Repeat, Routed
+from mansard.ir.trim import Trim
+
+_MODULES = (ops, recurrent, eviction, padded_experts, paging, partial_linear, partial_values)
 
 
 def _public(module: object) -> list[type[Op]]:
@@ -15,10 +25,10 @@ def _public(module: object) -> list[type[Op]]:
     return [c for c in found if issubclass(c, Op)]
 
 
-_REGIONS: list[type[Op]] = [Repeat, Routed, Overlap]
+_REGIONS: list[type[Op]] = [Repeat, Routed, Overlap, Trim]
 OPS: dict[str, type[Op]] = {
     cls.kind: cls
-    for cls in [*_public(ops), *_public(recurrent), *_REGIONS]
+    for cls in [*(found for module in _MODULES for found in _public(module)), *_REGIONS]
     if cls.infer is not Op.infer and cls is not recurrent.Recurrence
 }
 """Kind → class of mansard's own ops and regions."""

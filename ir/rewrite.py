@@ -113,6 +113,10 @@ def retype(graph: Graph, change: Callable[[Value], TensorType]) -> Graph:
     return verify(rebuild(graph, leaves=leaves)) if leaves else graph
 
 
+Bodies = dict[tuple[Graph, tuple[TensorType, ...]], Graph]
+"""A body and the types handed to it → what becomes of it."""
+
+
 def rebuild(
     graph: Graph,
     *,
@@ -120,6 +124,7 @@ def rebuild(
     inputs: Mapping[Value, Value] | None = None,
     edits: Mapping[Op, Sequence[Op]] | None = None,
     swapped: Mapping[Value, Value] | None = None,
+    bodies: Bodies | None = None,
 ) -> Graph:
     """Return the graph with leaves, inputs and ops replaced, results inferred where they change.
 
@@ -129,15 +134,17 @@ def rebuild(
         inputs: new inputs of this graph.
         edits: what stands in an op's place.
         swapped: results of edits that old readers should read.
+        bodies: rebuilt so far, so that equal bodies stay one object.
     """
     leaves, inputs, edits = leaves or {}, inputs or {}, edits or {}
+    bodies = {} if bodies is None else bodies
     now: dict[Value, Value] = {**leaves, **inputs, **(swapped or {})}
     ops: list[Op] = []
     for old in graph.ops:
         for op in edits.get(old, (old,)):
             moved = op.with_operands(_resolved(now, op.operands))
             if isinstance(moved, Region):
-                moved = _rebuilt_region(moved, leaves)
+                moved = _rebuilt_region(moved, leaves, bodies)
             if moved is not op or op is not old:
                 moved = _inferred(moved, now)
             ops.append(moved)
@@ -172,13 +179,16 @@ def _same_parts(a: TensorType, b: TensorType) -> bool:
     return a.parts == b.parts
 
 
-def _rebuilt_region(op: Region, leaves: Mapping[Value, Value]) -> Region:
+def _rebuilt_region(op: Region, leaves: Mapping[Value, Value], bodies: Bodies) -> Region:
     handed = {
         old: replace(new.type, storage=new.storage if old.storage else "", role=old.role, parts=())
         for old, new in zip(op.body.inputs, op.ins, strict=True)
     }
     inputs = {o: Value(o.name, t) for o, t in handed.items() if not same_type(o.type, t)}
-    body = rebuild(op.body, leaves=leaves, inputs=inputs)
+    key = (op.body, tuple(handed.values()))
+    if key not in bodies:
+        bodies[key] = rebuild(op.body, leaves=leaves, inputs=inputs, bodies=bodies)
+    body = bodies[key]
     return op if body is op.body else replace(op, body=body)
 
 

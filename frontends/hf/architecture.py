@@ -118,6 +118,24 @@ class Moe:
 
 
 @dataclass(frozen=True)
+class SharedBlock:
+    """A transformer block several layers use, before their own mixer (Zamba 2).
+
+    It reads the hidden state beside the embedding, and a linear of the layer's own takes what it
+    returns.
+
+    Args:
+        first: the layer that stores it.
+        rank: of the low-rank projection each layer adds to the feed-forward block's first.
+    """
+
+    first: int
+    attention: Attention
+    ffn: Dense
+    rank: int
+
+
+@dataclass(frozen=True)
 class LayerSpec:
     """One block. Equal blocks are equal by value, so a lowering can compress periods and runs.
 
@@ -125,6 +143,8 @@ class LayerSpec:
         mixer: attention or what stands in its place; ``None`` where the layer has none.
         ffn: ``None`` where the layer has none.
         beside: a second feed-forward block that reads the same tokens, with norms of its own.
+        also: a second mixer that reads the same tokens; their results are added.
+        shared: a block of several layers that runs before the mixer.
     """
 
     topology: Topology
@@ -132,6 +152,8 @@ class LayerSpec:
     mixer: Attention | Mixer | None
     ffn: Dense | ChannelMix | Moe | None
     beside: Moe | None = None
+    also: Mixer | None = None
+    shared: SharedBlock | None = None
 
     @property
     def attention(self) -> Attention:

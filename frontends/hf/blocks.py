@@ -6,7 +6,7 @@ from typing import Any
 
 from mansard.core.errors import SpecError
 from mansard.frontends.hf.activations import read_activation
-from mansard.frontends.hf.architecture import Attention, ChannelMix, Dense, Moe
+from mansard.frontends.hf.architecture import Attention, ChannelMix, Dense, Moe, SharedBlock
 from mansard.frontends.hf.attentions import attentions
 from mansard.frontends.hf.cards import Card
 from mansard.frontends.hf.fields import Fields
@@ -15,23 +15,45 @@ from mansard.frontends.hf.picks import picks
 from mansard.frontends.hf.schedule import mentioned
 
 Ffn = Dense | ChannelMix | Moe | None
+Mixed = tuple[Attention | Mixer | None, Mixer | None]
 
 
-def mixers(fields: Fields, card: Card, hidden: int, count: int) -> list[Attention | Mixer | None]:
-    """Return what stands in attention's place in each layer: a card's mixer, else attention."""
+def mixers(fields: Fields, card: Card, hidden: int, count: int) -> list[Mixed]:
+    """Return each layer's mixer - a card's own, else attention - and the one beside it."""
     chosen: list[Attention | Mixer | None] = [None] * count
+    also: list[Mixer | None] = [None] * count
     wanted = picks(card.attention.layers, fields, count)
     for kind, part in card.mixers.items():
         taken = picks(part.layers, fields, count)
         if any(taken):
             values = {name: fields.setting(setting) for name, setting in part.fields.items()}
             mixer = make_mixer(kind, values, fields.where)
-            chosen = [mixer if t else c for t, c in zip(taken, chosen, strict=True)]
+            places: list[Any] = also if part.beside else chosen
+            places[:] = [mixer if t else c for t, c in zip(taken, places, strict=True)]
     left = [w and c is None for w, c in zip(wanted, chosen, strict=True)]
-    if not any(left):
-        return chosen
-    attention = attentions(fields, card, hidden, count)
-    return [a if open_ else c for a, c, open_ in zip(attention, chosen, left, strict=True)]
+    if any(left):
+        own = attentions(fields, card, hidden, count)
+        chosen = [a if free else c for a, c, free in zip(own, chosen, left, strict=True)]
+    return list(zip(chosen, also, strict=True))
+
+
+def shared_blocks(fields: Fields, card: Card, hidden: int, count: int) -> list[SharedBlock | None]:
+    """Return the block each layer shares with others, the copies taken in turn."""
+    if card.shared is None:
+        return [None] * count
+    users = [at for at, uses in enumerate(picks(card.shared.layers, fields, count)) if uses]
+    blocks = int(fields.setting(card.shared.blocks))
+    if not users:
+        return [None] * count
+    attention = attentions(fields, card, hidden, count)[0]
+    activation = read_activation(fields, card)
+    dense = _dense(fields, card, hidden, activation, count)[0]
+    rank = fields.setting(card.shared.rank) or 0
+    found: list[SharedBlock | None] = [None] * count
+    for turn, at in enumerate(users):
+        if isinstance(dense, Dense):
+            found[at] = SharedBlock(users[turn % blocks], attention, dense, rank)
+    return found
 
 
 def ffns(fields: Fields, card: Card, hidden: int, count: int) -> list[tuple[Ffn, Moe | None]]:

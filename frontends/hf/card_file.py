@@ -21,6 +21,7 @@ from mansard.frontends.hf.cards import (
     MoeCard,
     Names,
     PositionsCard,
+    SharedCard,
     Wrapper,
 )
 from mansard.frontends.hf.schedule import RULES, Schedule
@@ -148,6 +149,7 @@ def _card(name: str, table: dict[str, Any], names: Mapping[str, Any], where: str
         "attention": AttentionCard,
         "ffn": FfnCard,
         "moe": MoeCard,
+        "shared": SharedCard,
         "embedding": EmbeddingCard,
         "head": HeadCard,
     }
@@ -179,9 +181,9 @@ def _named(chosen: Any, names: Mapping[str, Any], where: str) -> Any:
 
 
 def _mixer(table: Mapping[str, Any], here: str) -> MixerCard:
-    settings = {key: value for key, value in table.items() if key != "layers"}
+    settings = {key: value for key, value in table.items() if key not in ("layers", "beside")}
     layers = _schedule(table.get("layers", {"rule": "always"}), f"{here}.layers")
-    return MixerCard(MappingProxyType(settings), layers)
+    return MixerCard(MappingProxyType(settings), layers, table.get("beside", False))
 
 
 def _schedule(table: Mapping[str, Any], here: str) -> Schedule:

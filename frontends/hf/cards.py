@@ -98,10 +98,23 @@ class MoeCard:
 
 @dataclass(frozen=True)
 class MixerCard:
-    """A mixer in attention's place: its kind's fields as settings, and the layers that have it."""
+    """A mixer in attention's place: its kind's fields as settings, and the layers that have it.
+
+    ``beside`` puts it next to attention, which reads the same tokens.
+    """
 
     fields: Mapping[str, Setting]
     layers: Schedule
+    beside: bool = False
+
+
+@dataclass(frozen=True)
+class SharedCard:
+    """A block that ``blocks`` copies serve in turn: layers that use one, and its adapters' rank."""
+
+    layers: Schedule
+    blocks: Setting = 1
+    rank: Setting = 0
 
 
 @dataclass(frozen=True)
@@ -172,6 +185,7 @@ class Card:
     ffn: FfnCard = field(default_factory=FfnCard)
     moe: MoeCard | None = None
     mixers: Mapping[str, MixerCard] = field(default_factory=dict)
+    shared: SharedCard | None = None
     embedding: EmbeddingCard = field(default_factory=EmbeddingCard)
     head: HeadCard = field(default_factory=HeadCard)
     final_norm: Setting = True

@@ -8,10 +8,12 @@ from typing import Any
 
 from mansard.core.errors import SpecError, unknown_name
 from mansard.frontends.hf.card_file import card_for
-from mansard.frontends.hf.cards import Card
+from mansard.frontends.hf.cards import Card, Wrapper
 from mansard.frontends.hf.defaults import class_defaults
 from mansard.frontends.hf.keys import Key, canonical_keys, show
+from mansard.frontends.hf.read import RawConfig
 from mansard.frontends.hf.schedule import Schedule, expand_spans
+from mansard.frontends.hf.wrapped import unwrapped, wrapper_of
 
 _ALWAYS = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "head_dim", "vocab_size",
@@ -43,6 +45,9 @@ def apply_overrides(
         UnknownNameError: the card reads no such key.
         SpecError: the text is no value of the key's kind.
     """
+    wrapper = wrapper_of(config)
+    if wrapper is not None:
+        return _inside(wrapper, config, values, where)
     card = card_for(config)
     changed = dict(config)
     for name, text in values.items():
@@ -55,6 +60,17 @@ def apply_overrides(
         if key.name == "num_hidden_layers" and changed[key.name]:
             changed.update(_fitted(card, changed, changed[key.name]))
     return changed
+
+
+def _inside(
+    wrapper: Wrapper, config: Mapping[str, Any], values: Mapping[str, str], where: str
+) -> dict[str, Any]:
+    """Return the config with keys of the language model it holds changed."""
+    inner = unwrapped(RawConfig(where, config))[0].values
+    changed = apply_overrides(inner, values, where)
+    outer = {k: v for k, v in config.items() if k not in wrapper.at_top}
+    kept = {k: changed.pop(k) for k in wrapper.at_top if k in changed}
+    return {**outer, **kept, wrapper.text: changed}
 
 
 def _mentioned(node: Any) -> Iterator[str]:

@@ -19,7 +19,7 @@ from mansard.frontends.hf.architecture import (
     Positions,
     Topology,
 )
-from mansard.frontends.hf.blocks import ffns, mixers
+from mansard.frontends.hf.blocks import ffns, mixers, shared_blocks
 from mansard.frontends.hf.card_file import card_for
 from mansard.frontends.hf.cards import Card
 from mansard.frontends.hf.fields import Fields
@@ -89,8 +89,12 @@ def _layers(fields: Fields, card: Card, hidden: int, norm: NormKind) -> tuple[La
     topology = choice(fields, "topology", card.topology, Topology)
     chosen = mixers(fields, card, hidden, count)
     blocks = ffns(fields, card, hidden, count)
+    shared = shared_blocks(fields, card, hidden, count)
     seen: dict[LayerSpec, LayerSpec] = {}
-    made = (LayerSpec(topology, norm, m, *f) for m, f in zip(chosen, blocks, strict=True))
+    made = (
+        LayerSpec(topology, norm, mixer, *ffn, also=also, shared=block)
+        for (mixer, also), ffn, block in zip(chosen, blocks, shared, strict=True)
+    )
     return tuple(seen.setdefault(layer, layer) for layer in made)
 
 

@@ -14,6 +14,7 @@ from mansard.frontends.hf.lower.ends import embedded, finished, table_of
 from mansard.frontends.hf.lower.gemma import INPUTS
 from mansard.frontends.hf.lower.layer import LAYERS, layer
 from mansard.frontends.hf.lower.scope import Scope
+from mansard.frontends.hf.lower.shared import EMBEDDED
 from mansard.frontends.hf.lower.stored import Tensor, stored_tensors
 from mansard.ir.builder import Builder
 from mansard.ir.footprint import storages
@@ -25,9 +26,15 @@ def parameter_tensors(arch: Architecture) -> list[Tensor]:
     parts: Counter[tuple[str, tuple[int, ...]]] = Counter()
     for name, shape, copies in stored_tensors(_outside(arch), arch.names):
         parts[name, shape] += copies
+    once: set[tuple[str, int]] = set()
     for spec, times in Counter(arch.layers).items():
         for name, shape, copies in layer_tensors(arch, spec):
-            parts[name, shape] += times * copies
+            where = (name, spec.shared.first) if spec.shared and _is_shared(arch, name) else None
+            if where is None:
+                parts[name, shape] += times * copies
+            elif where not in once:
+                once.add(where)
+                parts[name, shape] += copies
     return [Tensor(name, shape, count) for (name, shape), count in parts.items()]
 
 
@@ -74,11 +81,13 @@ def _alone(arch: Architecture, spec: LayerSpec) -> Graph:
     carried = {}
     if arch.per_layer:
         carried[INPUTS] = build.input("inputs", T, arch.per_layer.width)
+    if spec.shared:
+        carried[EMBEDDED] = build.input("embedded", T, arch.hidden)
     for other in set(arch.layers) if _reuses(spec) else ():
         if isinstance(other.mixer, Attention):
             for name, shape in kept_caches(other.mixer).items():
                 carried[name] = build.input(name, *shape, role="cache")
-    y = layer(Scope(arch, build, LAYERS, "0", carried), x, spec)
+    y = layer(Scope(arch, build, LAYERS, "0", carried=carried), x, spec)
     return build.done(y)
 
 
@@ -97,6 +106,12 @@ def active_parameters(arch: Architecture) -> int:
                 each += ((2 if block.gated else 1) * block.width + arch.hidden) * block.expert_bias
                 idle += (block.experts - block.top_k) * each
     return parameters(arch) - idle
+
+
+def _is_shared(arch: Architecture, name: str) -> bool:
+    """Say whether a layer's tensor is one of the block it shares."""
+    own = {arch.names.paths.get(role) for role in ("adapter_in", "adapter_out", "shared_out")}
+    return ".shared_transformer." in name and name.removesuffix(".weight") not in own
 
 
 def _reuses(spec: LayerSpec) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sympy as sp
 
-from mansard.core.symbols import Expr, S, least
+from mansard.core.symbols import Expr, S, ceil_div, least
 from mansard.ir.cost import MATRIX, VECTOR, Cost
 from mansard.ir.op import Op, like, require_size
 from mansard.ir.value import TensorType, Value
@@ -106,7 +106,7 @@ class StateSpaceDual(Recurrence):
 
     FLOP  matrix  T·(q·(G·N + H·d)·2 + 4·H·d·N)    C·Bᵀ and its product with x inside a block of q,
                                                    and x ⊗ B and C·h through the state
-          vector  T·H·(d·N/q + q + 3·d)            decay of the state and the scores, Δ·x, D·x
+          vector  |state|·⌈S/chunk⌉ + T·H·(q + 3·d)  decay of the state and the scores, Δ·x, D·x
                   [Dao 2024, §6, table 1; G groups share B and C]
     B     x, B, C, Δ and y once; the state ``[B, H, d, N]`` in and out
 
@@ -126,18 +126,18 @@ class StateSpaceDual(Recurrence):
         _, heads, d, n = self.state.shape
         q = least(S, self.chunk)
         matrix = 2 * q * (self.groups * n + heads * d) + 4 * heads * d * n
-        vector = heads * (d * n / q + q + 3 * d)
-        return self.work(self.tokens * matrix, self.tokens * vector)
+        decay = self.state.numel * ceil_div(S, self.chunk)
+        return self.work(self.tokens * matrix, decay + self.tokens * heads * (q + 3 * d))
 
 
 class GatedDelta(Recurrence):
     """``S = a·S·(I - β·k·kᵀ) + β·v·kᵀ``, ``o = S·q`` for each value head.
 
-    FLOP  matrix  T·H·(q·(6·dk + 4·dv) + q²/3 + 6·dk·dv)
-                  inside a block: K·Kᵀ, the inverse of its triangle (q³/3 a block), its products
+    FLOP  matrix  T·H·(q·(6·dk + 4·dv) + (q-1)·(q-2)/3 + 6·dk·dv)
+                  inside a block: K·Kᵀ, the inverse of its triangle (exact, n³/3), its products
                   with βK and βV, Q·Kᵀ and its product with the new values; through the state: W·S,
                   Q·S and Kᵀ·V                                       [Yang 2024 GDN, §3.3]
-          vector  T·H·(dk·dv/q + q + 4·(dk + dv)): decays, β, unit-length q and k
+          vector  |state|·⌈S/chunk⌉ + T·H·(q + 4·(dk + dv)): decays, β, unit-length q and k
     B     q, k, v, the gates and o once; the state ``[B, H, dk, dv]`` in and out
 
     Args:
@@ -158,9 +158,10 @@ class GatedDelta(Recurrence):
         """See the class."""
         _, heads, dk, dv = self.state.shape
         q = least(S, self.chunk)
-        matrix = q * (6 * dk + 4 * dv) + q**2 / 3 + 6 * dk * dv
-        vector = dk * dv / q + q + 4 * (dk + dv)
-        return self.work(self.tokens * heads * matrix, self.tokens * heads * vector)
+        matrix = q * (6 * dk + 4 * dv) + (q - 1) * (q - 2) / 3 + 6 * dk * dv
+        decay = self.state.numel * ceil_div(S, self.chunk)
+        vector = decay + self.tokens * heads * (q + 4 * (dk + dv))
+        return self.work(self.tokens * heads * matrix, vector)
 
 
 class LinearAttention(Recurrence):
@@ -168,7 +169,7 @@ class LinearAttention(Recurrence):
 
     FLOP  matrix  T·H·(4·q·d + 4·d²)     Q·Kᵀ and its product with V inside a block of q; Kᵀ·V and
                                          Q·S through the state            [Qin 2024, alg. 1]
-          vector  T·H·(q + d²/q + 2·d)   decays of scores, state, queries and keys
+          vector  |state|·⌈S/chunk⌉ + T·H·(q + 2·d)   decays of state, scores, queries and keys
     B     q, k, v and o once; the state ``[B, H, d, d]`` in and out
 
     Args:
@@ -189,8 +190,9 @@ class LinearAttention(Recurrence):
         _, heads, dk, dv = self.state.shape
         q = least(S, self.chunk)
         matrix = 2 * q * (dk + dv) + 4 * dk * dv
-        vector = q + dk * dv / q + 2 * dk
-        return self.work(self.tokens * heads * matrix, self.tokens * heads * vector)
+        decay = self.state.numel * ceil_div(S, self.chunk)
+        vector = decay + self.tokens * heads * (q + 2 * dk)
+        return self.work(self.tokens * heads * matrix, vector)
 
 
 class GatedRecurrence(Recurrence):

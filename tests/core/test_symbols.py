@@ -82,4 +82,4 @@ def test_ragged_reads_tokens_as_sequences_times_length() -> None:
 @pytest.mark.parametrize("value", ["B*S", 1.5, None])
 def test_text_and_floats_are_no_sizes(value: object) -> None:
     with pytest.raises(TypeError, match="an int or an expression"):
-        expr(value)  # type: ignore[arg-type]
+        expr(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sympy as sp
 
 from mansard.core.dtypes import FORMATS, Encoding, stored
-from mansard.core.symbols import B, M, P, R, S, T, symbol
+from mansard.core.symbols import B, M, P, R, S, T, ceil_div, symbol
 from mansard.ir.builder import Builder
 from mansard.ir.graph import Graph
 from mansard.ir.mask import Mask
@@ -15,6 +15,7 @@ from mansard.ir.ops import (
     Add,
     Alibi,
     Append,
+    BlockLinear,
     Cast,
     Collective,
     Combine,
@@ -25,9 +26,11 @@ from mansard.ir.ops import (
     GatedActivation,
     GroupedLinear,
     Join,
+    KeepChosen,
     LastRows,
     LayerNorm,
     Linear,
+    MixStreams,
     Multiply,
     Quantize,
     Reshape,
@@ -38,10 +41,17 @@ from mansard.ir.ops import (
     Slice,
     SoftCap,
     Softmax,
+    SpreadStream,
     TopK,
     Transpose,
     Values,
+    WeighHeads,
 )  # fmt: skip
+from mansard.ir.ops.eviction import AccumulateScores, CompressCache
+from mansard.ir.ops.padded_experts import PaddedGrouped
+from mansard.ir.ops.paging import Paged
+from mansard.ir.ops.partial_linear import PartialLinear
+from mansard.ir.ops.partial_values import MergePartials, PartialValues
 from mansard.ir.ops.recurrent import (
     CausalConv,
     GatedDelta,
@@ -53,6 +63,7 @@ from mansard.ir.ops.recurrent import (
     Wkv,
 )  # fmt: skip
 from mansard.ir.region import Overlap, Repeat, Routed
+from mansard.ir.trim import Trim
 from mansard.ir.value import Value
 
 INT8 = Encoding("int8", of="bf16")
@@ -102,6 +113,7 @@ def every_op() -> dict[str, Graph]:
     found["repeat"] = repeated()
     found["routed"] = _region(lambda body, ins: Routed(body, ins, sp.Rational(1, 4), T))
     found["overlap"] = _region(Overlap)
+    found["trim"] = _region(lambda body, ins: Trim(body, ins, 7))
     return found
 
 
@@ -139,6 +151,10 @@ def _ops() -> list[Op]:
     state = b.leaf("state", B, HEADS, D, D, role="state")
     flat = b.leaf("flat", B, H, role="state")
     qkv = b.input("qkv", T, 3 * HEADS * D)
+    wide = b.input("wide", T, HEADS * D)
+    keys = b.input("keys", B, KV, P + S, D)
+    sums = b.leaf("sums", B, HEADS, P, encoding=Encoding("fp32"), role="state")
+    pages = b.leaf("pages", B, ceil_div(P, 16), encoding=Encoding("int32"), role="table")
     return [
         Linear(x, w, bias), GroupedLinear(rows, experts, sp.Rational(1, 2), T),
         Embedding(ids, w), Activation(x, "silu"), GatedActivation(x, z), Add((x, z, x)),
@@ -155,6 +171,13 @@ def _ops() -> list[Op]:
         LinearAttention(qkv, state, chunk=32), GatedRecurrence(x, flat, inputs=(z, z)),
         Wkv(x, b.leaf("wkv", B, H, 3, role="state"), inputs=(z,)),
         TokenShift(x, flat, params=(bias, bias)),
+        PartialLinear(x, w, bias, sp.Rational(1, 4), T, "out"),
+        PaddedGrouped(rows, experts, sp.Rational(1, 2), T), Paged(keys, pages),
+        PartialValues(scores, keys, (T,), width=8, splits=4), MergePartials(wide, HEADS, 4),
+        AccumulateScores(scores, sums), CompressCache(wide, keys, keys, HEADS, 16, 64),
+        BlockLinear(x, b.leaf("blocks", 4, 16, 16)), WeighHeads(scores, gates),
+        KeepChosen(scores, b.input("chosen", B, 1, S, 4, role="index")),
+        MixStreams(x, b.input("coefs", T, 16), 4), SpreadStream(x, b.input("change", T, 16)),
     ]  # fmt: skip
 
 

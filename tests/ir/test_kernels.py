@@ -99,7 +99,7 @@ def test_two_views_of_the_whole_do_not_move_it_twice() -> None:
 
 
 def relabelled(graph: Graph, labels: dict[str, str]) -> Graph:
-    ops: tuple[Op, ...] = tuple(replace(o, kernel="k"s.get(o.name, "")) for o in graph.ops)
+    ops: tuple[Op, ...] = tuple(replace(o, kernel=labels.get(o.name, "")) for o in graph.ops)
     return verify(replace(graph, ops=ops))
 
 

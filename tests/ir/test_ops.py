@@ -164,7 +164,7 @@ def test_costs_are_nonnegative_and_grow_with_every_parameter(
     def at(**values: int) -> tuple[Expr, Expr]:
         bound = numbers(**values)
         frames = {f: sp.Integer(3) for f in (cost.bytes + cost.total_flops).free_symbols - {*bound}}
-        return tuple(e.xreplace({**bound, **frames}) for e in (cost.total_flops, cost.bytes))  # type: ignore[return-value]
+        return tuple(e.xreplace({**bound, **frames}) for e in (cost.total_flops, cost.bytes))
 
     low = at(B=b, S=s, P=p)
     assert min(low) >= 0

@@ -42,6 +42,7 @@ def to_int4(value: Value) -> TensorType:
 def decoding(m: Match) -> None:
     """Decode the weight before the product."""
     y = m.add(Dequantize(m["w"]), "decoded")
+    assert isinstance(m.root, Linear)
     m.swap(m.root, replace(m.root, w=y))
 
 
@@ -57,7 +58,12 @@ def test_what_matches_nothing_returns_the_very_same_graph() -> None:
 
 def test_an_edit_keeps_results_and_so_every_reader() -> None:
     graph = linear_chain()
-    rule = Rule(P(Activation), lambda m: replace(m.root, fn="silu"), "smoother")
+
+    def silu(m: Match) -> Activation:
+        assert isinstance(m.root, Activation)
+        return replace(m.root, fn="silu")
+
+    rule = Rule(P(Activation), silu, "smoother")
     done = rewrite(graph, [rule], by="swish").graph
     assert done.ops[1].attributes() == {"fn": "silu"}
     assert done.ops[1].because == ("swish: smoother",)

@@ -277,3 +277,10 @@ def test_bodies_within_bodies_without_end_are_refused() -> None:
 def test_comments_and_line_breaks_are_read_over() -> None:
     text = str(linear_chain()).replace("linear(%x, ", "linear( // first\n    %x,\n    ")
     assert str(parse_graph(text)) == str(linear_chain())
+
+
+def test_the_package_exports_functions_where_modules_have_their_names() -> None:
+    import mansard.ir as ir
+
+    str(parse_program(str(schedules())))
+    assert all(callable(getattr(ir, name)) for name in ir.__all__)

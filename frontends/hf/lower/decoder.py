@@ -9,6 +9,7 @@ from mansard.frontends.hf.lower.gemma import INPUTS
 from mansard.frontends.hf.lower.layer import LAYERS, layer
 from mansard.frontends.hf.lower.runs import Run, runs
 from mansard.frontends.hf.lower.scope import Scope
+from mansard.frontends.hf.lower.shared import EMBEDDED
 from mansard.ir.builder import Builder
 from mansard.ir.graph import Graph
 from mansard.ir.ops import Slice
@@ -41,7 +42,7 @@ def _run(outside: Scope, x: Value, run: Run) -> Value:
 
     def trip(build: Builder, y: Value, carried: dict[str, Value]) -> Value:
         for k, spec in enumerate(layers):
-            scope = Scope(arch, build, LAYERS, run.index(k), dict(carried))
+            scope = Scope(arch, build, LAYERS, run.index(k), carried=dict(carried))
             if arch.per_layer:
                 _own_inputs(scope, arch.per_layer)
             y = layer(scope, y, spec)
@@ -55,7 +56,10 @@ def _run(outside: Scope, x: Value, run: Run) -> Value:
         return (trip(inner, given[0], dict(zip(names, given[1:], strict=True))),)
 
     def repeat(body: Graph, ins: tuple[Value, ...]) -> Repeat:
-        return Repeat(body, ins, run.trips)
+        stored = (leaf for leaf in body.leaves if leaf.role == "weight")
+        return Repeat(
+            body, ins, run.trips, tuple(v.storage for v in stored if "{" not in v.storage)
+        )
 
     ins = (x, *(outside.carried[name] for name in names))
     return outside.build.region(repeat, "layers", ins, fill)[0]
@@ -66,7 +70,8 @@ def _taken(outside: Scope, run: Run) -> tuple[str, ...]:
     layers = outside.arch.layers[run.first : run.first + run.period]
     reused = {spec.mixer.reuses for spec in layers if isinstance(spec.mixer, Attention)} - {""}
     caches = tuple(f"{half}.{name}" for name in sorted(reused) for half in ("k", "v"))
-    return ((INPUTS,) if outside.arch.per_layer else ()) + caches
+    first = (EMBEDDED,) if any(spec.shared for spec in layers) else ()
+    return first + ((INPUTS,) if outside.arch.per_layer else ()) + caches
 
 
 def _own_inputs(scope: Scope, per_layer: PerLayer) -> None:

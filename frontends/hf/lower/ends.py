@@ -6,6 +6,7 @@ from mansard.core.dtypes import Encoding
 from mansard.core.symbols import T
 from mansard.frontends.hf.lower.gemma import INPUTS
 from mansard.frontends.hf.lower.scope import Scope
+from mansard.frontends.hf.lower.shared import EMBEDDED
 from mansard.ir.ops import Add, Embedding, Join, LastRows, Linear, Scale, Slice, SoftCap
 from mansard.ir.value import Value
 
@@ -34,6 +35,8 @@ def embedded(scope: Scope, table: Value) -> Value:
         path = f"{arch.names.path('positions')}.weight"
         table = scope.tensor(path, arch.positions.rows, arch.hidden)
         x = scope(Add((x, scope(Embedding(at, table), "positions"))), "position_add")
+    if any(layer.shared for layer in arch.layers):
+        scope.carried[EMBEDDED] = x
     if arch.per_layer:
         scope.carried[INPUTS] = _per_layer(scope, ids, x)
     return _streams(scope, x)

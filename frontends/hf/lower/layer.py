@@ -14,6 +14,7 @@ from mansard.frontends.hf.lower.mamba import mamba1, mamba2
 from mansard.frontends.hf.lower.mla import mla
 from mansard.frontends.hf.lower.recurrent import channel_mixing, rg_lru, rwkv, short_conv
 from mansard.frontends.hf.lower.scope import Scope
+from mansard.frontends.hf.lower.shared import shared_block
 from mansard.frontends.hf.mixers import (
     GatedDelta,
     Lightning,
@@ -48,7 +49,11 @@ def layer(scope: Scope, x: Value, spec: LayerSpec) -> Value:
     norm = spec.norm
 
     def mix(y: Value) -> Value:
-        return LOWERINGS[type(spec.mixer)](scope, y, spec.mixer, norm)
+        mixed = LOWERINGS[type(spec.mixer)](scope, y, spec.mixer, norm)
+        if spec.also is None:
+            return mixed
+        also = LOWERINGS[type(spec.also)](scope, y, spec.also, norm)
+        return scope(Add((mixed, also)), "mixers_add")
 
     def fed(y: Value) -> Value:
         if isinstance(spec.ffn, ChannelMix):
@@ -75,7 +80,10 @@ def _around(scope: Scope, x: Value, spec: LayerSpec, mix: Block, fed: Block) -> 
     match spec.topology:
         case "pre":
             if spec.mixer is not None:
-                x = add(x, mix(normed(x, "attn_norm")), role="attn_add")
+                y = x
+                if spec.shared is not None:
+                    y = add(x, shared_block(scope, x, spec.shared, norm), role="shared_add")
+                x = add(x, mix(normed(y, "attn_norm")), role="attn_add")
             if spec.ffn is not None:
                 x = add(x, fed(normed(x, "ffn_norm")), role="ffn_add")
             return x

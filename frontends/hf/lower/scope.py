@@ -24,6 +24,7 @@ class Scope:
         build: collects the ops.
         prefix: of op names: ``layers.`` inside a layer, nothing outside.
         index: of the layer, as it stands in storage names.
+        weights: the index weights are stored under where it is another layer's.
         carried: what layers hand on besides the hidden state: inputs of their own, kept caches.
     """
 
@@ -31,6 +32,7 @@ class Scope:
     build: Builder
     prefix: str = ""
     index: str = ""
+    weights: str = ""
     carried: dict[str, Value] = field(default_factory=dict)
 
     @property
@@ -48,7 +50,8 @@ class Scope:
 
     def tensor(self, name: str, *shape: ExprLike) -> Value:
         """Return a weight by the checkpoint's name."""
-        return self.build.leaf(self.storage(name), *shape, encoding=self.encoding)
+        name = name.replace("*", self.weights) if self.weights else self.storage(name)
+        return self.build.leaf(name, *shape, encoding=self.encoding)
 
     def param(self, role: str, *shape: ExprLike) -> Value:
         """Return the weight a role names: a parameter of its own, no module's."""

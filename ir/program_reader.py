@@ -12,8 +12,9 @@ from mansard.core.expressions import read_expression
 from mansard.core.symbols import PARAMETERS, SCENARIO, Expr, Symbol
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op
-from mansard.ir.parse import DEEPEST, GraphReader, read_name, read_symbol
+from mansard.ir.parse import GraphReader
 from mansard.ir.program import Call, Loop, Origin, Program, Step, Together, Wait
+from mansard.ir.reading import DEEPEST, read_name, read_symbol
 from mansard.ir.text import BARE
 
 _PHASE = re.compile(rf'(?:"(?:[^"\\\n]|\\.)*"|{BARE.pattern})\s*:')
