@@ -1,0 +1,100 @@
+"""Load an ONNX file: the graph, and weights by name, shape and dtype, never by their bytes."""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import ModelProto
+
+from mansard.core.errors import SpecError
+from mansard.frontends.onnx.graph import Body
+from mansard.frontends.onnx.read import Reader
+from mansard.frontends.onnx.wire import without_weights
+
+LARGEST_GRAPH = 1 << 30
+"""Bytes a graph may have once its weights are left out; 100,000 nodes are about 11 MB."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A model as written.
+
+    Args:
+        name: of the file.
+        producer: who wrote it.
+        body: the main graph.
+        functions: local functions by (domain, name).
+        known_opset: the newest version of ONNX's own operators the installed ``onnx`` defines.
+    """
+
+    name: str
+    producer: str
+    body: Body
+    functions: dict[tuple[str, str], Body]
+    known_opset: int
+
+
+def load(path: str | Path) -> Model:
+    """Load the ``.onnx`` file at ``path``.
+
+    Raises:
+        SpecError: it is not one, or its graph is not a graph.
+    """
+    path = Path(path)
+    proto = parse(_graph_bytes(path), path.name)
+    return model_of(proto, path.stem, path.parent)
+
+
+def model_of(proto: ModelProto, name: str = "model", folder: Path = Path()) -> Model:
+    """Return the model of a proto with external tensors in ``folder``; raises like ``load``."""
+    if not proto.HasField("graph") or not (proto.graph.node or proto.graph.output):
+        raise SpecError(f"{name}: the model has an empty graph")
+    reader = Reader(folder, {o.domain: o.version for o in proto.opset_import})
+    functions = {(f.domain, f.name): reader.function(f) for f in proto.functions}
+    body = reader.graph(proto.graph)
+    producer = f"{proto.producer_name} {proto.producer_version}".strip()
+    return Model(name, producer, body, functions, onnx.defs.onnx_opset_version())
+
+
+def parse(data: bytes, name: str) -> ModelProto:
+    """Parse a model without its weights.
+
+    Raises:
+        SpecError: it is not an ONNX model.
+    """
+    proto = ModelProto()
+    try:
+        proto.ParseFromString(data)
+    except (DecodeError, ValueError) as error:
+        raise SpecError(f"{name} is not an ONNX model: {error}") from error
+    return proto
+
+
+def _graph_bytes(path: Path) -> bytes:
+    if not path.is_file():
+        raise SpecError(f"there is no file {str(path)!r}")
+    if path.stat().st_size == 0:
+        raise SpecError(f"{path.name} is empty")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        if _is_text(mapped[:512]):
+            raise SpecError(
+                f"{path.name} is a text file, not an ONNX model",
+                hint="a model in text form must be saved in the binary form first",
+            )
+        with memoryview(mapped) as view:
+            try:
+                data = without_weights(view)
+            except SpecError as error:
+                raise SpecError(f"{path.name}: {error.message}", hint=error.hint) from error
+    if len(data) > LARGEST_GRAPH:
+        raise SpecError(f"{path.name}: {len(data)} bytes of graph are more than can be read")
+    return data
+
+
+def _is_text(start: bytes) -> bool:
+    """Whether a file begins like text: ASCII without control characters but white space."""
+    return all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start)
