@@ -1,0 +1,136 @@
+"""Fused attention: many queries (prefill) against one (decode), latent caches included.
+
+Sizes: ``batch q_len kv_len heads kv_heads``; ``qk`` and ``v`` the widths of a head; ``kept`` the
+elements a token leaves in the cache per KV head (``qk + v``, or the latent's width where K and V
+are the same bytes); ``kv_bytes`` of one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from mansard.backends.calibrated.form import (
+    ChipFacts,
+    Form,
+    Number,
+    Parameter,
+    Sizes,
+    cached,
+    smooth_max,
+)
+
+TILE = 128.0  # query rows of a block [Dao 2023, §3.3]
+NARROW = 16.0  # rows of the smallest matrix instruction
+KEYS = 32.0  # keys of the smallest block
+
+
+def _work(z: Sizes, chip: ChipFacts, xp: Any) -> tuple[Number, Number]:
+    b, q, kv, heads = z["batch"], z["q_len"], z["kv_len"], z["heads"]
+    pairs = q * (kv - q) + q * (q + 1) / 2
+    flops = 2 * b * heads * pairs * (z["qk"] + z["v"])
+    cache = b * z["kv_heads"] * kv * z["kept"] * z["kv_bytes"]
+    return flops, cache + b * q * heads * (z["qk"] + z["v"]) * 2
+
+
+def _prefill(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
+    """Blocks of query rows in waves; short queries pack the heads of a group into one block."""
+    t0, serial, e_compute, e_memory, wave, sharp, tile_s, resident, packed, token = p
+    b, q, kv, heads = z["batch"], z["q_len"], z["kv_len"], z["heads"]
+    group = heads / z["kv_heads"]
+    short = q < TILE
+    plain = xp.ceil(q / TILE)
+    dense = xp.where(short, xp.ceil(q * group / TILE) / group, plain)
+    plain_pairs = plain * TILE * (kv - q + (plain + 1.0) * TILE / 2)
+    thin = xp.ceil(q * group / NARROW) * NARROW / group * xp.ceil(kv / KEYS) * KEYS
+    dense_pairs = xp.where(short, thin, plain_pairs)
+    tiles = b * heads * plain ** (1 - packed) * dense**packed
+    pairs = plain_pairs ** (1 - packed) * dense_pairs**packed
+    waves = tiles / chip.sms
+    rounded = xp.ceil(waves) / waves
+    flops = 2.0 * b * heads * pairs * (z["qk"] + z["v"])
+    compute = flops * rounded**wave / (e_compute * z["peak"])
+    _, moved = _work(z, chip, xp)
+    memory = cached(moved / (e_memory * chip.bytes_per_s), moved, resident, chip)
+    fixed = t0 + serial * kv + tile_s * tiles + token * b * q
+    return fixed + smooth_max(compute, memory, sharp, xp)
+
+
+def _decode(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
+    """One block per sequence and KV head, the keys split over idle units."""
+    t0, e_compute, e_memory, idle, sharp, block_s, key_s, rows, chunk, resident, head_s = p
+    b, kv = z["batch"], z["kv_len"]
+    blocks = b * z["kv_heads"]
+    group = z["heads"] / z["kv_heads"]
+    split = xp.maximum(xp.minimum(chip.sms / blocks, kv / chunk), 1.0)
+    busy = xp.minimum(1.0, blocks * split / chip.sms)
+    flops, moved = _work(z, chip, xp)
+    compute = flops / group * xp.maximum(group, rows) / (e_compute * z["peak"])
+    memory = cached(moved / (e_memory * chip.bytes_per_s), moved, resident, chip)
+    work = smooth_max(compute, memory, sharp, xp) * busy**-idle
+    serial = key_s * kv / split + block_s * blocks + head_s * b * z["heads"]
+    return t0 + serial + work
+
+
+def _decode_family(z: Mapping[str, float]) -> str:
+    """Engines use one kernel for plain heads, one for groups, and a slow one for wide groups."""
+    group = z["heads"] / z["kv_heads"]
+    kind = "mha" if group <= 1 else "gqa" if group <= 32 else "wide"
+    return f"{kind}-{'d512' if z['qk'] > 256 else 'd128'}"
+
+
+def _prefill_family(z: Mapping[str, float]) -> str:
+    return "d512" if z["qk"] > 256 else "d128"
+
+
+_SIZES = (
+    "batch", "q_len", "kv_len", "heads", "kv_heads", "qk", "v", "kept", "kv_bytes", "peak",
+)  # fmt: skip
+_SHAPE = ("heads", "kv_heads", "qk")
+
+PREFILL = Form(
+    name="attention_prefill",
+    sizes=_SIZES,
+    parameters=(
+        Parameter("t0", 1.3e-5, 1e-6, 1e-3, 4.5, "launch [s]"),
+        Parameter("serial", 3e-9, 1e-11, 2e-7, 4.5, "per key of the longest block [s]"),
+        Parameter("e_compute", 0.6, 0.05, 1.2, 1.5, "share of the matrix peak"),
+        Parameter("e_memory", 0.8, 0.1, 1.3, 1.5, "share of the bandwidth"),
+        Parameter("wave", 0.3, 1e-3, 1.5, 4.5, "how much of a partial wave is lost"),
+        Parameter("sharp", 3.0, 1.0, 10.0, 2.1, "of the knee"),
+        Parameter("tile_s", 3e-10, 1e-12, 1e-7, 6.0, "per block [s]"),
+        Parameter("resident", 1.5, 1.0, 6.0, 1.5, "speed of the last level over memory"),
+        Parameter("packed", 0.5, 0.005, 1.0, 3.0, "how far short queries share a block"),
+        Parameter("token", 1e-10, 1e-12, 1e-7, 6.0, "cache write and rope, per token [s]"),
+    ),
+    seconds=_prefill,
+    work=_work,
+    shape=_SHAPE,
+    family=_prefill_family,
+)
+
+DECODE = Form(
+    name="attention_decode",
+    sizes=_SIZES,
+    parameters=(
+        Parameter("t0", 8e-6, 1e-6, 1e-3, 4.5, "launch [s]"),
+        Parameter("e_compute", 0.3, 0.005, 1.2, 4.5, "share of the matrix peak"),
+        Parameter("e_memory", 0.85, 0.1, 1.3, 1.2, "share of the bandwidth"),
+        Parameter("idle", 0.5, 1e-3, 1.5, 3.0, "loss when units are idle"),
+        Parameter("sharp", 3.0, 1.0, 10.0, 2.1, "of the knee"),
+        Parameter("block_s", 5e-10, 1e-12, 1e-7, 6.0, "per sequence and KV head [s]"),
+        Parameter("key_s", 1e-9, 1e-13, 1e-7, 6.0, "per key of a split [s]"),
+        Parameter("rows", 16.0, 1.0, 128.0, 3.0, "rows a group is padded to"),
+        Parameter("chunk", 256.0, 32.0, 4096.0, 3.0, "keys of a split"),
+        Parameter("resident", 1.5, 1.0, 6.0, 1.5, "speed of the last level over memory"),
+        Parameter("head_s", 5e-10, 1e-12, 2e-7, 6.0, "per sequence and query head [s]"),
+    ),
+    seconds=_decode,
+    work=_work,
+    shape=_SHAPE,
+    family=_decode_family,
+)
+
+MLA_PREFILL = replace(PREFILL, name="mla_prefill", shape=("heads",), family=lambda sizes: "")
+MLA_DECODE = replace(DECODE, name="mla_decode", shape=("heads",), family=lambda sizes: "")

@@ -1,0 +1,110 @@
+"""Collectives, and the dispatch and combine of expert parallelism.
+
+Collectives take the cheaper of two ways: quick to start and slow per byte (one shot, the LL
+protocol), or the reverse (ring, the Simple protocol) [Hu 2025].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mansard.backends.calibrated.form import (
+    ChipFacts,
+    Form,
+    Number,
+    Parameter,
+    Sizes,
+    smooth_max,
+    smooth_min,
+)
+
+SHARE = {"all_reduce": 2.0, "all_gather": 1.0, "alltoall": 1.0, "reduce_scatter": 1.0}
+"""Bytes a rank sends of a message, of `(ranks - 1) / ranks`: ring [Thakur 2005]."""
+
+
+def _work(z: Sizes, chip: ChipFacts, xp: Any) -> tuple[Number, Number]:
+    """Bytes over the link, as if memory had its bandwidth: the bound is one quotient."""
+    return 0.0 * z["bytes"], z["bytes"] * z["share"] * chip.bytes_per_s / chip.link_bytes_per_s
+
+
+def _collective(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
+    quick0, quick_e, bulk0, bulk_e, growth, spread, sharp, ramp = p
+    ranks = z["ranks"] / 2.0
+    once = z["bytes"] / chip.link_bytes_per_s
+    quick = quick0 * ranks**growth + once * ranks**spread / quick_e
+    bulk = bulk0 * ranks**growth + smooth_max(
+        once * z["share"] / bulk_e, (once * bulk0) ** 0.5 * ramp, 2.0, xp
+    )
+    return smooth_min(quick, bulk, sharp, xp)
+
+
+COLLECTIVE = Form(
+    name="collective",
+    sizes=("bytes", "ranks", "share", "peak"),
+    parameters=(
+        Parameter("quick0", 6e-6, 1e-6, 2e-4, 4.5, "to start, of two ranks, the quick way [s]"),
+        Parameter(
+            "quick_e",
+            0.2,
+            0.002,
+            1.5,
+            3.0,
+            "message rate over the link's, quick way",
+        ),
+        Parameter("bulk0", 2e-5, 1e-6, 1e-3, 4.5, "to start, of two ranks, the bulk way [s]"),
+        Parameter("bulk_e", 0.75, 0.01, 2.0, 2.0, "share of the link, the bulk way"),
+        Parameter("growth", 0.3, 1e-3, 2.0, 3.0, "of the start with ranks"),
+        Parameter("spread", 0.3, 1e-3, 2.0, 3.0, "of the quick way's bytes with ranks"),
+        Parameter("sharp", 4.0, 1.0, 12.0, 2.1, "of the knee"),
+        Parameter("ramp", 0.3, 1e-3, 5.0, 4.5, "of the bulk way, in square roots of bytes"),
+    ),
+    seconds=_collective,
+    work=_work,
+    shape=("bytes",),
+)
+
+
+def _dispatch(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
+    """Rows to the ranks that hold their experts, each rank once; notify first."""
+    t0, e_link, token, idle, expert_s, sharp, width = p
+    ranks = z["ranks"]
+    reached = ranks * (1.0 - (1.0 - 1.0 / ranks) ** z["top_k"])
+    sent = reached + (z["top_k"] - reached) * width
+    moved = z["tokens"] * z["hidden"] * z["x_bytes"] * sent
+    busy = (z["units"] / 24.0) ** idle
+    link = moved / (e_link * chip.link_bytes_per_s * busy)
+    work = smooth_max(link, token * z["tokens"], sharp, xp)
+    return t0 + expert_s * z["experts"] + work
+
+
+def _dispatch_work(z: Sizes, chip: ChipFacts, xp: Any) -> tuple[Number, Number]:
+    """Every chosen rank but the own one gets a row once; copies stay behind the link."""
+    ranks = z["ranks"]
+    reached = (ranks - 1.0) * (1.0 - (1.0 - 1.0 / ranks) ** z["top_k"])
+    moved = z["tokens"] * z["hidden"] * z["x_bytes"] * reached
+    inside = xp.where(z["nodes"] > 1, 8.0 / ranks, 1.0)
+    return 0.0 * moved, moved * inside * chip.bytes_per_s / chip.link_bytes_per_s
+
+
+def _nodes(z: Mapping[str, float]) -> str:
+    return "one-node" if z["nodes"] <= 1 else "nodes"
+
+
+DISPATCH = Form(
+    name="dispatch",
+    sizes=("tokens", "hidden", "top_k", "experts", "ranks", "nodes", "units", "x_bytes", "peak"),
+    parameters=(
+        Parameter("t0", 1.5e-5, 2e-6, 1e-3, 4.5, "notify and launch [s]"),
+        Parameter("e_link", 0.4, 0.005, 1.5, 3.0, "share of the link"),
+        Parameter("token", 1e-8, 1e-11, 1e-6, 4.5, "per token [s]"),
+        Parameter("idle", 0.3, 1e-3, 1.2, 3.0, "loss with fewer units than 24"),
+        Parameter("expert_s", 1e-9, 1e-12, 1e-6, 6.0, "per expert [s]"),
+        Parameter("sharp", 3.0, 1.0, 10.0, 2.1, "of the knee"),
+        Parameter("width", 0.5, 1e-3, 1.0, 3.0, "how far a row goes once per expert"),
+    ),
+    seconds=_dispatch,
+    work=_dispatch_work,
+    shape=("tokens", "hidden"),
+    family=_nodes,
+)

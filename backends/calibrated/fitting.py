@@ -1,0 +1,195 @@
+"""Fit sets of parameters on measurements and say how far off they are on shapes held back."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mansard.backends.calibrated import solver
+from mansard.backends.calibrated.form import ChipFacts, Form
+from mansard.backends.calibrated.measured import Measurement
+from mansard.backends.calibrated.parameters import Key, ParameterSet
+from mansard.backends.calibrated.registry import form
+from mansard.backends.calibrated.solver import Mask, Vector
+
+FOLDS = 4
+FEWEST = 12  # rows of a set: as many as the largest form has parameters
+ODD = 0.8  # of the bound: measured faster, a row is no measurement of what it says
+WIDEST = 3.0  # log error at which a band is cut: a factor of 20
+LEAN = 8.0  # served networks of two or three models hold little: they lean this much more
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Measurements of one key on one chip, as columns.
+
+    Args:
+        fold: of each row: 0 … ``FOLDS`` - 1, by its shape, never at random.
+    """
+
+    key: Key
+    law: Form
+    chip: ChipFacts
+    sizes: dict[str, Vector]
+    seconds: Vector
+    fold: Vector
+    shapes: int
+    digest: str
+    source: str
+
+    @property
+    def rows(self) -> int:
+        """How many."""
+        return len(self.seconds)
+
+    def part(self, chosen: Mask) -> Columns:
+        """Return the rows that ``chosen`` marks."""
+        sizes = {n: v[chosen] for n, v in self.sizes.items()}
+        return replace(self, sizes=sizes, seconds=self.seconds[chosen], fold=self.fold[chosen])
+
+    def predict(self, values: Sequence[float] | Vector) -> Vector:
+        """Return predicted seconds."""
+        found: Vector = self.law.seconds(values, self.sizes, self.chip, np)
+        return found
+
+    def bound(self) -> Vector:
+        """Return the roofline's seconds."""
+        found: Vector = self.law.bound_s(self.sizes, self.chip, np)
+        return found
+
+
+def fold_of(shape: tuple[float, ...]) -> int:
+    """Return the fold of a shape: the same in every run and on every chip.
+
+    >>> fold_of((4096.0, 14336.0)) == fold_of((4096.0, 14336.0))
+    True
+    """
+    text = ",".join(f"{v:g}" for v in shape)
+    return int(hashlib.sha256(text.encode()).hexdigest(), 16) % FOLDS
+
+
+def columns(rows: Iterable[Measurement], chip: ChipFacts) -> list[Columns]:
+    """Group the measurements of one chip by key."""
+    groups: dict[Key, list[Measurement]] = defaultdict(list)
+    for row in rows:
+        groups[row.key].append(row)
+    return [_columns(key, found, chip) for key, found in sorted(groups.items(), key=_by_key)]
+
+
+def _by_key(item: tuple[Key, list[Measurement]]) -> str:
+    return item[0].text()
+
+
+def _columns(key: Key, rows: list[Measurement], chip: ChipFacts) -> Columns:
+    law = form(key.form)
+    names = list(rows[0].sizes)
+    text = "\n".join(sorted(row.text for row in rows))
+    return Columns(
+        key=key,
+        law=law,
+        chip=chip,
+        sizes={n: np.array([row.sizes[n] for row in rows], dtype=float) for n in names},
+        seconds=np.array([row.seconds for row in rows]),
+        fold=_folds(law, rows),
+        shapes=len({row.shape for row in rows}),
+        digest=hashlib.sha256(text.encode()).hexdigest()[:16],
+        source=", ".join(sorted({row.file for row in rows})),
+    )
+
+
+def _folds(law: Form, rows: list[Measurement]) -> Vector:
+    """A fold per shape's hash; whole networks are few, so each model is a fold of its own."""
+    if law.name != "network":
+        return np.array([fold_of(row.shape) for row in rows])
+    models = sorted({row.shape for row in rows})
+    return np.array([models.index(row.shape) for row in rows])
+
+
+def is_trusted(rows: Columns) -> Mask:
+    """Mark the rows no faster than 0.8 of the bound, or small enough to stay on chip.
+
+    Others cannot have been measured on what the table states.
+    """
+    _, moved = rows.law.work(rows.sizes, rows.chip, np)
+    marked: Mask = (rows.seconds >= ODD * rows.bound()) | (moved <= rows.chip.cache_bytes)
+    return marked
+
+
+def trusted(rows: Columns) -> Columns:
+    """Return the rows that ``is_trusted`` marks."""
+    return rows.part(is_trusted(rows))
+
+
+def fit(rows: Columns) -> Vector:
+    """Return the parameters that fit ``rows`` best."""
+    law = rows.law
+    lean = LEAN if rows.key.family == "served" else 1.0
+    return solver.fit(
+        rows.predict,
+        rows.seconds,
+        np.array([p.start for p in law.parameters]),
+        np.array([p.low for p in law.parameters]),
+        np.array([p.high for p in law.parameters]),
+        np.array([p.spread for p in law.parameters]) / lean,
+    )
+
+
+def held_back(rows: Columns) -> Vector:
+    """Return measured over predicted, each row predicted by a fit that saw none of its shape.
+
+    NaN where nothing could be held back.
+    """
+    ratio = np.full(rows.rows, np.nan)
+    for fold in np.unique(rows.fold):
+        out = rows.fold == fold
+        if (~out).sum() >= FEWEST:
+            values = fit(trusted(rows.part(~out)))
+            ratio[out] = rows.seconds[out] / rows.part(out).predict(values)
+    return ratio
+
+
+def summarise(rows: Columns, values: Vector, ratio: Vector) -> ParameterSet:
+    """Return the set: parameters fitted on all rows, error and band of those held back."""
+    seen = ratio[np.isfinite(ratio)]
+    low, high = band_of(rows, ratio)
+    return ParameterSet(
+        key=rows.key,
+        values=tuple(float(v) for v in values),
+        error=float(np.mean(np.abs(1 / seen - 1))) if len(seen) else 1.0,
+        low=low,
+        high=high,
+        rows=rows.rows,
+        shapes=rows.shapes,
+        source=rows.source,
+        digest=rows.digest,
+        date=datetime.date.today().isoformat(),
+    )
+
+
+def band_of(rows: Columns, ratio: Vector, but: float | None = None) -> tuple[float, float]:
+    """Return the band of a set's residuals, those of the fold ``but`` left out.
+
+    Models differ more from each other than within: a network's band spans those of its models.
+    """
+    kept = np.isfinite(ratio) & (rows.fold != (-1 if but is None else but))
+    if rows.key.form != "network":
+        return band(ratio[kept])
+    bands = [band(ratio[kept & (rows.fold == fold)]) for fold in np.unique(rows.fold[kept])]
+    if not bands:
+        return band(ratio[kept])
+    return min(low for low, _ in bands), max(high for _, high in bands)
+
+
+def band(ratio: Vector) -> tuple[float, float]:
+    """Return the 10th and 90th percentile of measured over predicted, wider for few rows."""
+    if len(ratio) < 5:
+        return 0.5, 2.0
+    logs = np.log(ratio)
+    slack = 1 + 2 / len(logs)
+    low, high = np.quantile(logs, [0.1, 0.9]) * slack
+    return float(np.exp(max(low, -WIDEST))), float(np.exp(min(high, WIDEST)))

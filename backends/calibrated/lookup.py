@@ -1,0 +1,119 @@
+"""Which set of parameters serves a kernel: the chip's own, its siblings' median, or any chip's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mansard.backends.calibrated.parameters import Calibration, Key, ParameterSet, bundled
+from mansard.backends.hardware import Hardware
+from mansard.core.errors import SpecError
+
+OTHER_DTYPE = 1.25  # a set of another dtype: the floor between dtypes of one framework
+OTHER_FAMILY = 1.5  # a set of another kernel group, or of chips of another kind
+FOREIGN = 2.5  # not one of the families that were measured: ACCURACY of such chips is unknown
+
+EXACT = (
+    (("framework", "dtype", "family", "kernel"), 1.0),
+    (("dtype", "family", "kernel"), 1.0),
+)
+RELAXED = (
+    (("framework", "dtype", "family"), 1.0),
+    (("dtype", "family"), 1.0),
+    (("framework", "family"), OTHER_DTYPE),
+    (("family",), OTHER_DTYPE),
+    (("framework", "dtype"), OTHER_FAMILY),
+    ((), OTHER_FAMILY * OTHER_DTYPE),
+)
+"""What a set must share with what is asked for, and how much wider its band is then.
+
+What nothing matches is dropped, the least telling first: kernel, framework, dtype, family.
+"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A set, how much wider its band must be, and where it comes from."""
+
+    one: ParameterSet
+    wider: float
+    basis: str
+
+
+def family_of(chip: Hardware) -> str:
+    """Return the family of measured chips a chip belongs to; empty for none.
+
+    >>> from mansard.backends.chips import load
+    >>> family_of(load("h100-pcie")), family_of(load("l40s")), family_of(load("mi300x"))
+    ('hopper', 'gddr', '')
+    """
+    if chip.vendor != "NVIDIA" or chip.kind not in ("gpu", "superchip"):
+        return ""
+    stacked = chip.memory_type.startswith("HBM")
+    if stacked:
+        for name in ("hopper", "blackwell", "ampere"):
+            if chip.arch.lower().startswith(name):
+                return name
+        return ""
+    return "gddr" if chip.memory_type.startswith("GDDR") else ""
+
+
+@lru_cache(maxsize=4096)
+def find(key: Key, chip: str, family: str, own: Calibration | None = None) -> Found:
+    """Return the set for a key on a chip.
+
+    Args:
+        key: what is asked for; empty fields mean "any".
+        chip: id.
+        family: of the chip, from ``family_of``.
+        own: a user's calibration, asked first.
+
+    Raises:
+        SpecError: no chip at all was calibrated for this form.
+    """
+    sources = _sources(chip, family, own)
+    # Another kernel, or engine, of this chip tells less than the same one of a sibling.
+    alike = key.form in ("stream", "network")
+    passes = (EXACT, RELAXED) if alike else (EXACT + RELAXED,)
+    for names in passes:
+        for calibration, wider, name in sources:
+            found = _within(calibration, key, names)
+            if found is not None:
+                one, relaxed = found
+                return Found(one, wider * relaxed, _basis(one, key, name))
+    raise SpecError(
+        f"no calibration holds {key.form!r}",
+        hint="use the bound, or fit a chip: mansard calibrate",
+    )
+
+
+def _sources(
+    chip: str, family: str, own: Calibration | None
+) -> list[tuple[Calibration, float, str]]:
+    found = [(own, 1.0, f"your calibration of {own.chip}")] if own is not None else []
+    files = [(bundled(chip), 1.0, chip)]
+    if family:
+        files.append((bundled(f"family-{family}"), 1.0, f"median of the {family} family"))
+    foreign = OTHER_FAMILY if family else FOREIGN
+    files.append((bundled("family-generic"), foreign, "median of all measured chips"))
+    return found + [(c, w, name) for c, w, name in files if c is not None]
+
+
+def _within(
+    calibration: Calibration, key: Key, tries: tuple[tuple[tuple[str, ...], float], ...]
+) -> tuple[ParameterSet, float] | None:
+    for names, wider in tries:
+        kept = {name: getattr(key, name) for name in names}
+        one = calibration.by_key.get(Key(key.form, **kept))
+        if one is not None:
+            return one, wider
+    return None
+
+
+def _basis(one: ParameterSet, key: Key, name: str) -> str:
+    parts = [name, one.key.framework or "all frameworks", one.key.dtype, one.key.kernel]
+    text = ", ".join(p for p in parts if p)
+    text += f": {one.rows} rows, {one.error:.0%} off when held back"
+    if key.dtype and one.key.dtype != key.dtype:
+        text += f"; {key.dtype} itself was not measured"
+    return text

@@ -1,0 +1,122 @@
+"""Stand-ins for what was not measured: medians over frameworks, sibling chips, all chips.
+
+A stand-in's error and band are what it does on chips (or frameworks) it was not taken from.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from mansard.backends.calibrated.fitting import Columns, band, trusted
+from mansard.backends.calibrated.parameters import Calibration, Key, ParameterSet
+from mansard.backends.calibrated.solver import Vector
+
+GENERIC = "generic"
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "ampere": ("a100-sxm-80gb", "a100-sxm-40gb"),
+    "hopper": ("h100-sxm", "h200-sxm"),
+    "blackwell": ("b200-sxm", "b300-sxm"),
+    "gddr": ("rtx-pro-6000-server",),
+}
+"""Family → the chips its medians are taken over."""
+
+NAMED = ("stream", "scan", "batched_gemm", "collective", "dispatch")
+"""Forms whose kernels do different things: medians are taken kernel by kernel."""
+
+ALONE = 1.5  # a family of one chip says nothing of its siblings: its band is this much wider
+
+Fitted = Mapping[str, Mapping[Key, tuple[ParameterSet, Columns]]]
+"""Chip → key → the set and the rows it rests on."""
+
+
+def median(values: Iterable[tuple[float, ...]]) -> tuple[float, ...]:
+    """Return the median of each parameter, in logarithms.
+
+    >>> median([(1.0, 2.0), (4.0, 2.0)])
+    (2.0, 2.0)
+    """
+    logs = np.log(np.array(list(values)))
+    return tuple(float(f"{v:.6g}") for v in np.exp(np.median(logs, axis=0)))
+
+
+def over_frameworks(sets: Mapping[Key, tuple[ParameterSet, Columns]]) -> list[ParameterSet]:
+    """Return a set per (form, dtype, family) that several frameworks were measured with."""
+    groups: dict[Key, list[tuple[ParameterSet, Columns]]] = defaultdict(list)
+    for key, found in sets.items():
+        kernel = key.kernel if key.form in NAMED else ""
+        groups[Key(key.form, "", key.dtype, key.family, kernel)].append(found)
+    return [
+        _judged(key, found, [one for one, _ in found], ())
+        for key, found in groups.items()
+        if len({one.key.framework for one, _ in found}) > 1
+    ]
+
+
+def over_chips(fitted: Fitted, family: str) -> Calibration:
+    """Return the medians of a family's chips (of all chips for ``generic``)."""
+    chips = [c for c in FAMILIES.get(family, tuple(fitted)) if c in fitted]
+    groups: dict[Key, dict[str, list[tuple[ParameterSet, Columns]]]] = defaultdict(dict)
+    for chip in chips:
+        for key, found in fitted[chip].items():
+            for wide in _wider(key, family == GENERIC):
+                groups[wide].setdefault(chip, []).append(found)
+    sets = []
+    for key, by_chip in groups.items():
+        every = [one for some in by_chip.values() for one in some]
+        ratios = [left_out(fitted, by_chip, chip) for chip in by_chip]
+        ratio = np.concatenate([r for r in ratios if r is not None] or [np.array([])])
+        one = _judged(key, every, [s for s, _ in every], tuple(sorted(by_chip)), ratio)
+        sets.append(one)
+    return Calibration(family, tuple(sets), family)
+
+
+def _wider(key: Key, generic: bool) -> tuple[Key, ...]:
+    """The keys whose medians a set enters: with its framework and without."""
+    kernel = key.kernel if key.form in NAMED else ""
+    plain = Key(key.form, "", key.dtype, key.family, kernel)
+    return (plain,) if generic else (replace(plain, framework=key.framework), plain)
+
+
+def left_out(
+    fitted: Fitted, by_chip: Mapping[str, list[tuple[ParameterSet, Columns]]], chip: str
+) -> Vector | None:
+    """Return measured over predicted on ``chip`` by the median of the other chips."""
+    others = [one for c, some in by_chip.items() if c != chip for one, _ in some]
+    if not others:
+        return None
+    values = median(one.values for one in others)
+    kept = [trusted(rows) for _, rows in by_chip[chip]]
+    return np.concatenate([rows.seconds / rows.predict(values) for rows in kept])
+
+
+def _judged(
+    key: Key,
+    found: list[tuple[ParameterSet, Columns]],
+    sets: list[ParameterSet],
+    chips: tuple[str, ...],
+    ratio: Vector | None = None,
+) -> ParameterSet:
+    values = median(one.values for one in sets)
+    alone = ratio is not None and not len(ratio)
+    if ratio is None or alone:
+        kept = [trusted(rows) for _, rows in found]
+        ratio = np.concatenate([rows.seconds / rows.predict(values) for rows in kept])
+    low, high = band(ratio)
+    wider = ALONE if alone else 1.0
+    return replace(
+        sets[0],
+        key=key,
+        values=values,
+        error=float(np.mean(np.abs(1 / ratio - 1))),
+        low=low / wider,
+        high=high * wider,
+        rows=sum(one.rows for one in sets),
+        shapes=sum(one.shapes for one in sets),
+        source=", ".join(sorted({one.source for one in sets})[:3]),
+        digest="",
+        chips=chips,
+    )

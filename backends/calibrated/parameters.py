@@ -1,0 +1,172 @@
+"""Sets of fitted parameters, each with the rows it rests on, and the files they live in."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from mansard.backends.calibrated.registry import form
+from mansard.core.errors import SpecError
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a set is looked up by; empty text is "any".
+
+    Args:
+        form: of the kernel.
+        framework: that launched it.
+        dtype: scheme of weights and activations, cache dtype after a slash.
+        family: group of kernels, from the sizes.
+        kernel: its name in the framework.
+    """
+
+    form: str
+    framework: str = ""
+    dtype: str = ""
+    family: str = ""
+    kernel: str = ""
+
+    def text(self) -> str:
+        """Return it in one line."""
+        parts = (self.form, self.framework, self.dtype, self.family, self.kernel)
+        return " ".join(p for p in parts if p)
+
+
+@dataclass(frozen=True)
+class ParameterSet:
+    """Parameters and what they rest on.
+
+    Args:
+        values: by name, in the order of the form's parameters.
+        error: mean absolute relative error on shapes held back.
+        low, high: the 10th and 90th percentile of measured over predicted, held back.
+        rows: fitted; ``shapes`` among them.
+        source: file and filter.
+        digest: SHA-256 of the rows, 16 digits.
+        date: of the fit.
+        chips: that a median was taken over.
+    """
+
+    key: Key
+    values: tuple[float, ...]
+    error: float
+    low: float
+    high: float
+    rows: int = 0
+    shapes: int = 0
+    source: str = ""
+    digest: str = ""
+    date: str = ""
+    chips: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """All sets of one chip (or of a family of chips)."""
+
+    chip: str
+    sets: tuple[ParameterSet, ...]
+    family: str = ""
+    by_key: Mapping[Key, ParameterSet] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_key", _index(self.sets))
+
+    @classmethod
+    def from_toml(cls, text: str, *, where: str) -> Calibration:
+        """Read a file of sets.
+
+        Raises:
+            SpecError: not TOML, an unknown form, or parameters that are not the form's.
+        """
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise SpecError(f"{where}: {error}", hint="calibrations are TOML") from error
+        sets = tuple(_set(entry, where) for entry in table.get("set", ()))
+        return cls(str(table.get("chip", "")), sets, str(table.get("family", "")))
+
+    def to_toml(self) -> str:
+        """Return the text of its file."""
+        lines = [f'chip = "{self.chip}"', f'family = "{self.family}"']
+        for found in sorted(self.sets, key=lambda s: s.key.text()):
+            lines += ["", *_lines(found)]
+        return "\n".join(lines) + "\n"
+
+
+def _index(sets: tuple[ParameterSet, ...]) -> dict[Key, ParameterSet]:
+    """Index sets by their key and by every key that leaves out what a caller may not know.
+
+    Of several sets that share a shorter key, the one with the most rows stands for it.
+    """
+    found: dict[Key, ParameterSet] = {}
+    for one in sorted(sets, key=lambda s: -s.rows):
+        k = one.key
+        for kernel in (k.kernel, ""):
+            for family in (k.family, ""):
+                for framework in (k.framework, ""):
+                    found.setdefault(Key(k.form, framework, k.dtype, family, kernel), one)
+                    found.setdefault(Key(k.form, framework, "", family, kernel), one)
+    return found
+
+
+def _lines(one: ParameterSet) -> list[str]:
+    k = one.key
+    names = [p.name for p in form(k.form).parameters]
+    pairs = ", ".join(f"{n} = {_short(v)}" for n, v in zip(names, one.values, strict=True))
+    key = {"form": k.form, "framework": k.framework, "dtype": k.dtype}
+    key |= {"family": k.family, "kernel": k.kernel}
+    lines = ["[[set]]", *(f'{name} = "{value}"' for name, value in key.items() if value)]
+    lines.append(f"parameters = {{ {pairs} }}")
+    band = f"[{one.low:.3f}, {one.high:.3f}]"
+    lines.append(f"error = {one.error:.3f}  # held back")
+    lines.append(f"band = {band}")
+    lines.append(f"rows = {one.rows}")
+    lines.append(f"shapes = {one.shapes}")
+    if one.chips:
+        listed = ", ".join(f'"{c}"' for c in one.chips)
+        lines.append(f"chips = [{listed}]")
+    rest = {"source": one.source, "digest": one.digest, "date": one.date}
+    return lines + [f'{name} = "{value}"' for name, value in rest.items() if value]
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}" if 1e-3 <= value < 1e5 else f"{value:.3e}"
+
+
+def _set(entry: Mapping[str, Any], where: str) -> ParameterSet:
+    law = form(str(entry.get("form", "")))
+    given = entry.get("parameters")
+    wanted = [p.name for p in law.parameters]
+    if not isinstance(given, dict) or set(given) != set(wanted):
+        raise SpecError(
+            f"{where}: a set of {law.name} has parameters {sorted(given or ())}",
+            hint=f"they are {', '.join(wanted)}",
+        )
+    values = tuple(float(given[name]) for name in wanted)
+    low, high = (float(v) for v in entry.get("band", (1.0, 1.0)))
+    numbers = (*values, low, high)
+    if not all(math.isfinite(v) and v > 0 for v in numbers):
+        raise SpecError(f"{where}: a set of {law.name} holds a number that is not positive")
+    texts = {n: str(entry.get(n, "")) for n in ("source", "digest", "date")}
+    fields = {n: str(entry.get(n, "")) for n in ("framework", "dtype", "family", "kernel")}
+    return ParameterSet(
+        Key(law.name, **fields), values, float(entry.get("error", 0.0)), low, high,
+        int(entry.get("rows", 0)), int(entry.get("shapes", 0)), **texts,
+        chips=tuple(entry.get("chips", ())),
+    )  # fmt: skip
+
+
+@cache
+def bundled(name: str) -> Calibration | None:
+    """Return the calibration that ships for a chip or family; None when there is none."""
+    path = files("mansard.backends.calibrated").joinpath(f"{name}.toml")
+    if not path.is_file():
+        return None
+    return Calibration.from_toml(path.read_text(encoding="utf-8"), where=f"{name}.toml")

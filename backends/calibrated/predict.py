@@ -1,0 +1,124 @@
+"""Predict how long kernels take, each with its band and what it rests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mansard.backends.calibrated.facts import facts
+from mansard.backends.calibrated.form import PLAIN, ChipFacts, Number
+from mansard.backends.calibrated.lookup import Found, family_of, find
+from mansard.backends.calibrated.parameters import Calibration, Key
+from mansard.backends.calibrated.registry import form
+from mansard.backends.hardware import Hardware
+from mansard.core.errors import SpecError
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a prediction needs of one kernel.
+
+    Args:
+        form: gemm, attention_decode … (``registry.FORMS``).
+        sizes: the form's sizes, floats or arrays of one length.
+        dtype: scheme of the kernel, as calibrations name it.
+        framework, kernel: that runs it; empty for any.
+        floor_s: the bound; a prediction is never below it.
+    """
+
+    form: str
+    sizes: Mapping[str, Number]
+    dtype: str = ""
+    framework: str = ""
+    kernel: str = ""
+    floor_s: Number = 0.0
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Seconds with the band that held 80 % of the shapes held back.
+
+    Args:
+        kind: the form; errors of one kind go the same way.
+        basis: the set it rests on, in words.
+    """
+
+    median_s: Number
+    low_s: Number
+    high_s: Number
+    kind: str
+    basis: str
+
+    def times(self, count: Number) -> Prediction:
+        """Return ``count`` of the same."""
+        low, high = self.low_s * count, self.high_s * count
+        return Prediction(self.median_s * count, low, high, self.kind, self.basis)
+
+
+class Predictor:
+    """Calibrated estimates of one chip.
+
+    Args:
+        chip: with its datasheet.
+        own: a user's calibration of it, asked before the bundled ones.
+    """
+
+    def __init__(self, chip: Hardware, own: Calibration | None = None) -> None:
+        self.chip = chip
+        self.facts: ChipFacts = facts(chip)
+        self.family = family_of(chip)
+        self.own = own
+        self._found: dict[tuple[str, str, str, str, str], tuple[Found, Any]] = {}
+
+    def predict(self, figures: Figures, xp: Any = PLAIN) -> Prediction:
+        """Return the time of a kernel; with ``xp=numpy``, sizes may be arrays.
+
+        Raises:
+            UnknownNameError: there is no such form.
+            SpecError: a size is missing.
+        """
+        law = form(figures.form)
+        z = figures.sizes
+        if not all(name in z for name in law.sizes):
+            lacking = ", ".join(name for name in law.sizes if name not in z)
+            raise SpecError(f"a {law.name} kernel without {lacking} cannot be predicted")
+        group = law.family(z if xp is PLAIN else _first(z))
+        asked = (law.name, figures.framework, figures.dtype, group, figures.kernel)
+        if asked not in self._found:
+            found = find(Key(*asked), self.chip.id, self.family, self.own)
+            self._found[asked] = (found, found.one.values)
+        found, values = self._found[asked]
+        median = law.seconds(values, z, self.facts, xp)
+        median = xp.maximum(median, figures.floor_s)
+        low = xp.maximum(median * (found.one.low / found.wider), figures.floor_s)
+        high = median * (found.one.high * found.wider)
+        return Prediction(median, low, high, law.name, found.basis)
+
+
+def _first(sizes: Mapping[str, Number]) -> dict[str, float]:
+    """Return the first point: one kernel serves a sweep."""
+    return {n: float(v.flat[0]) if hasattr(v, "flat") else v for n, v in sizes.items()}
+
+
+def combine(parts: Iterable[Prediction]) -> Prediction:
+    """Return the sum of kernels with its band.
+
+    Errors of one kind are taken to go the same way, those of different kinds to be independent:
+    half-widths add within a kind and in squares over kinds.
+
+    >>> one = Prediction(1.0, 0.9, 1.3, "gemm", "a")
+    >>> combine([one, one]).high_s
+    2.6
+    """
+    kinds: dict[str, tuple[float, float]] = {}
+    total = 0.0
+    for part in parts:
+        down, up = kinds.get(part.kind, (0.0, 0.0))
+        down, up = down + part.median_s - part.low_s, up + part.high_s - part.median_s
+        kinds[part.kind] = (down, up)
+        total += part.median_s
+    down = math.sqrt(sum(d * d for d, _ in kinds.values()))
+    up = math.sqrt(sum(u * u for _, u in kinds.values()))
+    return Prediction(total, total - down, total + up, "total", f"{len(kinds)} kinds of kernel")
