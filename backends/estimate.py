@@ -102,6 +102,8 @@ class Memory:
     Args:
         overhead: the driver's reserve where a source gives one, else 0.
         capacity: of the device; None when unknown.
+        pools: the same of a device of each pool, where the schedule names several; the figures
+            themselves are then those of the fullest.
     """
 
     weights: Number
@@ -109,6 +111,7 @@ class Memory:
     activations: Number
     overhead: Number
     capacity: Number | None
+    pools: Mapping[str, Memory] = field(default_factory=dict)
 
     @property
     def total(self) -> Number:

@@ -22,7 +22,8 @@ class Hardware:
         unsupported: dtypes the chip has no matrix rate for; a dtype in neither is unknown.
         capacity_bytes: of the memory (HBM, GDDR, DDR, or SRAM where that is all there is).
         reserve_bytes: what driver and runtime take of it; 0 where no source gives a figure.
-        link_bytes_per_s: to the other chips, in one direction; ``host_link_bytes_per_s`` likewise.
+        link_bytes_per_s: to the other chips, in one direction; ``host_link_bytes_per_s`` (host
+            memory) and ``storage_link_bytes_per_s`` (disks) likewise.
         link_latency_s: of one hop between chips of a node.
         price: as published, with its unit; a range stays a range.
         confidence: a letter of ``hardware_file.CONFIDENCES``; empty in a user's own file.
@@ -52,6 +53,7 @@ class Hardware:
     link_bytes_per_s: int | float | None = None
     link_latency_s: int | float | None = None
     host_link_bytes_per_s: int | float | None = None
+    storage_link_bytes_per_s: int | float | None = None
     tdp_w: int | float | None = None
     price: str = ""
     confidence: str = ""

@@ -120,6 +120,7 @@ KEYS: dict[str, tuple[str, Reader]] = {
     "link.per_direction": ("link_bytes_per_s", quantity("bytes/s")),
     "link.latency": ("link_latency_s", quantity("time", zero=True)),
     "link.host": ("host_link_bytes_per_s", quantity("bytes/s")),
+    "link.storage": ("storage_link_bytes_per_s", quantity("bytes/s")),
 }
 """Key in the file -> (field of ``Hardware``, how its value is read)."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from mansard.backends.estimate import Memory, Number
@@ -46,8 +47,21 @@ def memory(program: Program, stretches: Sequence[Stretch], chip: Hardware) -> Me
 
     Weights are resident through the whole schedule. A cache has room for every token of its
     sequences: those its last call leaves in it, and the one that call produces. Activations are
-    the greatest sum alive at one kernel of any call.
+    the greatest sum alive at one kernel of any call. Where calls name pools of devices, each pool
+    holds what its own calls need, and the fullest one's figures stand for all.
     """
+    by_pool: dict[str, list[Stretch]] = {}
+    for stretch in stretches:
+        if stretch.call is not None:
+            by_pool.setdefault(stretch.call.pool, []).append(stretch)
+    pools = {name: _pool(program, own, chip) for name, own in by_pool.items()}
+    if len(pools) < 2:
+        return next(iter(pools.values()), _pool(program, (), chip))
+    return replace(max(pools.values(), key=lambda m: m.total), pools=pools)
+
+
+def _pool(program: Program, stretches: Sequence[Stretch], chip: Hardware) -> Memory:
+    """Return what one device holds of the calls it runs."""
     footprints: dict[tuple[str, tuple[str, ...]], _Footprint] = {}
     largest: dict[str, tuple[str, Number]] = {}
     activations: Number = 0

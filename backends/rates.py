@@ -108,12 +108,30 @@ def _rate(work: Work, chip: Hardware) -> tuple[float | None, str, list[Note]]:
 def _bandwidth(chip: Hardware, place: str) -> float:
     if place == MEMORY:
         return float(chip.bandwidth_bytes_per_s)
-    if place == "host" and chip.host_link_bytes_per_s is not None:
-        return float(chip.host_link_bytes_per_s)
+    links = {"host": chip.host_link_bytes_per_s, "storage": chip.storage_link_bytes_per_s}
+    if (rate := links.get(place)) is not None:
+        return float(rate)
     raise SpecError(
         f"{chip.id} states no bandwidth to {place!r}",
-        hint="add --set hardware.link.host=…" if place == "host" else "move the value elsewhere",
+        hint=f"add --set hardware.link.{place}=…" if place in links else "move the value elsewhere",
     )
+
+
+def _between(cluster: Cluster) -> Level:
+    """Return the link between pools of devices of which only one is described.
+
+    Raises:
+        SpecError: the hardware states neither a network nor a link to other chips.
+    """
+    chip, net = cluster.chip, cluster.network
+    if net is not None:
+        return Level(2, net.bytes_per_s, net.latency_s or 0.0)
+    if chip.link_bytes_per_s is None:
+        raise SpecError(
+            f"{chip.id} states no link to other chips",
+            hint="add --set network=NAME or --set hardware.link.per_direction=…",
+        )
+    return Level(2, float(chip.link_bytes_per_s), chip.link_latency_s or 0.0)
 
 
 def _transfer(
@@ -124,7 +142,8 @@ def _transfer(
         source, _, target = axis.partition(">")
         place = source if source != MEMORY else target
         return Transfer("send", quantity, (Level(2, _bandwidth(cluster.chip, place), 0.0),))
-    crossed = levels(cluster, axis, int(number(ranks, "the ranks of a collective")))
+    count = int(number(ranks, "the ranks of a collective"))
+    crossed = levels(cluster, axis, count) or (_between(cluster),) * (count > 1)
     if any(level.latency_s == 0.0 for level in crossed):
         notes.append(Note("M014", f"no source gives the latency of {axis}'s links: 0 is used"))
     return Transfer(op, quantity, crossed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sympy as sp
@@ -12,9 +12,16 @@ from mansard.backends.estimate import Memory, Metrics, Phase
 from mansard.backends.hardware import Hardware
 from mansard.backends.memory import memory
 from mansard.backends.rates import OVERHEAD, RESOURCES, price
-from mansard.backends.schedule import Branch, CallEnvironment, Stretch, elapsed, timeline
+from mansard.backends.schedule import (
+    Branch,
+    CallEnvironment,
+    Stretch,
+    Trip,
+    elapsed,
+    timeline,
+)
 from mansard.backends.streams import overlapped_s
-from mansard.backends.sums import pieces
+from mansard.backends.sums import Piece, pieces
 from mansard.backends.table import Table, tabulate
 from mansard.backends.totals import RowTotal, waiting, whole
 from mansard.core.notes import Note
@@ -68,7 +75,7 @@ def estimate(
         model=model_facts(program),
         phases=found,
         memory=memory(program, calls, cluster.chip),
-        metrics=_metrics(found, scenario, line.yields),
+        metrics=_metrics(found, scenario, line.yields, elapsed(work.times)),
         notes=tuple(dict.fromkeys((*program.origin.notes, *work.notes))),
     )
 
@@ -80,12 +87,41 @@ class _PhaseSum:
     rows: dict[tuple[object, ...], RowTotal] = field(default_factory=dict)
     times: list[tuple[Branch, float]] = field(default_factory=list)
     waits: dict[str, tuple[float, float]] = field(default_factory=dict)
-    steps_s: list[float] = field(default_factory=list)
+    trips: list[tuple[Trip, Branch, float, float]] = field(default_factory=list)
 
     def wait(self, name: str, occurrences: float, time_s: float) -> None:
         """Add time without work."""
         n, t = self.waits.get(name, (0.0, 0.0))
         self.waits[name] = (n + occurrences, t + time_s)
+
+    def trip(self, stretch: Stretch, time_s: float, ends: tuple[float, float] | None) -> None:
+        """Keep what a stretch adds to the first and the last of its trips.
+
+        Args:
+            stretch: of one graph's calls, or a wait.
+            time_s: of all of it [s].
+            ends: of its first call and its last one, where they differ [s].
+        """
+        trip = stretch.trip
+        if trip is None:
+            return
+        first_s = last_s = time_s / trip.trips
+        if ends is not None and stretch.index is not None and stretch.index == trip.index:
+            first_s, last_s = (each * stretch.weight / trip.weight for each in ends)
+        self.trips.append((trip, stretch.branch, first_s, last_s))
+
+    def token_s(self, total_s: float) -> tuple[float, float]:
+        """Return the time a token takes in the first trip and in the last one [s].
+
+        Args:
+            total_s: of the phase, which is its one step where no loop makes tokens.
+        """
+        if not self.trips:
+            return total_s, total_s
+        head, tail = self.trips[0][0], self.trips[-1][0]
+        first = elapsed((branch, s) for trip, branch, s, _ in self.trips if trip == head)
+        last = elapsed((branch, s) for trip, branch, _, s in self.trips if trip == tail)
+        return first / head.tokens, last / tail.tokens
 
 
 class _Work:
@@ -95,6 +131,7 @@ class _Work:
         self._program, self._cluster = program, cluster
         self._tables: dict[tuple[str, tuple[str, ...]], Table] = {}
         self.notes: list[Note] = []
+        self.times: list[tuple[Branch, float]] = []
 
     def phase(self, name: str, stretches: list[Stretch], tokens: float | None) -> Phase:
         """Sum the stretches of a phase; figures are of one token's step where it makes tokens."""
@@ -104,9 +141,11 @@ class _Work:
                 time_s = stretch.wait_s * stretch.weight
                 done.wait(stretch.waits, stretch.weight, time_s)
                 done.times.append((stretch.branch, time_s))
+                done.trip(stretch, time_s, None)
             else:
                 self._stretch(stretch, done)
         self.notes += [n for row in done.rows.values() for n in row.priced.notes]
+        self.times += done.times
         return _summary(name, tokens or 1.0, done, self._cluster.chip)
 
     def _table(self, graph: str, wants: tuple[str, ...]) -> Table:
@@ -143,13 +182,23 @@ class _Work:
             done.wait(stretch.waits, stretch.weight * stretch.steps, time_s)
             for k in range(len(table.rows)):
                 del done.rows[call.graph, call.wants, k, stretch.waits]
-        else:
-            ends = (cut[0].start, cut[-1].end)
-            done.steps_s += [sum(row.step_s(values) for row in rows) for values in ends]
+        done.trip(stretch, time_s, (_step_s(rows, cut[0], 0), _step_s(rows, cut[-1], -1)))
+
+
+def _step_s(rows: Sequence[RowTotal], piece: Piece, which: int) -> float:
+    """Return the time of one call at the first step of a piece (0) or its last one (-1) [s]."""
+    values = piece.start if which == 0 else piece.end
+    point = Piece(0, 0, values, values)
+    groups: dict[int, list[RowTotal]] = {}
+    for row in rows:
+        groups.setdefault(row.row.group, []).append(row)
+    alone = sum(row.step_s(values) for row in groups.pop(0, []))
+    return alone + sum(overlapped_s(members, point) for members in groups.values())
 
 
 def _summary(name: str, steps: float, done: _PhaseSum, chip: Hardware) -> Phase:
     total_s = elapsed(done.times)
+    first_s, last_s = done.token_s(total_s)
     sums = list(done.rows.values())
     won = {r: sum(s.won.get(r, 0.0) for s in sums) / steps for r in _resources(sums)}
     busy = {r: sum(s.busy.get(r, 0.0) for s in sums) / steps for r in won}
@@ -175,8 +224,8 @@ def _summary(name: str, steps: float, done: _PhaseSum, chip: Hardware) -> Phase:
         bound=max(won, key=won.__getitem__) if won else "none",
         time_by_resource_s={r: t for r, t in won.items() if t},
         overlapped_s=max(busy.values(), default=0.0),
-        first_step_s=done.steps_s[0] if done.steps_s else 0.0,
-        last_step_s=done.steps_s[-1] if done.steps_s else 0.0,
+        first_step_s=first_s,
+        last_step_s=last_s,
         kernels=whole(sum(s.launches for s in sums) / steps),
         ops=tuple(rows),
     )
@@ -189,15 +238,22 @@ def _resources(sums: list[RowTotal]) -> tuple[str, ...]:
 
 
 def _metrics(
-    phases: Mapping[str, Phase], scenario: Mapping[str, int], yields: Mapping[str, float]
-) -> Metrics:
+    phases: Mapping[str, Phase], scenario: Mapping[str, int], yields: Mapping[str, float],
+    period_s: float,
+) -> Metrics:  # fmt: skip
+    """Return what users steer by.
+
+    A sequence passes through the phases one after the other; the next batch follows a period
+    later, which is shorter where pools work side by side on successive batches.
+    """
     prefill, decode = phases.get("prefill"), phases.get("decode")
     ttft = prefill.total_s if prefill else None
     tpot = decode.time_s if decode and yields.get("decode") else None
     latency = throughput = None
     if ttft is not None and (tpot is not None or scenario.get("output") == 1):
-        latency = ttft + (scenario["output"] - 1) * (tpot or 0.0)
-        throughput = scenario["batch"] * scenario["output"] / latency
+        between = sum(p.total_s for name, p in phases.items() if name not in ("prefill", "decode"))
+        latency = ttft + between + (scenario["output"] - 1) * (tpot or 0.0)
+        throughput = scenario["batch"] * scenario["output"] / period_s
     return Metrics(
         ttft_s=ttft,
         tpot_s=tpot,

@@ -22,6 +22,32 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
+class Trip:
+    """What one trip of a loop that makes tokens is worth.
+
+    Args:
+        loop: which of the schedule.
+        weight: how often each of these trips happens, as a ``Stretch`` has it.
+        tokens: of one sequence that a whole trip makes.
+        index: that counts trips; None where they are all alike.
+        first: its value in the first of these trips.
+        last: that in the last.
+    """
+
+    loop: int
+    weight: float
+    tokens: float
+    index: Symbol | None = None
+    first: int = 0
+    last: int = 0
+
+    @property
+    def trips(self) -> float:
+        """How many these are."""
+        return self.weight * (self.last - self.first + 1)
+
+
+@dataclass(frozen=True)
 class Stretch:
     """Calls of one graph for ``index = first … last``, all alike but for the index.
 
@@ -32,6 +58,7 @@ class Stretch:
         branch: of the ``Together``s it belongs to; empty outside.
         waits: the name of a wait as long as these calls would take, or nothing.
         wait_s: the time of a wait without calls [s].
+        trip: of the outermost loop around it that makes tokens, if one does.
     """
 
     call: Call | None
@@ -43,6 +70,7 @@ class Stretch:
     branch: Branch = ()
     waits: str = ""
     wait_s: float = 0.0
+    trip: Trip | None = None
 
     @property
     def steps(self) -> int:
@@ -80,6 +108,7 @@ class _Place:
     last: int = 0
     branch: Branch = ()
     waits: str = ""
+    trip: Trip | None = None
 
     def inside(self, node: Step, **changes: Any) -> _Place:
         return replace(self, phase=node.phase or self.phase, **changes)
@@ -91,6 +120,7 @@ class _Reader:
 
     yields: dict[str, float] = field(default_factory=dict)
     together: count[int] = field(default_factory=count)
+    loops: count[int] = field(default_factory=count)
 
     def steps(self, steps: Sequence[Step], at: _Place) -> Iterator[Stretch]:
         for node in steps:
@@ -111,12 +141,11 @@ class _Reader:
             groups=tuple(tuple(e.xreplace(at.env) for e in g) for g in call.groups),
         )
         sizes = (*bound.bind.values(), *(e for group in bound.groups for e in group))
-        if at.index is None or any(e.has(at.index) for e in sizes):
-            return Stretch(
-                bound, at.phase, at.weight, at.index, at.first, at.last, at.branch, at.waits
-            )
-        again = at.weight * (at.last - at.first + 1)
-        return Stretch(bound, at.phase, again, branch=at.branch, waits=at.waits)
+        stretch = Stretch(bound, at.phase, at.weight, at.index, at.first, at.last)
+        if at.index is not None and not any(e.has(at.index) for e in sizes):
+            stretch = Stretch(bound, at.phase, at.weight * stretch.steps)
+        _check_sizes(stretch)
+        return replace(stretch, branch=at.branch, waits=at.waits, trip=at.trip)
 
     def _loop(self, loop: Loop, at: _Place) -> Iterator[Stretch]:
         times = number(loop.times.xreplace(at.env), "the trips of a loop")
@@ -126,6 +155,8 @@ class _Reader:
             self.yields[at.phase] = self.yields.get(at.phase, 0.0) + made * trips
         if times <= 0:
             return
+        if loop.yields != 0 and at.trip is None and at.index is None:
+            at = replace(at, trip=Trip(next(self.loops), at.weight * float(times), made))
         if loop.index is None:
             yield from self.steps(loop.steps, replace(at, weight=at.weight * float(times)))
             return
@@ -143,13 +174,16 @@ class _Reader:
         self, loop: Loop, at: _Place, start: int, whole: int, part: float
     ) -> Iterator[Stretch]:
         """Yield a loop's stretches with its index left open: whole trips, then a part of one."""
-        if whole:
-            place = replace(at, index=loop.index, first=start, last=start + whole - 1)
-            yield from self.steps(loop.steps, place)
-        if part:
-            end = start + whole
-            place = replace(at, index=loop.index, first=end, last=end, weight=at.weight * part)
-            yield from self.steps(loop.steps, place)
+        end = start + whole
+        runs = [(start, end - 1, 1.0)] * (whole > 0) + [(end, end, part)] * (part > 0)
+        for first, last, share in runs:
+            weight, trip = at.weight * share, at.trip
+            if trip is not None and loop.yields != 0:
+                trip = replace(trip, weight=weight, index=loop.index, first=first, last=last)
+            yield from self.steps(
+                loop.steps,
+                replace(at, index=loop.index, first=first, last=last, weight=weight, trip=trip),
+            )
 
     def _together(self, node: Together, at: _Place) -> Iterator[Stretch]:
         which = next(self.together)
@@ -164,7 +198,9 @@ class _Reader:
             return
         each = float(number(node.time_s.xreplace(at.env), "the time of a wait"))
         again = at.weight * times * (at.last - at.first + 1)
-        yield Stretch(None, at.phase, again, branch=at.branch, waits=node.name, wait_s=each)
+        yield Stretch(
+            None, at.phase, again, branch=at.branch, waits=node.name, wait_s=each, trip=at.trip
+        )
 
 
 def timeline(steps: Sequence[Step], scenario: Scenario) -> Timeline:
@@ -176,6 +212,27 @@ def timeline(steps: Sequence[Step], scenario: Scenario) -> Timeline:
     reader = _Reader()
     stretches = tuple(reader.steps(steps, _Place(dict(scenario))))
     return Timeline(stretches, reader.yields)
+
+
+def _check_sizes(stretch: Stretch) -> None:
+    """Raise when a call would take no token, or find fewer than none cached.
+
+    Raises:
+        SpecError: naming the graph and the size.
+    """
+    call = stretch.call
+    if call is None:
+        return
+    for index in {stretch.first, stretch.last}:
+        env = {stretch.index: sp.Integer(index)} if stretch.index is not None else {}
+        sizes = [(call.bind[B], call.bind[S], call.bind[P])] if not call.groups else call.groups
+        for b, new, past in (tuple(e.xreplace(env) for e in size) for size in sizes):
+            if b.is_nonpositive or new.is_nonpositive or past.is_negative:
+                raise SpecError(
+                    f"a {stretch.phase or 'step'} of {call.graph!r} would take {new} new tokens of "
+                    f"{b} sequences after {past} cached ones",
+                    hint="ask for longer prompts, or let less of them be cached already",
+                )
 
 
 def elapsed(times: Iterable[tuple[Branch, float]]) -> float:

@@ -1,4 +1,7 @@
-"""Rows that run side by side: one stream per link, one per device; the longest counts."""
+"""Rows that run side by side: one stream per link, one per device; the longest counts.
+
+The links of a mesh axis are one, and so is each direction between two places.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,9 @@ def overlapped_s(rows: Sequence[RowTotal], piece: Piece) -> float:
     """
     streams: dict[str, list[RowTotal]] = {}
     for row in rows:
-        streams.setdefault("link" if row.row.payload else f"device {row.row.device}", []).append(
-            row
-        )
+        link = next(iter(row.row.payload), None)
+        name = f"device {row.row.device}" if link is None else f"link {link[1]}"
+        streams.setdefault(name, []).append(row)
     edges = sorted({0, piece.steps, *(c for row in rows for c in _crossings(row, piece))})
     total = 0.0
     for low, after in pairwise(edges):

@@ -13,11 +13,23 @@ from mansard.ir.ops import (
     partial_linear,
     partial_values,
     recurrent,
+    sharing,
+    tensor,
 )
 from mansard.ir.region import Overlap, Repeat, Routed
 from mansard.ir.trim import Trim
 
-_MODULES = (ops, recurrent, eviction, padded_experts, paging, partial_linear, partial_values)
+_MODULES = (
+    ops,
+    recurrent,
+    eviction,
+    padded_experts,
+    paging,
+    partial_linear,
+    partial_values,
+    sharing,
+    tensor,
+)
 
 
 def _public(module: object) -> list[type[Op]]:
@@ -29,7 +41,7 @@ _REGIONS: list[type[Op]] = [Repeat, Routed, Overlap, Trim]
 OPS: dict[str, type[Op]] = {
     cls.kind: cls
     for cls in [*(found for module in _MODULES for found in _public(module)), *_REGIONS]
-    if cls.infer is not Op.infer and cls is not recurrent.Recurrence
+    if cls.infer is not Op.infer and cls not in (recurrent.Recurrence, tensor.TensorOp)
 }
 """Kind → class of mansard's own ops and regions."""
 

@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 
 from mansard.ir.builder import fresh_name
 from mansard.ir.op import Op
-from mansard.ir.ops import Alibi, Scale, Scores, SoftCap, Softmax, Values
+from mansard.ir.ops import Add, Alibi, Cast, Multiply, Scale, Scores, SoftCap, Softmax, Values
+from mansard.ir.ops.index import KeepChosen
 from mansard.ir.pattern import Match, P
 from mansard.ir.rewrite import Rule
 from mansard.passes.labels import together
 from mansard.passes.options import option
-from mansard.passes.technique import Pass
+from mansard.passes.technique import EVERY, Pass
+
+BETWEEN = (Alibi, SoftCap, Scale, KeepChosen, Add, Multiply, Cast)
+"""What may happen to scores before their softmax, on chip."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,14 @@ class FuseAttention(Pass):
         "the rescaling of running sums is not counted",
     )
 
+    on: str = option(EVERY, "the graph it changes; every graph unless given")
     skip_masked: bool = option(True, "leave out the pairs the mask hides")
 
     def rules(self) -> Sequence[Rule]:
         """Find values of softmax of scores, whatever bias or cap lies between."""
-        scores = P(Scores, "q", "k", through=(Alibi, SoftCap, Scale))
-        unfused = P(Values, P(Softmax, scores), "v", where=lambda op: not _is_fused(op, self))
+        scores = P(Scores, "q", "k", through=BETWEEN)
+        weights = P(Softmax, scores, through=(Cast, Multiply))
+        unfused = P(Values, weights, "v", where=lambda op: not _is_fused(op, self))
         return (Rule(unfused, self._fused, because="scores stay in SRAM [Dao 2022, Thm 2]"),)
 
     def _fused(self, m: Match) -> tuple[Op, ...]:

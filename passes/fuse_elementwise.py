@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from mansard.ir.graph import Graph
@@ -27,7 +27,8 @@ from mansard.ir.rewrite import Rewritten, everywhere, rebuild
 from mansard.ir.value import Value
 from mansard.ir.verify import verify
 from mansard.passes.labels import source
-from mansard.passes.technique import Pass
+from mansard.passes.options import option
+from mansard.passes.technique import EVERY, Pass
 
 PRODUCERS = (
     Linear, GroupedLinear, RMSNorm, LayerNorm, Embedding, Activation, GatedActivation, Add,
@@ -52,13 +53,15 @@ class FuseElementwise(Pass):
         "a producer's tile holds what the op needs: norms, which need whole rows, stay apart",
     )
 
+    on: str = option(EVERY, "the graph it changes; every graph unless given")
+
     def transform(self, graph: Graph) -> Rewritten:
         """Label, in graph order, so that a chain of ops joins one kernel."""
         found = 0
 
         def one(body: Graph) -> Graph:
             nonlocal found
-            labels = _labels(body)
+            labels = joining(body)
             found += sum(op.is_elementwise for op in labels)
             reason = f"{self.name}: {REASON}"
             edits = {
@@ -76,13 +79,18 @@ class FuseElementwise(Pass):
         return op.is_elementwise
 
 
-def _labels(graph: Graph) -> dict[Op, str]:
-    """Return the kernel of each op that joins one, of its producer and the views between."""
+def joining(graph: Graph, where: Callable[[Op], bool] = lambda op: True) -> dict[Op, str]:
+    """Return the label of each op that joins a kernel, of its producer and the views between.
+
+    Args:
+        graph: one body.
+        where: which elementwise ops may join.
+    """
     now = {op: op.kernel for op in graph.ops}
-    changed: dict[Op, str] = {}
     order = {out: at for at, op in enumerate(graph.ops) for out in op.outs}
     for op in graph.ops:
-        if not op.is_elementwise or now[op]:
+        mates = _mates(op, now)
+        if not (op.is_elementwise and where(op) and _leads(op, mates)):
             continue
         made = sorted((v for v in op.operands if v in order), key=order.__getitem__)
         if not made:
@@ -91,13 +99,31 @@ def _labels(graph: Graph) -> dict[Op, str]:
         if not isinstance(producer, PRODUCERS) or not _only_reader(graph, op, producer, views):
             continue
         label = now[producer] or producer.out.name
-        kernel = {o for o, k in now.items() if k == label} | {producer, *views}
-        if any(_waits(graph, v, kernel) for v in op.operands):
+        kernel = {o for o, k in now.items() if k == label} | {producer, *views, *mates}
+        if label == now[op] or any(
+            _waits(graph, v, kernel, now) for m in mates for v in m.operands
+        ):
             continue
-        joining = {op, producer, *views, *_views_into(graph, op, kernel)}
-        for member in joining:
-            now[member] = changed[member] = label
-    return changed
+        now |= dict.fromkeys(kernel, label)
+    labels = {op: label for op, label in now.items() if label != op.kernel}
+    touched = set(labels.values())
+    for op in graph.ops:
+        alone = op.is_view and len(op.operands) == 1  # a join may wait for more than the kernel
+        owner = graph.producers.get(op.operands[0]) if alone else None
+        if owner is not None and not now[op] and now[owner] in touched:
+            now[op] = labels[op] = now[owner]
+    return labels
+
+
+def _mates(op: Op, now: Mapping[Op, str]) -> tuple[Op, ...]:
+    """Return the ops of a kernel that has been formed already, or the op alone."""
+    return tuple(o for o, label in now.items() if label == now[op]) if now[op] else (op,)
+
+
+def _leads(op: Op, mates: tuple[Op, ...]) -> bool:
+    """Whether a kernel begins with ``op`` and is elementwise throughout, so it can join another."""
+    workers = [mate for mate in mates if not mate.is_view]
+    return workers[0] is op and all(mate.is_elementwise for mate in workers)
 
 
 def _only_reader(graph: Graph, op: Op, producer: Op, views: tuple[Op, ...]) -> bool:
@@ -110,28 +136,21 @@ def _only_reader(graph: Graph, op: Op, producer: Op, views: tuple[Op, ...]) -> b
     return not views or all(user.is_view for user in graph.uses[producer.out])
 
 
-def _views_into(graph: Graph, op: Op, kernel: set[Op]) -> Iterator[Op]:
-    """Yield the views through which an op reads other results of the kernel."""
-    for value in op.operands:
-        owner, views = source(graph, value)
-        if owner in kernel:
-            yield from views
-
-
-def _waits(graph: Graph, value: Value, kernel: set[Op]) -> bool:
-    """Whether a value from outside a kernel depends on the kernel."""
+def _waits(graph: Graph, value: Value, kernel: set[Op], now: Mapping[Op, str]) -> bool:
+    """Whether a value from outside a kernel depends on the kernel, through others if need be."""
     owner = graph.producers.get(value)
-    if owner is None or owner in kernel:
+    if owner is None or owner in kernel or _is_view_of(owner, kernel, graph):
         return False
     pending, seen = [owner], {owner}
     while pending:
-        for operand in pending.pop().operands:
-            above = graph.producers.get(operand)
-            if above in kernel:
-                return not _is_view_of(owner, kernel, graph)
-            if above is not None and above not in seen:
-                seen.add(above)
-                pending.append(above)
+        for mate in _mates(pending.pop(), now):
+            for operand in mate.operands:
+                above = graph.producers.get(operand)
+                if above in kernel:
+                    return True
+                if above is not None and above not in seen:
+                    seen.add(above)
+                    pending.append(above)
     return False
 
 

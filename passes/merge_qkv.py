@@ -21,12 +21,14 @@ from mansard.ir.ops import (
     Rope,
     Scores,
     Slice,
+    Softmax,
 )
 from mansard.ir.pattern import Match
 from mansard.ir.rewrite import Rule
 from mansard.ir.value import Value, stored_parts
 from mansard.passes.labels import together
-from mansard.passes.technique import Pass
+from mansard.passes.options import option
+from mansard.passes.technique import EVERY, Pass
 
 ATTENTION = "attention"
 _ON_THE_WAY = (Rope, RMSNorm, LayerNorm, Quantize)
@@ -67,6 +69,8 @@ class MergeQkv(Pass):
     source = "[Yuan 2024, §5.1]"
     assumes = ("weights lie side by side, as engines store them; they keep their own storages",)
 
+    on: str = option(EVERY, "the graph it changes; every graph unless given")
+
     def rules(self) -> tuple[Rule, ...]:
         """Merge siblings by where their results go, not by what they are called."""
         return (Rule(Projections(), _merge, because="one read of the input [Yuan 2024, §5.1]"),)
@@ -85,11 +89,12 @@ def _merge(m: Match) -> None:
     joined = m.add(Join(weights, 0), f"{name}.weight")
     decoder = m.graph.producers.get(members[0].w)
     if isinstance(decoder, Dequantize):
-        kernel = label if decoder.kernel == members[0].kernel else decoder.kernel
-        decoded = replace(decoder, x=joined, outs=(), name="", kernel=kernel)
+        inside = decoder.kernel and decoder.kernel == members[0].kernel
+        decoded = replace(decoder, x=joined, outs=(), name="", kernel=label if inside else "")
         joined = m.add(decoded, f"{name}.dequantize")
     bias = m.add(Join(biases, 0), f"{name}.bias") if biases else None
-    whole = m.add(Linear(m["x"], joined, bias, name=name, kernel=label), name)
+    like = replace(members[0], w=joined, bias=bias, outs=(), name=name, kernel=label)
+    whole = m.add(like, name)
     mates = together(m.graph, members, label) if label else {}
     axis = len(whole.shape) - 1
     at = sp.S.Zero
@@ -110,19 +115,39 @@ def _stored(w: Value, graph: Graph) -> Value:
 
 def _goal(op: Linear, graph: Graph) -> object:
     """Return what a projection's result is for: attention, a gate (that op), or nothing."""
-    value: Value = op.out
+    return _led_to(op.out, graph)
+
+
+def _led_to(value: Value, graph: Graph) -> object:
     while True:
         users = graph.uses.get(value, ())
+        if len(users) > 1 and all(isinstance(user, Slice) for user in users):  # q and its gate
+            return ATTENTION if ATTENTION in (_led_to(u.out, graph) for u in users) else None
         if len(users) != 1:
             return None
         (user,) = users
         if isinstance(user, GatedActivation):
             return user
-        if isinstance(user, Append) or (isinstance(user, Scores) and user.q is value):
-            return ATTENTION
-        if not (user.is_view or isinstance(user, _ON_THE_WAY)):
+        if isinstance(user, Append):
+            picks = (u for u in graph.uses.get(user.out, ()) if isinstance(u, Scores))
+            return next((s for s in picks if not _attends(s, graph)), ATTENTION)
+        if isinstance(user, Scores) and user.q is value:
+            return ATTENTION if _attends(user, graph) else user
+        if isinstance(user, Join) or not (user.is_view or isinstance(user, _ON_THE_WAY)):
             return None
         value = user.out
+
+
+def _attends(scores: Op, graph: Graph) -> bool:
+    """Whether scores weigh values; those of an indexer only pick keys."""
+    value = scores.out
+    while users := graph.uses.get(value, ()):
+        if isinstance(users[0], Softmax):
+            return True
+        if not (users[0].is_view or users[0].is_elementwise):
+            return False
+        value = users[0].out
+    return False
 
 
 def _kind(op: Linear, graph: Graph) -> tuple[object, ...]:
@@ -130,7 +155,8 @@ def _kind(op: Linear, graph: Graph) -> tuple[object, ...]:
     encodings = {p.encoding for p in stored_parts(_stored(op.w, graph))}
     decoder = graph.producers.get(op.w)
     decoding = (decoder.times, decoder.share) if isinstance(decoder, Dequantize) else ()
-    return (frozenset(encodings), op.bias is None, op.device, decoding)
+    attributes = tuple(op.attributes().items())
+    return (type(op), attributes, frozenset(encodings), op.bias is None, op.device, decoding)
 
 
 def _name(members: list[Linear]) -> str:

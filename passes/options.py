@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, field, fields
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
 
 Value = str | int | float | bool | tuple[Any, ...]
 _PLAIN = re.compile(r"[^\s,{}\[\]:=\"]+")
+_OTHER = re.compile(r"true|false|[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+"""What a bare word would be read as instead of as text."""
 
 
 def option(
     default: Any, help: str, *, choices: tuple[str, ...] = (), least: float | None = None,  # noqa: A002
-    most: float | None = None, unit: str = "",
+    most: float | None = None, unit: str = "", program: bool = False,
 ) -> Any:  # fmt: skip
     """Declare an option: its default and what is said of it.
 
@@ -30,8 +33,10 @@ def option(
         least: the smallest number allowed.
         most: the largest number allowed.
         unit: a dimension of ``core.units``, for numbers written with one.
+        program: whether a name stands for a Program, which the roof loads before the pass runs.
     """
     described = {"help": help, "choices": choices, "least": least, "most": most, "unit": unit}
+    described["program"] = program
     return field(default=default, metadata=described)
 
 
@@ -70,9 +75,29 @@ def build(cls: type[Pass], given: Mapping[str, Value]) -> Pass:
 
 
 def check(made: Pass) -> None:
-    """Raise unless every option of a pass made in Python is in range."""
+    """Raise unless every option of a pass made in Python is of its type and in range."""
+    types = _types(type(made))
     for declared in fields(made):
-        _check(type(made), declared, getattr(made, declared.name))
+        value = getattr(made, declared.name)
+        if value is not declared.default and not _fits(value, types[declared.name]):
+            wanted = _WORDS.get(types[declared.name], "a tuple of names")
+            where = f"{made.name}: {spelled(declared.name)}"
+            raise SpecError(f"{where} is {value!r}", hint=f"give {wanted}")
+        _check(type(made), declared, value)
+
+
+_WORDS: dict[Any, str] = {bool: "True or False", int: "an int", float: "a number", str: "a str"}
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    """Whether a value given in Python is of an option's type, where that is one texts can write."""
+    if getattr(wanted, "__origin__", None) is tuple:
+        return isinstance(value, tuple) and all(isinstance(v, str) for v in value)
+    if wanted is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if wanted is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return wanted not in (bool, str) or isinstance(value, wanted)
 
 
 def _read(cls: type[Pass], declared: Field[Any], value: Value) -> Any:
@@ -83,7 +108,7 @@ def _read(cls: type[Pass], declared: Field[Any], value: Value) -> Any:
         result = _flag(value, where)
     elif wanted is int or wanted is float:
         result = _number(value, wanted, declared.metadata.get("unit", ""), where)
-    elif wanted is str:
+    elif wanted is str or declared.metadata.get("program"):
         if isinstance(value, tuple):
             raise SpecError(f"{where} takes one value, not a list: {value!r}", hint="write a name")
         result = str(value).lower() if isinstance(value, bool) else str(value)
@@ -102,9 +127,14 @@ def _flag(value: Value, where: str) -> bool:
 def _number(value: Value, wanted: type, unit: str, where: str) -> int | float:
     number: Any = value
     if isinstance(value, str):
-        number = units.parse(value, unit or "number", bare=True)
+        try:
+            number = units.parse(value, unit or "number", bare=True)
+        except SpecError as error:
+            raise SpecError(f"{where}: {error.message}", hint=error.hint) from error
     if isinstance(number, bool) or not isinstance(number, (int, float)):
         raise SpecError(f"{where} is {value!r}, not a number", hint="write a number")
+    if not math.isfinite(number):
+        raise SpecError(f"{where} is {value!r}, not a finite number", hint="write a smaller one")
     if wanted is int and number != int(number):
         raise SpecError(f"{where} is {value!r}, not a whole number", hint="write a whole number")
     return int(number) if wanted is int else float(number)
@@ -113,7 +143,12 @@ def _number(value: Value, wanted: type, unit: str, where: str) -> int | float:
 def _check(cls: type[Pass], declared: Field[Any], value: Any) -> None:
     about = declared.metadata
     where = f"{cls.name}: {spelled(declared.name)}"
-    if about.get("choices") and value not in about["choices"] and value != declared.default:
+    if (
+        about.get("choices")
+        and not about.get("program")
+        and value not in about["choices"]
+        and value != declared.default
+    ):
         error = unknown_name(spelled(declared.name), str(value), about["choices"])
         raise SpecError(f"{cls.name}: {error.message}", hint=error.hint)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -130,8 +165,10 @@ def written(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, tuple):
         return f"[{' '.join(map(written, value))}]"
+    if hasattr(value, "origin"):  # a Program: by the name it was loaded under
+        value = value.origin.name
     text = str(value)
-    if _PLAIN.fullmatch(text) and not (isinstance(value, str) and text in ("true", "false")):
+    if _PLAIN.fullmatch(text) and not (isinstance(value, str) and _OTHER.fullmatch(text)):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

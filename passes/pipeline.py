@@ -27,6 +27,14 @@ _DECIMAL = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+)([eE][+-]?\d+)?")
 MAX_TEXT = 20_000
 
 
+class PassError(RuntimeError):
+    """A pass that raised what no pass should: a bug, of mansard or of a plugin."""
+
+    def __init__(self, technique: Pass, before: Sequence[Pass]):
+        super().__init__(f"{technique} failed{_after(before)}")
+        self.technique = technique
+
+
 @dataclass(frozen=True)
 class Applied:
     """One pass of a run.
@@ -141,19 +149,19 @@ def _pair(reader: _Reader, given: dict[str, Value], name: str) -> None:
     given[key] = _value(reader)
 
 
-def _value(reader: _Reader) -> Value:
+def _value(reader: _Reader, *, inside: bool = False) -> Value:
     token = reader.take()
-    if token == "[":
+    if token == "[" and not inside:
         found: list[Value] = []
         while reader.peek() != "]":
             if not reader.peek():
                 raise reader.error("']'")
-            found.append(_value(reader))
+            found.append(_value(reader, inside=True))
             if reader.peek() == ",":
                 reader.take()
         reader.take("]")
         return tuple(found)
-    if not token or token in "{}],:=":
+    if not token or token in "{}[],:=":
         raise SpecError(
             f"pipeline {reader.text[:80]!r}: a value is missing", hint="write key=value"
         )
@@ -199,13 +207,19 @@ def run(program: Program, passes: Sequence[Pass]) -> tuple[Program, tuple[Applie
             outcome = technique.run(program)
             after = outcome.program.verified() if outcome.program is not program else program
         except MansardError as error:
-            ran = f" after {written(before)}" if before else ""
-            raise type(error)(f"{technique}{ran}: {error.message}", hint=error.hint) from error
+            where = f"{technique}{_after(before)}"
+            raise type(error)(f"{where}: {error.message}", hint=error.hint) from error
+        except Exception as error:
+            raise PassError(technique, before) from error
         reports.append(
             Applied(technique, program, after, outcome.matches, outcome.changed, outcome.notes)
         )
         program = after
     return program, tuple(reports)
+
+
+def _after(before: Sequence[Pass]) -> str:
+    return f" after {written(before)}" if before else ""
 
 
 def _check_order(technique: Pass, before: Sequence[str], later: Sequence[str]) -> None:

@@ -9,10 +9,10 @@ from fnmatch import fnmatchcase
 from mansard.core.dtypes import BITS, FORMATS, Encoding, stored
 from mansard.core.errors import SpecError
 from mansard.core.notes import Note
-from mansard.core.symbols import Expr, ceil_div, product
+from mansard.core.symbols import Expr, P, S, ceil_div, product
 from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph
-from mansard.ir.op import Op, finish
+from mansard.ir.op import Op, finish, same_size
 from mansard.ir.ops import (
     Append,
     Dequantize,
@@ -24,9 +24,12 @@ from mansard.ir.ops import (
 )
 from mansard.ir.ops import Quantize as QuantizeOp
 from mansard.ir.program import Program
+from mansard.ir.region import Repeat
 from mansard.ir.rewrite import Rewritten, everywhere, rebuild, retype
 from mansard.ir.value import TensorType, Value, stored_parts
 from mansard.ir.verify import verify
+from mansard.passes.fuse_elementwise import joining
+from mansard.passes.labels import relabelled
 from mansard.passes.options import option
 from mansard.passes.technique import Outcome, Pass, counted
 
@@ -42,7 +45,9 @@ class Quantize(Pass):
     Weights alone: bytes fall by the encoding's exact bits, arithmetic stays in the wide dtype, and
     decoding is work of its own on the vector unit, repeated for each tile of rows a kernel makes.
     Weights and activations: products run at the narrow rate, and activations are quantized first.
-    Changes no FLOP on the matrix unit. An option left empty leaves that kind of tensor as it is.
+    Changes no FLOP on the matrix unit. An option left empty leaves that kind of tensor as it is,
+    and so does a format that is no narrower (``weights=bf16``). Limited to a phase, the weights are
+    a second copy, since the other phases keep theirs.
     """
 
     name = "quantize"
@@ -52,7 +57,11 @@ class Quantize(Pass):
         "scales and zero points are read with the elements they serve",
         "a product's result is stored in the wide dtype",
     )
-    omits = ("what fewer bits do to the model's answers",)
+    omits = (
+        "what fewer bits do to the model's answers",
+        "decoding of keys that only some masks pick (chunks, budgets)",
+        "widening int4 weights to int8 activations, a shift in the product's own loop",
+    )
 
     weights: str = option("", "format of weights of matrix products", choices=FORMAT_NAMES)
     activations: str = option("", "format of the inputs of those products", choices=FORMAT_NAMES)
@@ -75,6 +84,11 @@ class Quantize(Pass):
             raise SpecError("quantize: nothing to quantize", hint="write weights=…, kv=… or both")
         if self.activations and not self.weights:
             raise SpecError("quantize: activations without weights", hint="add weights=…")
+        if self.kv and self.phase:
+            raise SpecError(
+                f"quantize: kv={self.kv} in {self.phase} alone: every phase reads the same cache",
+                hint="leave phase out, or quantize weights alone",
+            )
 
     def run(self, program: Program) -> Outcome:
         """Retype leaves, then insert the ops that convert."""
@@ -92,7 +106,7 @@ class Quantize(Pass):
         chosen = self._chosen(graph)
         typed = retype(graph, lambda v: chosen.get(v, v.type))
         if typed is graph:
-            return Rewritten(graph, 0)
+            return Rewritten(graph, len(chosen))
         made = everywhere(typed, self._converting)
         return Rewritten(made if made is typed else verify(made), len(chosen))
 
@@ -103,6 +117,7 @@ class Quantize(Pass):
         old = storages(before)
         counts: dict[str, Expr] = {}
         for name, now in storages(after).items():
+            name = name.removesuffix(self._copy)
             if name in old and old[name].value.encoding != now.value.encoding:
                 counts[now.value.role] = counts.get(now.value.role, 0) + now.copies
         return ", ".join(counted(n, role) for role, n in counts.items())
@@ -116,14 +131,24 @@ class Quantize(Pass):
             for leaf in _weights(op):
                 if self._skips(op.name) or self._skips(leaf.storage):
                     kept.add(leaf)
-                elif self.weights:
+                elif self.weights and not isinstance(op, Embedding):
                     found[leaf] = self._type(leaf, self.weights)
             if self.kv and isinstance(op, Append):
                 found[op.cache] = self._type(op.cache, self.kv)
-        return {v: t for v, t in found.items() if v not in kept and t != v.type}
+        return {v: t for v, t in found.items() if v not in kept}
 
     def _type(self, leaf: Value, name: str) -> TensorType:
-        return replace(leaf.type, encoding=self._encoding(name, leaf.encoding))
+        if _width(name) >= BITS[leaf.encoding.plain.dtype]:
+            return leaf.type
+        encoding = self._encoding(name, leaf.encoding)
+        if encoding == leaf.encoding:
+            return leaf.type
+        return replace(leaf.type, encoding=encoding, storage=leaf.storage + self._copy)
+
+    @property
+    def _copy(self) -> str:
+        """What the storages of a phase's own copy are called besides."""
+        return f"@{self.phase}" if self.phase else ""
 
     def _encoding(self, name: str, old: Encoding) -> Encoding:
         group, scale, zero = self.group, self.scale_bits, self.zero_bits
@@ -143,7 +168,10 @@ class Quantize(Pass):
         edits: dict[Op, list[Op]] = {}
         narrow: dict[Value, Op] = {}
         for op in graph.ops:
-            if isinstance(op, (Linear, GroupedLinear)) and self.weights:
+            new: list[Op]
+            if isinstance(op, Repeat) and op.shared and self._copy:
+                new = [replace(op, shared=(*op.shared, *(s + self._copy for s in op.shared)))]
+            elif isinstance(op, (Linear, GroupedLinear)) and self.weights:
                 new = self._product(op, graph, taken, narrow)
             elif isinstance(op, (Scores, Values)) and self.kv and self.dequantize != "free":
                 new = self._attention(op, graph, taken)
@@ -151,7 +179,14 @@ class Quantize(Pass):
                 continue
             if new:
                 edits[op] = new
-        return rebuild(graph, edits=edits) if edits else graph
+        return self._epilogues(rebuild(graph, edits=edits)) if edits else graph
+
+    def _epilogues(self, graph: Graph) -> Graph:
+        """Quantize activations in the kernel that makes them, where it can."""
+        if self.dequantize != "fused":
+            return graph
+        labels = joining(graph, lambda op: isinstance(op, QuantizeOp) and self._why in op.because)
+        return rebuild(graph, edits=relabelled(graph, labels, self._why)) if labels else graph
 
     def _product(
         self, op: Product, graph: Graph, taken: set[str], narrow: dict[Value, Op]
@@ -160,7 +195,8 @@ class Quantize(Pass):
         plain = all(p.encoding.is_plain for p in _leaves(op.w))
         if plain or _decoded(op.w, graph) or self._why in op.because:
             return []
-        if self.activations and not self._skips(op.name):
+        wide = BITS[op.x.encoding.plain.dtype]
+        if self.activations and _width(self.activations) < wide and not self._skips(op.name):
             new = []
             if op.x not in narrow:
                 to = self._encoding(self.activations, op.x.encoding)
@@ -172,7 +208,8 @@ class Quantize(Pass):
             return [op.explained(self._why)]
         fused = self.dequantize == "fused"
         rows = product(op.x.shape[:-1])
-        times = ceil_div(rows, self.tile) if fused else 1
+        blocks = op.dims().get("groups", 1)  # of experts, each sees its share of the rows
+        times = ceil_div(rows, self.tile * blocks) if fused else 1
         decoded = Dequantize(op.w, times, op.weights_read(), because=(self._why,))
         name = fresh_name(f"{op.name}.dequantize", taken)
         label = (op.kernel or op.out.name) if fused else ""
@@ -185,6 +222,8 @@ class Quantize(Pass):
         cache = op.k if isinstance(op, Scores) else op.v
         if cache.encoding.is_plain or _decoded(cache, graph):
             return []
+        if op.mask.size is not None and not same_size(op.mask.reach(S, P), cache.shape[2]):
+            return []  # an op decodes all it reads, and here only some keys are read
         label = op.kernel or op.out.name
         decoded = Dequantize(cache, because=(self._why,))
         name = fresh_name(f"{op.name}.dequantize", taken)
@@ -197,8 +236,12 @@ class Quantize(Pass):
         return REASON.format(self.name)
 
 
+def _width(name: str) -> int:
+    return BITS[FORMATS[name].dtype if name in FORMATS else name]
+
+
 def _weights(op: Op) -> Iterator[Value]:
-    """Yield the leaves an op multiplies with, or looks up."""
+    """Yield the leaves an op multiplies with, or looks up: a tied head is both."""
     if isinstance(op, (Linear, GroupedLinear, Embedding)):
         yield from (p for p in stored_parts(op.w) if p.storage and p.role == "weight")
 

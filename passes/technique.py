@@ -17,6 +17,9 @@ from mansard.ir.program import TARGET, Call, Loop, Program, Step, Together, Wait
 from mansard.ir.rewrite import Rewritten, Rule, rewrite
 from mansard.passes.options import check, option, spelled, written
 
+EVERY = "*"
+"""The value of ``on`` that means every graph of the program."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -52,7 +55,7 @@ class Pass:
     assumes: ClassVar[tuple[str, ...]] = ()
     omits: ClassVar[tuple[str, ...]] = ()
 
-    on: str = option(TARGET, "the graph it changes")
+    on: str = option(TARGET, "the graph it changes, with its variants; * is every graph")
     phase: str = option("", "only this phase: the graph is copied and its calls re-pointed")
 
     def __post_init__(self) -> None:
@@ -72,15 +75,38 @@ class Pass:
         Raises:
             UnknownNameError: no graph, or no phase, of that name.
         """
-        before = program.graph(self.on)
+        if self.phase:
+            return self._on_phase(program)
+        found = 0
+        changed: list[str] = []
+        for name in self._graphs(program):
+            before = program.graph(name)
+            done = self.transform(before)
+            found += done.matches
+            if done.graph is not before:
+                said = self.describe(before, done.graph)
+                changed.append(said if name == TARGET else f"{said} in {name}")
+                program = program.with_graph(name, done.graph)
+        return Outcome(program, found, ", ".join(changed), self.nothing(found))
+
+    def _on_phase(self, program: Program) -> Outcome:
+        """Rewrite the variant that only one phase calls, made when there is none yet."""
+        name = f"{self.on}@{self.phase}"
+        before = program.graphs.get(name) or program.graph(self.on)
         done = self.transform(before)
         if done.graph is before:
             return Outcome(program, done.matches, notes=self.nothing(done.matches))
-        changed = self.describe(before, done.graph)
-        if not self.phase:
-            return Outcome(program.with_graph(self.on, done.graph), done.matches, changed)
-        made = variant(program, self.on, self.phase, done.graph)
-        return Outcome(made, done.matches, f"{changed} ({self.phase} only)")
+        changed = f"{self.describe(before, done.graph)} in {name}"
+        if name in program.graphs:
+            return Outcome(program.with_graph(name, done.graph), done.matches, changed)
+        return Outcome(variant(program, self.on, self.phase, done.graph), done.matches, changed)
+
+    def _graphs(self, program: Program) -> tuple[str, ...]:
+        """Return the graphs to change: the one named with its variants, or all of them."""
+        if self.on == EVERY:
+            return tuple(program.graphs)
+        program.graph(self.on)
+        return tuple(n for n in program.graphs if n.partition("@")[0] == self.on or n == self.on)
 
     def nothing(self, matches: int) -> tuple[Note, ...]:
         """Return the note of a pass that found nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,33 @@ if TYPE_CHECKING:
     from mansard.ir.op import Op
     from mansard.ir.program import Program
     from mansard.passes.technique import Pass
+
+
+TECHNIQUES = (
+    "absorb_mla:AbsorbMla",
+    "batch_continuously:BatchContinuously",
+    "chunk_prefill:ChunkPrefill",
+    "contextual_sparsity:ContextualSparsity",
+    "disaggregate:Disaggregate",
+    "exit_early:ExitEarly",
+    "fuse_attention:FuseAttention",
+    "fuse_elementwise:FuseElementwise",
+    "limit_kv:LimitKv",
+    "low_rank:LowRank",
+    "merge_qkv:MergeQkv",
+    "mixture_of_depths:MixtureOfDepths",
+    "moe_routing:MoeRouting",
+    "offload:Offload",
+    "page_kv:PageKv",
+    "prune:Prune",
+    "prune_tokens:PruneTokens",
+    "quantize:Quantize",
+    "reuse_prefix:ReusePrefix",
+    "skip_layers:SkipLayers",
+    "speculative_decode:SpeculativeDecode",
+    "split_decode_attention:SplitDecodeAttention",
+)
+"""Module and class of each technique, in the order of their names."""
 
 
 class ConfigFrontend:
@@ -40,15 +68,23 @@ def mansard_ops() -> Sequence[type[Op]]:
     return list(OPS.values())
 
 
+def technique_names() -> tuple[str, ...]:
+    """Return the names of the techniques; imports none of them."""
+    return tuple(place.partition(":")[0].replace("_", "-") for place in TECHNIQUES)
+
+
+def technique(name: str) -> type[Pass]:
+    """Import one technique by its name, which is its module's."""
+    place = TECHNIQUES[technique_names().index(name)]
+    module, _, cls = place.partition(":")
+    found: type[Pass] = getattr(import_module(f"mansard.passes.{module}"), cls)
+    return found
+
+
 @hookimpl
 def mansard_passes() -> Sequence[type[Pass]]:
     """Register the techniques."""
-    from mansard.passes.fuse_attention import FuseAttention
-    from mansard.passes.fuse_elementwise import FuseElementwise
-    from mansard.passes.merge_qkv import MergeQkv
-    from mansard.passes.quantize import Quantize
-
-    return [FuseAttention, FuseElementwise, MergeQkv, Quantize]
+    return [technique(name) for name in technique_names()]
 
 
 @hookimpl

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import pluggy
-
-from mansard.core import hooks
-from mansard.core.errors import MansardError, PluginError, nearest
-from mansard.core.hooks import PROJECT, Backend, Frontend
-from mansard.core.notes import Note
+from mansard.core.errors import PluginError
+from mansard.core.hooks import Backend, Frontend
 from mansard.plugins import builtin
+from mansard.plugins.loading import BUILTIN, LIMIT, registry
 
 if TYPE_CHECKING:
     from mansard.ir.op import Op
     from mansard.passes.technique import Pass
 
-BUILTIN = "mansard"
-LIMIT = "MANSARD_PLUGINS"
-"""Environment variable: names of the plugins to load, comma-separated; empty for none."""
 Thing = TypeVar("Thing")
 
 
@@ -35,152 +26,99 @@ class Provided(Generic[Thing]):
     owner: str
 
 
-@dataclass(frozen=True)
-class Registry:
-    """The plugins of one process.
-
-    Args:
-        manager: knows the hooks and who implements them.
-        notes: plugins that were skipped, when that was asked for.
-    """
-
-    manager: pluggy.PluginManager
-    notes: tuple[Note, ...] = ()
-
-    def owners(self) -> Mapping[str, str]:
-        """Return plugin name → distribution."""
-        return {name: _owner(self.manager, plugin) for name, plugin in self._plugins()}
-
-    def _plugins(self) -> Iterator[tuple[str, object]]:
-        yield from ((n, p) for n, p in self.manager.list_name_plugin() if p is not None)
-
-    def provided(self, hook: str) -> Iterator[tuple[str, Any]]:
-        """Yield (distribution, what its hook returned).
-
-        Raises:
-            PluginError: a hook failed.
-        """
-        for name, plugin in self._plugins():
-            function = getattr(plugin, hook, None)
-            if function is None:
-                continue
-            owner = _owner(self.manager, plugin)
-            try:
-                yield owner, function()
-            except MansardError:
-                raise
-            except Exception as error:
-                raise PluginError(
-                    f"plugin {name!r} of {owner} failed in {hook}: {error}",
-                    hint=f"update or uninstall {owner}, or set {LIMIT} to leave it out",
-                ) from error
-
-
-def _owner(manager: pluggy.PluginManager, plugin: object) -> str:
-    if plugin is builtin:
-        return BUILTIN
-    found = [d.project_name for p, d in manager.list_plugin_distinfo() if p is plugin]
-    return found[0] if found else str(manager.get_name(plugin))
-
-
-@functools.cache
-def registry(skip_broken: bool = False) -> Registry:
-    """Return the registry: what mansard ships, then every installed plugin.
-
-    Args:
-        skip_broken: leave out plugins that cannot be imported, with a note, instead of failing.
+class Passes(Mapping[str, "type[Pass]"]):
+    """Techniques by name; mansard's own are imported when they are asked for, not before.
 
     Raises:
-        PluginError: a plugin cannot be imported, or implements a hook that does not exist.
+        PluginError: a plugin fails, or two techniques have one name.
     """
-    manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(hooks)
-    manager.register(builtin, BUILTIN)
-    notes = []
-    for entry in _entries():
-        try:
-            manager.load_setuptools_entrypoints(PROJECT, name=entry.name)
-            _check_hooks(entry.name, manager.get_plugin(entry.name))
-        except Exception as error:
-            owner = entry.dist.name if entry.dist else entry.name
-            message = f"plugin {entry.name!r} of {owner} cannot be loaded: {error}"
-            if not skip_broken:
-                hint = f"mend or uninstall {owner}, or pass --ignore-broken-plugins"
-                raise PluginError(message, hint=hint) from error
-            notes.append(Note("M050", message))
-    return Registry(manager, tuple(notes))
 
+    def __init__(self) -> None:
+        self._own = builtin.technique_names()
+        start = dict.fromkeys(self._own, Provided[Any](None, BUILTIN))
+        found = _collect("mansard_passes", "techniques", _by(lambda cls: cls.name), start)
+        self._others = {n: provided.thing for n, provided in found.items() if n not in self._own}
 
-def _entries() -> list[metadata.EntryPoint]:
-    found = list(metadata.entry_points(group=PROJECT))
-    limit = os.environ.get(LIMIT)
-    if limit is None:
-        return found
-    wanted = {name.strip() for name in limit.split(",") if name.strip()}
-    return [e for e in found if e.name in wanted]
+    def __getitem__(self, name: str) -> type[Pass]:
+        return builtin.technique(name) if name in self._own else self._others[name]
 
+    def __iter__(self) -> Iterator[str]:
+        yield from (*self._own, *self._others)
 
-def _check_hooks(name: str, plugin: object) -> None:
-    known = [n for n in vars(hooks) if n.startswith("mansard_")]
-    for attribute in dir(plugin):
-        if attribute.startswith("mansard_") and attribute not in known:
-            near = nearest(attribute, known)
-            raise PluginError(
-                f"{name!r} implements {attribute}, which is no hook",
-                hint=f"did you mean {near[0]}?" if near else f"hooks: {', '.join(known)}",
-            )
+    def __len__(self) -> int:
+        return len(self._own) + len(self._others)
 
 
 def passes() -> dict[str, Provided[type[Pass]]]:
     """Return techniques by name."""
-    return _named("mansard_passes", "technique", lambda cls: cls.name)
+    return _collect("mansard_passes", "techniques", _by(lambda cls: cls.name))
 
 
 def ops() -> dict[str, Provided[type[Op]]]:
     """Return operators by kind."""
-    return _named("mansard_ops", "op", lambda cls: cls.kind)
+    return _collect("mansard_ops", "ops", _by(lambda cls: cls.kind))
 
 
 def frontends() -> dict[str, Provided[Frontend]]:
     """Return frontends by name, those of plugins first."""
-    found = _named("mansard_frontends", "frontend", lambda f: f.name)
+    found = _collect("mansard_frontends", "frontends", _by(lambda f: f.name))
     return dict(sorted(found.items(), key=lambda item: item[1].owner == BUILTIN))
 
 
 def backends() -> dict[str, Provided[Backend]]:
     """Return backends by name."""
-    return _named("mansard_backends", "backend", lambda b: b.name)
+    return _collect("mansard_backends", "backends", _by(lambda b: b.name))
 
 
 def hardware() -> dict[str, Provided[str]]:
     """Return chips by id: TOML text, empty for a bundled file."""
-    return _mapped("mansard_hardware", "chip")
+    return _collect("mansard_hardware", "chips", _items)
 
 
 def models() -> dict[str, Provided[Mapping[str, Any]]]:
     """Return models by name: configs, empty for a bundled file."""
-    return _mapped("mansard_models", "model")
+    return _collect("mansard_models", "models", _items)
 
 
-def _named(hook: str, noun: str, name: Any) -> dict[str, Provided[Any]]:
-    pairs = ((owner, ((name(t), t) for t in things)) for owner, things in registry().provided(hook))
-    return _collect(noun, pairs)
+def provisions() -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return distribution → kind of thing → the names it provides; loads every plugin.
+
+    Raises:
+        PluginError: a plugin fails, or two provide a thing of one name.
+    """
+    kinds: dict[str, Callable[[], dict[str, Provided[Any]]]] = {
+        "techniques": passes, "ops": ops, "frontends": frontends, "backends": backends,
+        "chips": hardware, "models": models,
+    }  # fmt: skip
+    found: dict[str, dict[str, tuple[str, ...]]] = {o: {} for o in registry().owners.values()}
+    for kind, things in kinds.items():
+        for name, provided in things().items():
+            names = found[provided.owner].get(kind, ())
+            found[provided.owner][kind] = (*names, name)
+    return found
 
 
-def _mapped(hook: str, noun: str) -> dict[str, Provided[Any]]:
-    pairs = ((owner, things.items()) for owner, things in registry().provided(hook))
-    return _collect(noun, pairs)
+def _by(name: Callable[[Any], str]) -> Callable[[Iterable[Any]], list[tuple[str, Any]]]:
+    return lambda things: [(name(thing), thing) for thing in things]
+
+
+def _items(things: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return list(things.items())
 
 
 def _collect(
-    noun: str, pairs: Iterable[tuple[str, Iterable[tuple[str, Any]]]]
+    hook: str,
+    noun: str,
+    read: Callable[[Any], list[tuple[str, Any]]],
+    own: Mapping[str, Provided[Any]] | None = None,
 ) -> dict[str, Provided[Any]]:
-    found: dict[str, Provided[Any]] = {}
-    for owner, things in pairs:
+    """Ask every plugin; mansard itself only when what it provides is not given."""
+    found = dict(own or {})
+    for owner, things in registry().ask(hook, read, own=own is None):
         for name, thing in things:
             if name in found:
                 raise PluginError(
-                    f"two {noun}s are called {name!r}: of {found[name].owner} and of {owner}",
+                    f"two {noun} are called {name!r}: of {found[name].owner} and of {owner}",
                     hint=f"uninstall one, or set {LIMIT} to leave one out",
                 )
             found[name] = Provided(thing, owner)

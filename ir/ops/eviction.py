@@ -28,7 +28,7 @@ class AccumulateScores(Op):
     def infer(self) -> tuple[TensorType, ...]:
         """The sums, on their storage."""
         old = self.sums.type
-        return (TensorType(old.shape, old.encoding, "state", old.storage, old.place),)
+        return (TensorType(old.shape, old.encoding, "cache", old.storage, old.place),)
 
     def cost(self) -> Cost:
         """See the class."""
@@ -39,7 +39,7 @@ class CompressCache(Op):
     """Keep the keys that the last ``window`` tokens of a prompt attend to most.
 
     FLOP  2·d·B·heads·rows·keys on the matrix unit, 6 a score on the vector unit: softmax (5) and
-          the sum over rows                                                  [Li 2024, alg. 1]
+          the sum over rows                                           [Li 2024 SnapKV, alg. 1]
     B     rows of q, K once, and the kept rows of K and V copied together; nothing in a step of
           one token, ``rows = least(S - 1, window)``
 
@@ -78,8 +78,9 @@ class CompressCache(Op):
         keys_read = {p: p.bytes * happens for p in stored_parts(self.k)}
         reads = {v: keys_read.get(v, 0) + copied.get(v, 0) for v in (*keys_read, *copied)}
         queries = self.q.bytes / S * rows
+        work = {(MATRIX, dtype, "dense"): 2 * d * scores, (VECTOR, "fp32", "dense"): 6 * scores}
         return Cost(
-            {(MATRIX, dtype, "dense"): 2 * d * scores, (VECTOR, "fp32", "dense"): 6 * scores},
+            work,
             {self.q: queries, **reads},
             {self.out: self.out.bytes, **copied},
             launches=happens,

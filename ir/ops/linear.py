@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mansard.core.dtypes import widest
 from mansard.core.symbols import Expr, product
 from mansard.ir.cost import MATRIX, VECTOR, Cost, add, touched
 from mansard.ir.op import Op, like, require_size
@@ -33,7 +34,8 @@ class Linear(Op):
         """See the class."""
         structure = stored_parts(self.w)[0].encoding.structure
         flops = 2 * self.x.numel * self.w.shape[0]
-        cost = self.streamed(flops, unit=MATRIX, structure=structure)
+        dtype = _product_dtype(self.x, self.w)
+        cost = self.streamed(flops, unit=MATRIX, dtype=dtype, structure=structure)
         if self.bias is None:
             return cost
         extra = Cost({(VECTOR, self.out.encoding.dtype, "dense"): self.out.numel})
@@ -75,7 +77,8 @@ class GroupedLinear(Op):
         """See the class."""
         structure = stored_parts(self.w)[0].encoding.structure
         flops = 2 * self.x.numel * self.w.shape[1]
-        whole = self.streamed(flops, unit=MATRIX, structure=structure)
+        dtype = _product_dtype(self.x, self.w)
+        whole = self.streamed(flops, unit=MATRIX, dtype=dtype, structure=structure)
         if self.bias is not None:
             extra = Cost({(VECTOR, self.out.encoding.dtype, "dense"): self.out.numel})
             whole = replace(add((whole, extra)), launches=whole.launches)
@@ -97,6 +100,11 @@ class GroupedLinear(Op):
         groups, n, k = self.w.shape
         m = product(self.x.shape[:-1])
         return {"m": m, "n": n, "k": k, "groups": groups, **_stored(self.x, self.w)}
+
+
+def _product_dtype(x: Value, w: Value) -> str:
+    """Return the dtype a product runs in; a bias is added afterwards."""
+    return widest(*(p.encoding.dtype for v in (x, w) for p in stored_parts(v)))
 
 
 def _stored(x: Value, w: Value) -> dict[str, Expr | str]:

@@ -21,19 +21,22 @@ class PartialLinear(Linear):
     FLOP  2·|x|·n·share      what is left out is not multiplied
     B     |x| + |w|·(1 - (1 - share)^tokens) + |y|: of weights that each of ``tokens`` independent
           tokens picks anew [Liu 2023, §3]; all of |w| as it is stored when ``tokens`` is not given,
-          the share being one of zeros that no token needs. What is left out of x or y is not moved.
+          the share being one of zeros that no token needs. What is left out of x or y is not moved;
+          what says which weights were picked is read.
 
     Args:
         share: of the weights one row meets.
         tokens: tokens that pick their share independently.
         axis: the side that picks: rows of ``w`` and so elements of ``y`` ("out"), columns and
             elements of ``x`` ("in"), or single weights ("").
+        chosen: what a predictor says of each row's share, where there is one.
     """
 
     kind = "partial_linear"
     share: Expr = sp.S.One
     tokens: Expr | None = None
     axis: str = ""
+    chosen: Value | None = None
 
     def cost(self) -> Cost:
         """See the class."""

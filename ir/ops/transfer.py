@@ -54,11 +54,16 @@ class Copy(Op):
     """Move a value from where it lies to another place.
 
     FLOP  0
-    B     |x| handed to the link between the two places
+    B     |x|·share handed to the link between the two places
+
+    Args:
+        to: the place.
+        share: of the elements that are moved: of experts, those some token chose.
     """
 
     x: Value
     to: str = "memory"
+    share: Expr = 1
 
     def infer(self) -> tuple[TensorType, ...]:
         """``x`` in its new place, with no storage of its own."""
@@ -67,8 +72,8 @@ class Copy(Op):
     def cost(self) -> Cost:
         """See the class."""
         link = ("copy", f"{self.x.place}>{self.to}", sp.Integer(2))
-        return Cost(payload={link: self.x.bytes})
+        return Cost(payload={link: self.x.bytes * self.share})
 
     def dims(self) -> dict[str, Expr | str]:
         """Message size."""
-        return {"bytes": self.x.bytes, "ranks": sp.Integer(2), "op": "copy"}
+        return {"bytes": self.x.bytes * self.share, "ranks": sp.Integer(2), "op": "copy"}

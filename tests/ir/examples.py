@@ -62,6 +62,16 @@ from mansard.ir.ops.recurrent import (
     TokenShift,
     Wkv,
 )  # fmt: skip
+from mansard.ir.ops.tensor import (
+    Convolution,
+    Elementwise,
+    MatMul,
+    Move,
+    Pool,
+    RecurrentCell,
+    Reduce,
+    Scatter,
+)  # fmt: skip
 from mansard.ir.region import Overlap, Repeat, Routed
 from mansard.ir.trim import Trim
 from mansard.ir.value import Value
@@ -153,7 +163,10 @@ def _ops() -> list[Op]:
     qkv = b.input("qkv", T, 3 * HEADS * D)
     wide = b.input("wide", T, HEADS * D)
     keys = b.input("keys", B, KV, P + S, D)
-    sums = b.leaf("sums", B, HEADS, P, encoding=Encoding("fp32"), role="state")
+    sums = b.leaf("sums", B, HEADS, P, encoding=Encoding("fp32"), role="cache")
+    image, kernel = b.input("image", B, 3, 32, 32), b.leaf("kernel", 16, 3, 3, 3)
+    frame = b.input("frame", 10, B, H)
+    last, gates4 = b.leaf("last", 1, B, 16, role="state"), b.leaf("gates4", 1, 64, H)
     pages = b.leaf("pages", B, ceil_div(P, 16), encoding=Encoding("int32"), role="table")
     return [
         Linear(x, w, bias), GroupedLinear(rows, experts, sp.Rational(1, 2), T),
@@ -177,6 +190,11 @@ def _ops() -> list[Op]:
         AccumulateScores(scores, sums), CompressCache(wide, keys, keys, HEADS, 16, 64),
         BlockLinear(x, b.leaf("blocks", 4, 16, 16)), WeighHeads(scores, gates),
         KeepChosen(scores, b.input("chosen", B, 1, S, 4, role="index")),
+        MatMul((keys, scores), (B, KV, D, S), k=P + S), Elementwise((x, z), (T, H), fn="min"),
+        Convolution((image, kernel), (B, 16, 30, 30)), Reduce((x,), (T, 1), fn="sum"),
+        Pool((image,), (B, 3, 16, 16), taps=4), Move((x, ids), (B, S), fn="gather", taken=T),
+        Scatter(x, z, (ids,)),
+        RecurrentCell(frame, (gates4,), (last,), 16, 4, shapes=((10, 1, B, 16), (1, B, 16))),
         MixStreams(x, b.input("coefs", T, 16), 4), SpreadStream(x, b.input("change", T, 16)),
     ]  # fmt: skip
 

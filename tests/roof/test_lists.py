@@ -73,5 +73,5 @@ def test_models_show_says_what_was_read_and_where(run: Run) -> None:
 def test_the_doctor_finds_everything_well(run: Run) -> None:
     ran = run("doctor")
     assert ran.code == 0
-    assert f"{len(chips.bundled())} bundled chips read" in ran.out
+    assert f"{len(chips.bundled())} read" in ran.out
     assert "BAD" not in ran.out

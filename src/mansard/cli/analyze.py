@@ -93,10 +93,13 @@ def _write(estimate: Estimate, to: Output, view: View) -> None:
 
 def print_notes(notes: Iterable[Note]) -> None:
     """Print notes to stderr, one a line, so that data stays data."""
+    from mansard.render.grouping import grouped
+
     sys.stdout.flush()
-    for note in notes:
-        print(f"{paint('note:', '33')} {note.message} {paint(f'[{note.code}]', '2')}",
-              file=sys.stderr)  # fmt: skip
+    for line in grouped(notes):
+        head = paint("note:", "33") if line.opens else "     "
+        code = paint(f" [{line.code}]", "2") if line.code else ""
+        print(f"{head} {line.message}{code}", file=sys.stderr)
 
 
 def _verdict(estimate: Estimate, failed: list[str], must_fit: bool, strict: bool) -> int:

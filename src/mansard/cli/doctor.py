@@ -23,7 +23,10 @@ def doctor(ctx: click.Context) -> None:
 
     Exits with 1 when anything is wrong.
     """
-    found = [*_versions(), *_data()]
+    from mansard.plugins.loading import skipping_broken
+
+    with skipping_broken():
+        found = [*_versions(), *_data()]
     for well, name, state in found:
         click.echo(f"{'ok  ' if well else 'BAD '} {name:<10} {state}")
     ctx.exit(0 if all(well for well, _, _ in found) else 1)
@@ -39,26 +42,52 @@ def _versions() -> Iterator[Check]:
 
 
 def _data() -> Iterator[Check]:
-    for name, check in (("chips", _chips), ("models", _models), ("plugins", _plugins)):
+    checks = (
+        ("plugins", _plugins), ("techniques", _techniques), ("operators", _operators),
+        ("frontends", _frontends), ("chips", _chips), ("models", _models),
+    )  # fmt: skip
+    for name, check in checks:
         try:
             yield True, name, check()
         except MansardError as error:
             yield False, name, error.message
+    from mansard.query.plugins import skipped_plugins
+
+    yield from ((False, "plugin", note.message) for note in skipped_plugins())
+
+
+def _plugins() -> str:
+    from mansard.query.plugins import installed
+
+    others = [f"{p.name} {p.version}" for p in installed()[1:] if not p.problem]
+    return ", ".join(others) or "none besides mansard's own"
+
+
+def _techniques() -> str:
+    from mansard.query.catalogue import techniques
+
+    return f"{len(techniques())} described"
+
+
+def _operators() -> str:
+    from mansard.plugins.registry import ops
+
+    return f"{len(ops())} known to the text form"
+
+
+def _frontends() -> str:
+    from mansard.plugins.registry import frontends
+
+    return ", ".join(frontends())
 
 
 def _chips() -> str:
-    from mansard.backends import chips
+    from mansard.query.named import chip, chip_names
 
-    return f"{len([chips.load(name) for name in chips.bundled()])} bundled chips read"
+    return f"{len([chip(name) for name in chip_names()])} read"
 
 
 def _models() -> str:
     from mansard.frontends.hf import bundled
 
     return f"{len([bundled.load_bundled(name) for name in bundled.names()])} bundled models read"
-
-
-def _plugins() -> str:
-    from mansard.query.plugins import installed
-
-    return ", ".join(f"{p.name} {p.version}" for p in installed()) or "none besides mansard's own"

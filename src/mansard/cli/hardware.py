@@ -20,11 +20,11 @@ def hardware() -> None:
 def list_chips(grep: str | None, form: str | None, out: str | None) -> None:
     """List every chip: memory, bandwidth and dense peaks."""
     to = read_output(form, out)
-    from mansard.backends import chips
+    from mansard.query import named
     from mansard.render.chips import chip_list
 
-    names = matching(chips.bundled(), grep)
-    print_listing(chip_list([chips.load(name) for name in names]), to)
+    names = matching(named.chip_names(), grep)
+    print_listing(chip_list([named.chip(name) for name in names]), to)
 
 
 @hardware.command("show", short_help="One chip with its sources.")
@@ -35,11 +35,11 @@ def list_chips(grep: str | None, form: str | None, out: str | None) -> None:
 def show_chip(chip: str, overrides: tuple[str, ...], form: str | None, out: str | None) -> None:
     """Show every figure of CHIP (a name or a .toml file) and its source."""
     to = read_output(form, out)
-    from mansard.backends import chips
+    from mansard.query import named
     from mansard.query.overrides import read_assignments
     from mansard.render.chips import chip_record, chip_sheet
 
-    found = chips.load(chip)
+    found = named.chip(chip)
     for key, value in read_assignments(overrides).items():
         found = found.override(key, value)
     print_record(chip_record(found), chip_sheet(found), to)
@@ -51,8 +51,8 @@ def show_chip(chip: str, overrides: tuple[str, ...], form: str | None, out: str 
 def diff_chips(chips: tuple[str, ...], form: str | None, out: str | None) -> None:
     """Show the figures in which CHIPS differ."""
     to = read_output(form, out)
-    from mansard.backends.chips import load
     from mansard.core.errors import SpecError
+    from mansard.query.named import chip as load
     from mansard.render.chips import chip_difference
 
     found = list({chip.id: chip for chip in map(load, chips)}.values())
@@ -65,11 +65,11 @@ def diff_chips(chips: tuple[str, ...], form: str | None, out: str | None) -> Non
 @click.argument("files", nargs=-1)
 def check_chips(files: tuple[str, ...]) -> None:
     """Check FILES, or every bundled chip: keys, units, contradictions."""
-    from mansard.backends import chips
+    from mansard.query import named
 
-    for name in files or chips.bundled():
-        chip = chips.load(name)
+    for name in files or named.chip_names():
+        chip = named.chip(name)
         if files:
             click.echo(f"{name}: {chip.id}, {chip.name}: ok")
     if not files:
-        click.echo(f"{len(chips.bundled())} bundled chips: ok")
+        click.echo(f"{len(named.chip_names())} bundled chips: ok")

@@ -17,19 +17,28 @@ def plugins() -> None:
 @plugins.command("list", short_help="Every plugin, one a line.")
 @output_options()
 def list_plugins(form: str | None, out: str | None) -> None:
-    """List the installed plugins without importing one."""
+    """List mansard itself and the installed plugins with what each provides."""
     to = read_output(form, out)
     from dataclasses import asdict
 
-    from mansard.query.plugins import installed
+    from mansard.query.plugins import Installed, installed
     from mansard.render.listing import Column, Listing
 
-    records = [asdict(plugin) for plugin in installed()]
+    def words(plugin: Installed) -> str:
+        return plugin.problem or ", ".join(
+            f"{len(names)} {kind}" if len(names) > 4 else f"{kind} {' '.join(names)}"
+            for kind, names in plugin.provides.items()
+        )
+
+    found = installed()
+    records = [asdict(plugin) for plugin in found]
+    shown = [r | {"provides": words(p)} for p, r in zip(found, records, strict=True)]
     columns = (
         Column("name", "distribution"),
         Column("version", "version"),
         Column("entry", "plugin"),
-        Column("module", "module", flexible=True),
+        Column("provides", "provides", flexible=True),
     )
-    footer = f"{len(records)} plugins" if records else "none; mansard brings its own"
-    print_listing(Listing(columns, records, records, footer), to)
+    others = len(found) - 1
+    footer = f"{others} plugin{'' if others == 1 else 's'} besides mansard's own"
+    print_listing(Listing(columns, records, shown, footer), to)

@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "graph": ("mansard.cli.graph:graph", "The operator graph of a model, before or after passes."),
     "models": ("mansard.cli.models:models", "The models mansard knows by name."),
     "hardware": ("mansard.cli.hardware:hardware", "The chips mansard knows, with their sources."),
+    "techniques": ("mansard.cli.techniques:techniques", "The passes: options, sources, limits."),
     "plugins": ("mansard.cli.plugins:plugins", "What is installed beside mansard."),
     "doctor": ("mansard.cli.doctor:doctor", "Versions, plugins and a check of the data."),
 }
@@ -72,13 +73,21 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version,
     help="Print the version and exit.",
 )  # fmt: skip
+@click.option(
+    "--ignore-broken-plugins", "skip", is_flag=True,
+    help="Leave out plugins that fail, with a note, instead of stopping.",
+)  # fmt: skip
 @click.pass_context
-def root(ctx: click.Context) -> None:
+def root(ctx: click.Context, skip: bool) -> None:
     """Predict what LLM inference costs - time, memory, traffic - before anyone rents a GPU.
 
     \b
       mansard analyze llama-3.1-8b --on h100-sxm -b 16 -p 8k -n 256
       mansard analyze ./config.json --on mi300x --context 32k -f json
     """  # noqa: D301 - click reads the \b as "keep these lines"
+    if skip:
+        from mansard.plugins.loading import skipping_broken
+
+        ctx.with_resource(skipping_broken())
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

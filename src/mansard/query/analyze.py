@@ -14,6 +14,7 @@ from mansard.ir.program import Program
 from mansard.query.concerns import concerns
 from mansard.query.estimate import Estimate
 from mansard.query.overrides import read_overrides
+from mansard.query.plugins import skipped_plugins
 from mansard.query.scenario import make_scenario
 from mansard.query.source import Source, load_with
 from mansard.query.target import read_target
@@ -76,6 +77,7 @@ def analyze(
     if missing:
         raise unknown_name("phase of this model's schedule", missing[0], answer.phases)
     said = [
+        *skipped_plugins(),
         *answer.notes,
         *(note for technique in applied for note in technique.notes),
         *concerns(asked, loaded.origin.max_context, target.chip, answer.memory),

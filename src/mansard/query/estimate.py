@@ -115,7 +115,8 @@ class Estimate:
     @cached_property
     def effects(self) -> tuple[Effect, ...]:
         """What each technique changed; prices the program again between techniques."""
-        known: dict[Program, Figures] = {}
+        final = Figures(count_ops(self.program), self.memory, self.phases)
+        known: dict[Program, Figures] = {self.program: final}
 
         def figures(program: Program) -> Figures:
             if program not in known:

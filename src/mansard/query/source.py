@@ -41,11 +41,15 @@ def load_with(source: Source, overrides: Mapping[str, str]) -> Program:
             )
         return source
     from mansard.plugins import registry
+    from mansard.query.named import plugin_model
 
+    named = plugin_model(source)
     for provided in registry.frontends().values():
-        if provided.thing.accepts(source):
-            return provided.thing.load(source, overrides)
+        if provided.thing.accepts(named):
+            return provided.thing.load(named, overrides)
+    shown = str(source)[:80]
+    what = {".onnx": "ONNX files", ".toml": "scenario files"}.get(Path(shown).suffix.lower())
     raise SpecError(
-        f"nothing reads {str(source)[:80]!r}",
+        f"nothing reads {what or 'it'} yet: {shown!r}" if what else f"nothing reads {shown!r}",
         hint="give a model's name, a config.json or its folder (`mansard models list`)",
     )

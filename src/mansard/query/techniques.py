@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mansard.ir.program import Program
 from mansard.query.effects import Technique
@@ -20,11 +20,11 @@ else:
 CHECKPOINT = "from the checkpoint"
 
 
-def known_passes() -> dict[str, type[Pass]]:
+def known_passes() -> Mapping[str, type[Pass]]:
     """Return every technique there is, by name."""
-    from mansard.plugins import registry
+    from mansard.plugins.registry import Passes
 
-    return {name: provided.thing for name, provided in registry.passes().items()}
+    return Passes()
 
 
 def read_techniques(specs: Sequence[Spec]) -> tuple[Pass, ...]:
@@ -39,7 +39,21 @@ def read_techniques(specs: Sequence[Spec]) -> tuple[Pass, ...]:
     found: list[Pass] = []
     for spec in specs:
         found += parse(spec, known) if isinstance(spec, str) else (spec,)
-    return tuple(found)
+    return tuple(map(_with_programs, found))
+
+
+def _with_programs(technique: Pass) -> Pass:
+    """Load the models that options name, such as a draft: passes know no frontend."""
+    from mansard.query.source import load
+
+    loaded: dict[str, Any] = {
+        f.name: load(value)
+        for f in fields(technique)
+        if f.metadata.get("program")
+        and isinstance(value := getattr(technique, f.name), str)
+        and value not in f.metadata["choices"]
+    }
+    return replace(technique, **loaded) if loaded else technique
 
 
 def apply_techniques(
@@ -50,12 +64,32 @@ def apply_techniques(
     Raises:
         MansardError: no such level, technique or option, or a technique that cannot be applied.
     """
-    from mansard.passes.pipeline import run, with_level
+    from mansard.core.errors import PluginError
+    from mansard.passes.pipeline import PassError, run, with_level
 
     own = read_techniques([program.origin.pipeline] if program.origin.pipeline else [])
     asked = with_level(read_techniques(specs), level, known_passes())
-    after, applied = run(program, (*own, *asked))
+    try:
+        after, applied = run(program, (*own, *asked))
+    except PassError as crash:
+        owner = _owner(crash.technique)
+        if owner is None:
+            raise
+        why = f"{type(crash.__cause__).__name__}: {crash.__cause__}"
+        raise PluginError(f"{crash}, a technique of {owner}: {why}",
+                          hint=f"report it to the authors of {owner}") from crash  # fmt: skip
     return after, tuple(_reported(applied, len(own)))
+
+
+def _owner(technique: Pass) -> str | None:
+    """Return the distribution of a plugin's technique; none for one of mansard or of the caller."""
+    from mansard.plugins import registry
+    from mansard.plugins.loading import BUILTIN
+
+    found = registry.passes().get(technique.name)
+    if found is None or found.owner == BUILTIN or found.thing is not type(technique):
+        return None
+    return found.owner
 
 
 def _reported(applied: Sequence[Applied], own: int) -> Iterator[Technique]:
@@ -77,4 +111,11 @@ def _options(technique: Pass) -> Iterator[tuple[str, object]]:
     for f in fields(technique):
         value = getattr(technique, f.name)
         if value != f.default:
-            yield spelled(f.name), list(value) if isinstance(value, tuple) else value
+            yield spelled(f.name), _plain(value)
+
+
+def _plain(value: object) -> object:
+    """Return an option's value as JSON has it; a program by its name."""
+    if isinstance(value, Program):
+        return value.origin.name
+    return list(value) if isinstance(value, tuple) else value

@@ -110,7 +110,7 @@ def _layout(every: list[Line], width: int) -> tuple[tuple[_Column, ...], int, in
             break
     bar_width = min(room - GAP - longest, LONGEST_BAR)
     if bar_width < SHORTEST_BAR:
-        bar_width = SHORTEST_BAR if room - GAP - SHORTEST_BAR >= SHORTEST_NAME else 0
+        bar_width = 0  # a name says more than a bar
     name_width = room - (bar_width + GAP if bar_width else 0)
     return columns, max(name_width, 8), bar_width
 

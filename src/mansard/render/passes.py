@@ -1,60 +1,126 @@
-"""What each technique changed: the figures that differ, before → after."""
+"""What each technique changed: one line each, figures after it, those it left alone dimmed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
+from rich import box
 from rich.console import RenderableType
-from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
-from mansard.core.units import format_bytes, format_count, format_flops, format_time
-from mansard.query.effects import Effect, Figures
+from mansard.backends.estimate import Phase
+from mansard.core.units import format_bytes, format_count, format_time
+from mansard.query.effects import Effect, Figures, Technique
+from mansard.render import words
 from mansard.render.palette import QUIET, STRONG
 
-Difference = tuple[str, str, str]
-"""Name, before, after."""
+SAME = "·"
+LONGEST_NAME, SHORTEST_NAME = 44, 16
+GAP, LONGEST_LIST = 2, 2
 
 
-def passes(effects: tuple[Effect, ...]) -> Iterator[RenderableType]:
-    """Yield a heading and, for each technique, what it changed."""
+@dataclass(frozen=True)
+class Measure:
+    """A figure of a program that techniques change."""
+
+    title: str
+    write: Callable[[Figures], str]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A program: what made it, what that changed, and its figures as written."""
+
+    name: str
+    changed: str
+    figures: tuple[str, ...]
+
+
+def passes(effects: Sequence[Effect], width: int) -> Iterator[RenderableType]:
+    """Yield a heading and a table that begins with the program as it was loaded."""
     if not effects:
         return
-    yield Text.assemble(("Techniques", STRONG), ("  in the order they ran", QUIET))
+    told = "  in the order they ran; figures after each"
+    yield Text.assemble(("Techniques", STRONG), (told, QUIET))
+    for measures in measured(tuple(effects[0].before.phases)):
+        every = lines(effects, measures)
+        if _room(every, measures, width) >= SHORTEST_NAME:
+            break
+    yield _table(every, measures, width)
+
+
+def measured(phases: Sequence[str]) -> Iterator[list[Measure]]:
+    """Yield what is shown of a program, less and less."""
+    memory = Measure("memory", lambda f: format_bytes(f.memory.total))
+    times = {n: Measure(n, _of(n, lambda p: format_time(p.time_s))) for n in phases}
+    moved = {n: Measure("traffic", _of(n, lambda p: format_bytes(p.bytes))) for n in phases}
+    launched = Measure("kernels", _of(phases[-1], lambda p: format_count(p.kernels)))
+    both = [m for n in phases for m in (times[n], moved[n])]
+    yield [memory, *both, launched, Measure("ops", lambda f: format_count(f.ops))]
+    yield [memory, *both]
+    yield [memory, *times.values()]
+    yield [memory]
+
+
+def _of(name: str, write: Callable[[Phase], str]) -> Callable[[Figures], str]:
+    """Return what writes a figure of a phase, which a technique may have taken away."""
+    return lambda figures: write(figures.phases[name]) if name in figures.phases else "-"
+
+
+def lines(effects: Sequence[Effect], measures: Sequence[Measure]) -> list[Line]:
+    """Return one line a program, from the one that was loaded."""
+    first = tuple(m.write(effects[0].before) for m in measures)
+    found = [Line("as loaded", "", first)]
     for effect in effects:
-        yield Padding(_line(effect), (0, 0, 0, 2))
+        after = tuple(m.write(effect.after) for m in measures)
+        changed = effect.technique.changed or "nothing to change"
+        found.append(Line(written(effect.technique), changed, after))
+    return found
 
 
-def differences(effect: Effect) -> list[Difference]:
-    """Return the figures a technique changed, as written (equal as written is left out)."""
-    before, after = effect.before, effect.after
-    found = [_pair("ops", format_count, before.ops, after.ops)]
-    found.append(_pair("memory", format_bytes, before.memory.total, after.memory.total))
-    for name in before.phases:
-        if name in after.phases:
-            found += _phase(name, before, after)
-    return [d for d in found if d[1] != d[2]]
+def written(technique: Technique) -> str:
+    """Return a technique as pipelines write it, long lists by their length."""
+    options = " ".join(f"{k}={_value(v)}" for k, v in technique.options.items())
+    return technique.name + (f"{{{options}}}" if options else "")
 
 
-def _phase(name: str, before: Figures, after: Figures) -> Iterator[Difference]:
-    a, b = before.phases[name], after.phases[name]
-    yield _pair(f"{name} kernels", format_count, a.kernels, b.kernels)
-    yield _pair(f"{name} work", format_flops, a.flops, b.flops)
-    yield _pair(f"{name} traffic", format_bytes, a.bytes, b.bytes)
-    yield _pair(f"{name} time", format_time, a.time_s, b.time_s)
+def _value(value: object) -> str:
+    if isinstance(value, list):
+        few = len(value) <= LONGEST_LIST
+        return f"[{' '.join(map(str, value)) if few else f'{len(value)} names'}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _pair(name: str, write: Callable[[float], str], a: float, b: float) -> Difference:
-    return (name, write(a), write(b))
+def _room(every: Sequence[Line], measures: Sequence[Measure], width: int) -> int:
+    """Return the cells that names may take beside everything else, ``changed`` kept whole."""
+    taken = [max(len(m.title), *(len(line.figures[k]) for line in every)) + GAP
+             for k, m in enumerate(measures)]  # fmt: skip
+    return width - sum(taken) - max(len(line.changed) for line in every) - 2 * GAP
 
 
-def _line(effect: Effect) -> Text:
-    technique = effect.technique
-    text = Text.assemble((technique.name, "cyan"))
-    if technique.options:
-        shown = " ".join(f"{k}={v}" for k, v in technique.options.items())
-        text.append(f"{{{shown}}}", "cyan")
-    text.append(f"  {technique.changed or 'nothing to change'}", "" if technique.changed else QUIET)
-    for name, before, after in differences(effect):
-        text.append(f" · {name} ", QUIET).append(f"{before} → {after}")
-    return text
+def _table(every: Sequence[Line], measures: Sequence[Measure], width: int) -> Table:
+    name_width = min(max(_room(every, measures, width), SHORTEST_NAME), LONGEST_NAME)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),
+                  header_style=STRONG)  # fmt: skip
+    table.add_column("technique", overflow="fold", max_width=name_width)
+    table.add_column("changed", overflow="fold")
+    for measure in measures:
+        table.add_column(measure.title, justify="right", no_wrap=True)
+    before = every[0].figures
+    for at, line in enumerate(every):
+        pairs = zip(before, line.figures, strict=True)
+        cells = [Text(SAME, QUIET) if at and old == new else Text(new) for old, new in pairs]
+        name = line.name if len(line.name) <= name_width else _broken(line.name, name_width)
+        quiet = QUIET if line.changed == "nothing to change" else ""
+        table.add_row(Text(name, "cyan" if at else QUIET), Text(line.changed, quiet), *cells)
+        before = line.figures
+    return table
+
+
+def _broken(name: str, width: int) -> str:
+    """Break a long technique between its options."""
+    head, brace, rest = name.partition("{")
+    parts = [f"{head}{brace}", *(f" {part}" for part in rest.split(" "))]
+    return "\n".join(part if len(part) <= width else words.shorten(part, width) for part in parts)

@@ -11,6 +11,7 @@ from rich.text import Text
 from mansard.core.notes import Note
 from mansard.query.estimate import Estimate
 from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
+from mansard.render.grouping import grouped
 from mansard.render.headline import caveat, headline
 from mansard.render.lines import View
 from mansard.render.memory_bar import memory_bar
@@ -31,15 +32,17 @@ def renderables(
         yield from operators(phase, estimate.scenario, view, width)
     yield ""
     yield from memory_bar(estimate.memory, width)
-    if estimate.effects:
+    if estimate.techniques:
         yield ""
-        yield from passes(estimate.effects)
+        yield from passes(estimate.effects, width)
 
 
 def note_lines(notes: Iterable[Note]) -> Iterator[Text]:
-    """Yield one line a note, its code last."""
-    for note in notes:
-        yield Text.assemble(("note ", WARNING), note.message, (f" [{note.code}]", QUIET))
+    """Yield one line a note; those of one code stand together, the code last."""
+    for line in grouped(notes):
+        head = ("note ", WARNING) if line.opens else "     "
+        code = (f" [{line.code}]", QUIET) if line.code else ""
+        yield Text.assemble(head, line.message, code)
 
 
 def plain(estimate: Estimate, view: View | None = None, width: int = PLAIN_WIDTH) -> str:

@@ -1,0 +1,193 @@
+"""Latent attention with its expansion absorbed into queries and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mansard.core.symbols import Expr, product
+from mansard.ir.graph import Graph
+from mansard.ir.op import Op
+from mansard.ir.ops import (
+    BlockLinear,
+    Dequantize,
+    Join,
+    Linear,
+    Reshape,
+    Scores,
+    Slice,
+    Transpose,
+    Values,
+)
+from mansard.ir.ops.partial_values import MergePartials, PartialValues
+from mansard.ir.pattern import Match
+from mansard.ir.rewrite import Rule
+from mansard.ir.value import Value
+from mansard.passes.labels import source
+from mansard.passes.technique import Pass
+
+WHY = "(q·W_k)·c = q·(W_k·c): the latent is attended to as it lies [DeepSeek-AI 2024 V2, §2.1.2]"
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """Scores and values of keys that one linear expands from a cached latent."""
+
+    def find(self, op: Op, graph: Graph) -> Match | None:
+        """Return the match at the product with values, or nothing."""
+        if not isinstance(op, Values) or getattr(op, "width", None) is not None:
+            return None
+        expand, _ = source(graph, op.v)
+        scores = _scores_above(graph, op)
+        if not isinstance(expand, Linear) or scores is None:
+            return None
+        join, views = _joined(graph, scores.k)
+        if join is None or len(join.xs) != 2 or source(graph, join.xs[1])[0] is not expand:
+            return None
+        latent = graph.producers.get(expand.x)
+        if not isinstance(latent, Slice) or expand.bias is not None:
+            return None
+        return Match(graph, (expand, *views, scores, op), {})
+
+
+@dataclass(frozen=True)
+class AbsorbMla(Pass):
+    """Attend to cached latents directly instead of expanding them for every head.
+
+    The key half of ``kv_b`` is multiplied with the queries and the value half with the outputs:
+    ``2·T·heads·nope·rank`` and ``2·T·heads·rank·v`` for the step's tokens in the place of
+    ``2·B·(P+S)·rank·heads·(nope+v)`` for all of them; scores take ``2·B·heads·pairs·(rank+rope)``,
+    values ``2·B·heads·pairs·rank``, and one kernel reads a latent once for every head. Saves work
+    in decode and costs some in a prefill: ``phase=decode`` absorbs there alone.
+    """
+
+    name = "absorb-mla"
+    noun = "attention"
+    source = "[DeepSeek-AI 2024 V2, §2.1.2]"
+    assumes = ("the halves of kv_b are read in place: products of heads with parts of one matrix",)
+    omits = ("absorbing once and storing the larger product",)
+
+    def rules(self) -> Sequence[Rule]:
+        """Find the pattern the frontend writes."""
+        return (Rule(Expanded(), _absorbed, because=WHY),)
+
+    def counts(self, op: Op) -> bool:
+        """One attention a product with values."""
+        return isinstance(op, PartialValues)
+
+
+def _scores_above(graph: Graph, values: Values) -> Scores | None:
+    owner = graph.producers.get(values.p)
+    while owner is not None and not isinstance(owner, Scores):
+        owner = graph.producers.get(owner.operands[0])
+    return owner
+
+
+def _joined(graph: Graph, value: Value) -> tuple[Join | None, tuple[Op, ...]]:
+    """Return the join that keys come from, and the ops from it on."""
+    passed: list[Op] = []
+    owner = graph.producers.get(value)
+    while owner is not None and not isinstance(owner, Join):
+        passed.append(owner)
+        if not isinstance(owner, Dequantize) and not owner.is_view:
+            return None, ()
+        owner = graph.producers.get(owner.operands[0])
+    return (owner, (owner, *reversed(passed))) if isinstance(owner, Join) else (None, ())
+
+
+def _absorbed(m: Match) -> None:
+    graph = m.graph
+    expand = next(op for op in m.ops if isinstance(op, Linear))
+    scores = next(op for op in m.ops if isinstance(op, Scores))
+    values = m.ops[-1]
+    assert isinstance(values, Values)
+    join, _ = _joined(graph, scores.k)
+    latent = graph.producers[expand.x]
+    assert join is not None
+    assert isinstance(latent, Slice)
+    heads, rank = scores.heads, latent.size
+    rope, nope, wide = (*(x.shape[3] for x in join.xs), values.v.shape[3])
+    name = scores.name.rpartition("scores")[0]
+
+    q = _heads(m, scores.q, heads, f"{name}q")
+    turned = m.add(Slice(q, 2, 0, rope), f"{name}q_turned")
+    plain = _flat(m, m.add(Slice(q, 2, rope, nope), f"{name}q_plain"), f"{name}q_plain_flat")
+    w_k = _half(m, expand, (0, nope), f"{name}kv_b_proj.keys", turn=False)
+    inner = _product(m, plain, w_k, f"{name}absorb_q")
+    both = m.add(Join((turned, _heads(m, inner, heads, f"{name}q_latent")), 2), f"{name}q_both")
+    query = _flat(m, both, f"{name}q_absorbed")
+    cache = _decoded(m, latent.x, scores)
+    m.swap(scores, replace(scores, q=query, k=cache, outs=(), kernel=_label(scores, cache, graph)))
+
+    splits = getattr(values, "splits", 1)
+    label = values.kernel
+    out = m.add(
+        PartialValues(values.p, cache, values.rows, values.mask, values.sweeps, rank, splits,
+                      name=values.name, device=values.device, kernel=label,
+                      because=values.because),
+        f"{name}latent_values",
+    )  # fmt: skip
+    last: Op = values
+    for merge in graph.uses[values.out]:
+        if isinstance(merge, MergePartials):  # of split keys: latents are merged, then expanded
+            last, out = merge, m.add(replace(merge, x=out, outs=()), f"{name}latent_merge")
+    w_v = _half(m, expand, (nope, wide), f"{name}kv_b_proj.values", turn=True)
+    m.swap(last, replace(_block(out, w_v), name=f"{name}absorb_values"))
+
+
+def _label(scores: Scores, cache: Value, graph: Graph) -> str:
+    return scores.kernel or (scores.out.name if cache not in graph.producers else "")
+
+
+def _heads(m: Match, x: Value, heads: Expr, name: str) -> Value:
+    """``[*rows, heads·d]`` → ``[rows, heads, d]``."""
+    rows = product(x.shape[:-1])
+    return m.add(Reshape(x, (rows, heads, x.shape[-1] / heads)), f"{name}_heads")
+
+
+def _flat(m: Match, x: Value, name: str) -> Value:
+    """``[rows, heads, d]`` → ``[rows, heads·d]``."""
+    return m.add(Reshape(x, (x.shape[0], x.shape[1] * x.shape[2])), name)
+
+
+def _half(
+    m: Match, expand: Linear, part: tuple[Expr | int, Expr], name: str, *, turn: bool
+) -> Value:
+    """Return a half of ``kv_b`` as one matrix a head: views of the leaf as it is stored."""
+    decoder = m.graph.producers.get(expand.w)
+    leaf = decoder.x if isinstance(decoder, Dequantize) else expand.w
+    shaped = next(u for u in m.graph.uses[expand.out] if isinstance(u, Reshape))
+    heads, each = shaped.shape[-2:]
+    rows = m.add(Reshape(leaf, (heads, each, leaf.shape[1])), f"{name}.heads")
+    half = m.add(Slice(rows, 1, *part), f"{name}.rows")
+    half = m.add(Transpose(half, (0, 2, 1)), f"{name}.turned") if turn else half
+    if isinstance(decoder, Dequantize):
+        half = m.add(
+            replace(
+                decoder,
+                x=half,
+                outs=(),
+                name="",
+                kernel=f"{name}.product" if decoder.kernel else "",
+            ),
+            f"{name}.dequantize",
+        )
+    return half
+
+
+def _product(m: Match, x: Value, w: Value, name: str) -> Value:
+    return m.add(_block(x, w), name)
+
+
+def _block(x: Value, w: Value) -> BlockLinear:
+    kernel = (
+        f"{w.name.removesuffix('.dequantize')}.product" if w.name.endswith(".dequantize") else ""
+    )
+    return BlockLinear(x, w, kernel=kernel)
+
+
+def _decoded(m: Match, cache: Value, scores: Scores) -> Value:
+    """Return the cache as arithmetic takes it: decoded in the attention's kernel when narrow."""
+    if cache.encoding.is_plain:
+        return cache
+    return m.add(Dequantize(cache, kernel=scores.kernel), f"{scores.out.name}.dequantize")

@@ -1,0 +1,130 @@
+"""Contextual sparsity: a predictor says which neurons a token needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import sympy as sp
+
+from mansard.core.symbols import Expr, T
+from mansard.ir.builder import fresh_name
+from mansard.ir.graph import Graph
+from mansard.ir.op import Op, finish
+from mansard.ir.ops import Activation, Dequantize, GatedActivation, Linear
+from mansard.ir.ops.partial_linear import PartialLinear
+from mansard.ir.program import Program
+from mansard.ir.rewrite import Rewritten, everywhere, rebuild
+from mansard.ir.value import TensorType, Value
+from mansard.ir.verify import verify
+from mansard.passes.labels import source
+from mansard.passes.options import option
+from mansard.passes.stored_weights import leaves_of
+from mansard.passes.technique import Outcome, Pass
+from mansard.passes.written_numbers import exact
+
+
+@dataclass(frozen=True)
+class ContextualSparsity(Pass):
+    """Compute, of dense feed-forward layers, the neurons each token is predicted to need.
+
+    With a share ``δ`` of the neurons: products cost ``δ`` of their work, and their weights are read
+    with ``1 - (1-δ)^T``, since tokens need different neurons: the gain vanishes with the batch. The
+    predictor is two thin products, ``2·T·r·(h + f)`` and ``r·(h + f)`` weights.
+    """
+
+    name = "contextual-sparsity"
+    noun = "feed-forward layer"
+    source = "[Liu 2023, §3-4; Song 2023]"
+    assumes = ("tokens need neurons independently of each other",)
+    omits = ("attention heads that a token does not need", "activations of neurons left out",
+             "what a wrong prediction does to the model's answers")  # fmt: skip
+
+    density: float = option(0.2, "share of the neurons a token needs", least=0.001, most=1)
+    predictor: int = option(1024, "inner width of the predictor; 0: an oracle", least=0)
+
+    def run(self, program: Program) -> Outcome:
+        """Predict; all neurons is the input."""
+        return Outcome(program, 0) if self.density == 1 else super().run(program)
+
+    def transform(self, graph: Graph) -> Rewritten:
+        """Change the products around each activation."""
+        found = 0
+
+        def one(body: Graph) -> Graph:
+            nonlocal found
+            edits: dict[Op, list[Op]] = {}
+            taken = {v.name for v in (*body.inputs, *body.producers)}
+            for act in body.ops:
+                ups = tuple(dict.fromkeys(_above(body, act)))
+                downs = tuple(_below(body, act))
+                if len(downs) == 1 and ups and not edits.keys() & {*ups, *downs}:
+                    found += 1
+                    edits |= self._sparse(body, ups, downs[0], act.outs[0].shape[-1], taken)
+            return rebuild(body, edits=edits) if edits else body
+
+        changed = everywhere(graph, one)
+        return Rewritten(graph if changed is graph else verify(changed), found)
+
+    def _sparse(
+        self, graph: Graph, ups: tuple[Linear, ...], down: Linear, width: Expr, taken: set[str]
+    ) -> dict[Op, list[Op]]:
+        why = f"{self.name}: needed neurons alone {self.source}"
+        predicted = self._predicted(graph, ups[0], width, taken, why) if self.predictor else []
+        chosen = predicted[-1].out if predicted else None
+        edits: dict[Op, list[Op]] = {}
+        for op, axis in (*((up, "out") for up in ups), (down, "in")):
+            new = PartialLinear(
+                op.x, op.w, op.bias, exact(self.density), T, axis,
+                chosen if axis == "out" else None,
+                outs=op.outs, name=op.name, device=op.device, kernel=op.kernel, because=op.because,
+            )  # fmt: skip
+            decoder = graph.producers.get(op.w)
+            if isinstance(decoder, Dequantize):
+                edits[decoder] = [replace(decoder, share=new.weights_read())]
+            edits[op] = [new.explained(why)]
+        first = next(op for op in graph.ops if op in edits)
+        edits[first] = [*predicted, *edits[first]]
+        return edits
+
+    def _predicted(
+        self, graph: Graph, up: Linear, width: Expr, taken: set[str], why: str
+    ) -> list[Op]:
+        rank, base = sp.Integer(self.predictor), next(leaves_of(graph, up.w)).storage
+        made: list[Op] = []
+        x = up.x if up.x.encoding.is_plain else _wide(graph, up.x)
+        for half, shape in (("down", (rank, x.shape[-1])), ("up", (width, rank))):
+            storage = f"{base}.predictor.{half}"
+            leaf = Value(storage, TensorType(shape, x.encoding.plain, "weight", storage))
+            name = f"{up.name}.predictor_{half}"
+            made.append(finish(Linear(x, leaf, name=name, because=(why,)), fresh_name(name, taken)))
+            x = made[-1].out
+        return made
+
+    def counts(self, op: Op) -> bool:
+        """One layer a product whose inputs are few."""
+        return isinstance(op, PartialLinear) and op.axis == "in"
+
+
+def _wide(graph: Graph, x: Value) -> Value:
+    """Return what a quantized activation was made from."""
+    owner = graph.producers.get(x)
+    return x if owner is None else owner.operands[0]
+
+
+def _above(graph: Graph, act: Op) -> Iterator[Linear]:
+    if isinstance(act, (GatedActivation, Activation)):
+        for value in act.operands:
+            owner, _ = source(graph, value)
+            if type(owner) is Linear:
+                yield owner
+
+
+def _below(graph: Graph, act: Op) -> Iterator[Linear]:
+    pending = list(act.outs) if isinstance(act, (GatedActivation, Activation)) else []
+    while pending:
+        for user in graph.uses.get(pending.pop(), ()):
+            if type(user) is Linear:
+                yield user
+            elif user.is_view or user.kind == "quantize":
+                pending.extend(user.outs)

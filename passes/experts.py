@@ -1,0 +1,71 @@
+"""Where a graph routes tokens to experts: router, choice, dispatch, experts, combine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mansard.ir.graph import Graph
+from mansard.ir.op import Op
+from mansard.ir.ops import Combine, Dispatch, GroupedLinear, TopK
+from mansard.ir.value import Value
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The ops of one mixture of experts.
+
+    Args:
+        choice: what keeps ``k`` of the router's logits.
+        dispatch: copies rows to experts.
+        experts: the products with experts' weights.
+        combine: sums what they make.
+    """
+
+    choice: TopK
+    dispatch: Dispatch
+    experts: tuple[GroupedLinear, ...]
+    combine: Combine | None
+
+    @property
+    def count(self) -> int:
+        """Experts that are stored."""
+        return int(self.experts[0].w.shape[0])
+
+    @property
+    def chosen(self) -> int:
+        """Experts a token goes to."""
+        return int(self.choice.k)
+
+
+def mixtures(graph: Graph) -> Iterator[Mixture]:
+    """Yield the mixtures of a graph and of every body."""
+    for op in graph.ops:
+        for body in op.bodies:
+            yield from mixtures(body)
+        if isinstance(op, Dispatch):
+            choice = _above(graph, op.routes)
+            members = tuple(_below(graph, op.out))
+            experts = tuple(m for m in members if isinstance(m, GroupedLinear))
+            combine = next((m for m in members if isinstance(m, Combine)), None)
+            if choice is not None and experts:
+                yield Mixture(choice, op, experts, combine)
+
+
+def _above(graph: Graph, value: Value) -> TopK | None:
+    owner = graph.producers.get(value)
+    while owner is not None and not isinstance(owner, TopK):
+        owner = graph.producers.get(owner.operands[0]) if owner.operands else None
+    return owner
+
+
+def _below(graph: Graph, value: Value) -> Iterator[Op]:
+    """Yield what reads rows grouped by expert, until they are combined."""
+    pending, seen = [value], {value}
+    while pending:
+        for user in graph.uses.get(pending.pop(), ()):
+            yield user
+            for out in user.outs:
+                if out not in seen and not isinstance(user, Combine):
+                    seen.add(out)
+                    pending.append(out)

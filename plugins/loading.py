@@ -1,0 +1,177 @@
+"""Finding and loading plugins: mansard's own first, then every installed one, each by name."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any, TypeVar
+
+import pluggy
+
+from mansard.core import hooks
+from mansard.core.errors import MansardError, PluginError, SpecError, nearest, unknown_name
+from mansard.core.hooks import PROJECT
+from mansard.core.notes import Note
+from mansard.plugins import builtin
+
+BUILTIN = "mansard"
+LIMIT = "MANSARD_PLUGINS"
+"""Environment variable: names of the plugins to load, comma-separated; empty for none."""
+Read = TypeVar("Read")
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The plugins of one process.
+
+    Args:
+        manager: knows the hooks and who implements them.
+        owners: plugin name → the distribution it came from.
+        skip_broken: whether a plugin that fails is left out with a note.
+        skipped: what was said of those that were left out, by plugin.
+    """
+
+    manager: pluggy.PluginManager
+    owners: dict[str, str]
+    skip_broken: bool = False
+    skipped: dict[str, Note] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """One note a plugin that was left out."""
+        return tuple(self.skipped.values())
+
+    def ask(
+        self, hook: str, read: Callable[[Any], Read], *, own: bool = True
+    ) -> Iterator[tuple[str, Read]]:
+        """Yield (distribution, what ``read`` makes of its hook's answer), mansard's own first.
+
+        Args:
+            hook: its name.
+            read: makes what is wanted of an answer; an exception is the plugin's failure.
+            own: whether mansard itself is asked, too.
+
+        Raises:
+            PluginError: a hook failed, or its answer cannot be read.
+        """
+        for name, owner in self.owners.items():
+            plugin = self.manager.get_plugin(name)
+            function = getattr(plugin, hook, None)
+            if function is None or name in self.skipped or (plugin is builtin and not own):
+                continue
+            try:
+                answer = read(function())
+            except Exception as error:
+                if plugin is builtin:
+                    raise
+                said = f"plugin {name!r} of {owner} failed in {hook}: {told(error)}"
+                self.leave_out(name, owner, said, error)
+            else:
+                yield owner, answer
+
+    def leave_out(self, name: str, owner: str, said: str, cause: Exception) -> None:
+        """Note a plugin that fails, where that was asked for.
+
+        Raises:
+            PluginError: it was not.
+        """
+        if not self.skip_broken:
+            hint = f"mend or uninstall {owner}, or run `mansard --ignore-broken-plugins …`"
+            raise PluginError(said, hint=hint) from cause
+        self.skipped[name] = Note("M050", said)
+
+
+def told(error: Exception) -> str:
+    """Return what an exception says; one that is not mansard's own says its type, too."""
+    return str(error) if isinstance(error, MansardError) else f"{type(error).__name__}: {error}"
+
+
+_SKIP_BROKEN: ContextVar[bool] = ContextVar("skip_broken", default=False)
+
+
+@contextmanager
+def skipping_broken() -> Iterator[None]:
+    """Leave out plugins that fail, with a note, instead of failing, while the context lasts."""
+    token = _SKIP_BROKEN.set(True)
+    try:
+        yield
+    finally:
+        _SKIP_BROKEN.reset(token)
+
+
+def registry() -> Registry:
+    """Return the registry of this process.
+
+    Raises:
+        PluginError: a plugin cannot be imported, implements a hook that does not exist, or has
+            the name of another.
+        UnknownNameError: ``MANSARD_PLUGINS`` names one that is not installed.
+    """
+    return _registry(_SKIP_BROKEN.get())
+
+
+@functools.cache
+def _registry(skip_broken: bool) -> Registry:
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(hooks)
+    manager.register(builtin, BUILTIN)
+    found = Registry(manager, {BUILTIN: BUILTIN}, skip_broken)
+    for name, entry in chosen().items():
+        owner = distribution(entry)
+        try:
+            plugin = entry.load()
+            _check_hooks(plugin)
+            manager.register(plugin, name)
+        except Exception as error:
+            said = f"plugin {name!r} of {owner} cannot be loaded: {told(error)}"
+            found.leave_out(name, owner, said, error)
+        else:
+            found.owners[name] = owner
+    return found
+
+
+def chosen() -> Mapping[str, metadata.EntryPoint]:
+    """Return the entry points to load by name: all, or those ``MANSARD_PLUGINS`` names.
+
+    Raises:
+        PluginError: two distributions have a plugin of one name.
+        UnknownNameError: the variable names one that is not installed.
+    """
+    limit = os.environ.get(LIMIT)
+    if limit is not None and not limit.strip():
+        return {}
+    found: dict[str, metadata.EntryPoint] = {}
+    for entry in metadata.entry_points(group=PROJECT):
+        if entry.name in (BUILTIN, *found):
+            other = distribution(found[entry.name]) if entry.name in found else BUILTIN
+            raise PluginError(
+                f"two plugins are called {entry.name!r}: of {other} and of {distribution(entry)}",
+                hint="uninstall one",
+            )
+        found[entry.name] = entry
+    if limit is None:
+        return found
+    wanted = [name.strip() for name in limit.split(",") if name.strip()]
+    for name in wanted:
+        if name not in found:
+            raise unknown_name(f"installed plugin (as {LIMIT} asks)", name, found)
+    return {name: found[name] for name in wanted}
+
+
+def distribution(entry: metadata.EntryPoint) -> str:
+    """Return the distribution an entry point belongs to."""
+    return entry.dist.name if entry.dist else entry.name
+
+
+def _check_hooks(plugin: object) -> None:
+    known = [n for n in vars(hooks) if n.startswith("mansard_")]
+    for attribute in dir(plugin):
+        if attribute.startswith("mansard_") and attribute not in known:
+            near = nearest(attribute, known)
+            meant = f"; did you mean {near[0]}?" if near else f"; hooks: {', '.join(known)}"
+            raise SpecError(f"it implements {attribute}, which is no hook{meant}")

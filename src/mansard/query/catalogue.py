@@ -1,0 +1,148 @@
+"""The catalogue of techniques: what each does, assumes, leaves out, and its options."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import MISSING, dataclass
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+
+from mansard.core.errors import unknown_name
+
+if TYPE_CHECKING:
+    from mansard.passes.technique import Pass
+
+
+@dataclass(frozen=True)
+class OptionSheet:
+    """An option of a technique.
+
+    Args:
+        name: as users write it.
+        type: "number", "whole number", "true or false", "name" or "list".
+        default: as pipeline text; None where it must be given.
+        help: one phrase.
+        choices: the only values allowed; empty for any.
+        least: the smallest number allowed.
+        most: the largest number allowed.
+        unit: dimension of numbers that may carry a unit.
+    """
+
+    name: str
+    type: str
+    default: str | None
+    help: str
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
+    unit: str = ""
+
+    @property
+    def allowed(self) -> str:
+        """What may be written, in words."""
+        if self.choices:
+            return " | ".join(self.choices)
+        ends = [f"{word} {value:g}" for word, value in (("at least", self.least),
+                ("at most", self.most)) if value is not None]  # fmt: skip
+        if self.least is not None and self.most is not None:
+            ends = [f"{self.least:g} to {self.most:g}"]
+        return ", ".join([self.type, *ends])
+
+
+@dataclass(frozen=True)
+class TechniqueSheet:
+    """A technique.
+
+    Args:
+        name: as pipelines write it.
+        summary: first line of its docstring.
+        text: the rest of it.
+        owner: the distribution that provides it.
+        source: its citation.
+        level: the level that appends it; empty for none.
+        requires: techniques that must have run before.
+        conflicts: techniques that must not.
+        assumes: sentences.
+        omits: sentences.
+        options: its own first, then those of every technique.
+    """
+
+    name: str
+    summary: str
+    text: str
+    owner: str
+    source: str
+    level: str
+    requires: tuple[str, ...]
+    conflicts: tuple[str, ...]
+    assumes: tuple[str, ...]
+    omits: tuple[str, ...]
+    options: tuple[OptionSheet, ...]
+
+
+def techniques() -> tuple[TechniqueSheet, ...]:
+    """Return every technique, by name."""
+    from mansard.plugins import registry
+
+    found = sorted(registry.passes().items())
+    return tuple(_sheet(provided.thing, provided.owner) for _, provided in found)
+
+
+def technique(name: str) -> TechniqueSheet:
+    """Return one technique.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+    """
+    found = {sheet.name: sheet for sheet in techniques()}
+    if name not in found:
+        raise unknown_name("technique", name, found)
+    return found[name]
+
+
+def _sheet(cls: type[Pass], owner: str) -> TechniqueSheet:
+    from mansard.passes.options import options
+    from mansard.passes.pipeline import LEVELS
+    from mansard.passes.technique import Pass
+
+    summary, _, text = inspect.cleandoc(cls.__doc__ or cls.name).partition("\n")
+    common = options(Pass)
+    listed = sorted(options(cls).items(), key=lambda item: item[0] in common)
+    hints = get_type_hints(cls)
+    return TechniqueSheet(
+        name=cls.name,
+        summary=summary.strip(),
+        text=text.strip(),
+        owner=owner,
+        source=cls.source,
+        level=next((f"-{at}" for at, names in LEVELS.items() if cls.name in names.split(",")), ""),
+        requires=cls.requires,
+        conflicts=cls.conflicts,
+        assumes=cls.assumes,
+        omits=cls.omits,
+        options=tuple(_option(name, declared, hints[declared.name]) for name, declared in listed),
+    )
+
+
+def _option(name: str, declared: Any, hint: Any) -> OptionSheet:
+    from mansard.passes.options import written
+
+    about = declared.metadata
+    default = None if declared.default is MISSING else written(declared.default)
+    return OptionSheet(
+        name=name,
+        type=_type(hint),
+        default=default,
+        help=about.get("help", ""),
+        choices=tuple(about.get("choices", ())),
+        least=about.get("least"),
+        most=about.get("most"),
+        unit=about.get("unit", ""),
+    )
+
+
+def _type(hint: Any) -> str:
+    if get_origin(hint) is tuple:
+        return "list"
+    kinds = {bool: "true or false", int: "whole number", float: "number", str: "name"}
+    found = [kinds[t] for t in (hint, *get_args(hint)) if t in kinds]
+    return found[0] if found else "name"

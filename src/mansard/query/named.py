@@ -1,0 +1,49 @@
+"""Chips and models by name, those of plugins beside the bundled ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from mansard.backends import chips
+from mansard.backends.hardware import Hardware
+
+Config: TypeAlias = str | Path | Mapping[str, Any]
+
+
+def chip_names() -> tuple[str, ...]:
+    """Return the ids of every chip: the bundled ones, then those of plugins."""
+    return (*chips.bundled(), *_chips())
+
+
+def chip(name: str | Path) -> Hardware:
+    """Load a chip: of a plugin or bundled by name, a user's own by path.
+
+    Raises:
+        MansardError: no such chip or file, or its text does not describe a chip.
+    """
+    texts = _chips() if isinstance(name, str) else {}
+    if name in texts:
+        return Hardware.from_toml(texts[str(name)], where=f"plugin's {name}")
+    return chips.load(name)
+
+
+def plugin_model(source: Config) -> Config:
+    """Return the config of a plugin's model where ``source`` is its name, else ``source``."""
+    if not isinstance(source, str):
+        return source
+    from mansard.plugins import registry
+
+    found = registry.models().get(source)
+    if found is None or not found.thing:
+        return source
+    config: dict[str, Any] = {"_name_or_path": source, **found.thing}
+    return config
+
+
+def _chips() -> dict[str, str]:
+    """Return the chips of plugins: id → TOML; the bundled ones come without text."""
+    from mansard.plugins import registry
+
+    return {name: found.thing for name, found in registry.hardware().items() if found.thing}
