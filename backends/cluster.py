@@ -55,9 +55,15 @@ class Cluster:
 
         Axes are laid out innermost first, so an axis's ranks stand as far apart as the product of
         the axes inside it. An axis the mesh does not have (experts over ``tp·dp``) is innermost.
+        Axes named ``tp@decode`` are the layout of one phase, laid out on their own.
+
+        >>> from mansard.backends import chips
+        >>> eight = Cluster(chips.load("h100-sxm"), 8, 4, mesh={"tp": 8, "pp": 4})
+        >>> eight.spread("tp"), eight.spread("pp")
+        ((8, 1), (1, 4))
         """
         stride = 1
-        for name, size in self.mesh.items():
+        for name, size in layouts(self.mesh).get(_phase(axis), {}).items():
             if name == axis:
                 return self._spread(size, stride)
             stride *= size
@@ -66,6 +72,22 @@ class Cluster:
     def _spread(self, ranks: int, stride: int) -> tuple[int, int]:
         inside = max(1, min(ranks, self.per_node // stride)) if stride <= self.per_node else 1
         return inside, -(-ranks // inside)
+
+
+def _phase(axis: str) -> str:
+    return axis.partition("@")[2]
+
+
+def layouts(mesh: Mapping[str, int]) -> Mapping[str, Mapping[str, int]]:
+    """Sort a mesh's axes by the phase they belong to; the empty one is every phase's.
+
+    >>> layouts({"tp": 8, "tp@decode": 4, "dp@decode": 2})
+    {'': {'tp': 8}, 'decode': {'tp@decode': 4, 'dp@decode': 2}}
+    """
+    found: dict[str, dict[str, int]] = {}
+    for axis, size in mesh.items():
+        found.setdefault(_phase(axis), {})[axis] = size
+    return found
 
 
 @functools.cache

@@ -11,7 +11,9 @@ three algorithms, since a bound may not assume a bad one [Thakur 2005; Sanders 2
     broadcast, send M/bw + lat
 
 ``M`` is the whole message: what every rank holds before an all-reduce, all ranks' shares of an
-all-gather. Over nodes a collective runs in two levels: inside, between, inside again.
+all-gather. A payload is what one rank hands over: ``M``, but its own share of an all-gather. Over
+nodes a collective runs in two levels: inside, between, inside again; of an all-to-all each level
+carries what is for its own ranks, at the same time.
 """
 
 from __future__ import annotations
@@ -38,25 +40,40 @@ class Level:
     latency_s: float
 
 
-def seconds(op: str, size: float, levels: tuple[Level, ...]) -> float:
-    """Return the time of a collective on a message of ``size`` bytes.
+def seconds(op: str, payload: float, levels: tuple[Level, ...]) -> float:
+    """Return the time of a collective.
 
     Args:
         op: all_reduce, all_gather, reduce_scatter, all_to_all, broadcast or send.
-        size: the whole message [B].
+        payload: what one rank hands over [B].
         levels: innermost first; those of one rank are left out.
+
+    >>> link = (Level(8, 450e9, 0.0),)
+    >>> seconds("all_reduce", 450e9, link), seconds("all_gather", 450e9 / 8, link)
+    (1.75, 0.875)
     """
     levels = tuple(level for level in levels if level.ranks > 1)
     if not levels:
         return 0.0
-    if len(levels) == 1 or op in ("all_to_all", "broadcast", "send"):
-        return max(_flat(op, size, level) for level in levels)
+    ranks = math.prod(level.ranks for level in levels)
+    return _message(op, payload * ranks if op == "all_gather" else payload, levels)
+
+
+def _message(op: str, size: float, levels: tuple[Level, ...]) -> float:
+    """Return the time of a collective on a whole message."""
+    if len(levels) == 1:
+        return _flat(op, size, levels[0])
     inner, outer = levels[0], levels[1:]
+    if op in ("broadcast", "send"):
+        return max(_flat(op, size, level) for level in levels)
+    if op == "all_to_all":
+        stays = size / math.prod(level.ranks for level in outer)
+        return max(_flat(op, stays, inner), _message(op, size, outer))
     shard = size / inner.ranks
     if op == "all_reduce":
         scatter = _flat("reduce_scatter", size, inner)
-        return scatter + seconds(op, shard, outer) + _flat("all_gather", size, inner)
-    return seconds(op, shard, outer) + _flat(op, size, inner)
+        return scatter + _message(op, shard, outer) + _flat("all_gather", size, inner)
+    return _message(op, shard, outer) + _flat(op, size, inner)
 
 
 def _flat(op: str, size: float, level: Level) -> float:

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import sympy as sp
+
 from mansard.backends.estimate import Memory, Number
 from mansard.backends.hardware import Hardware
 from mansard.backends.quantity import Tape
 from mansard.backends.schedule import CallEnvironment, Stretch
 from mansard.core.symbols import Expr, P, S
-from mansard.ir.footprint import Stored, storages
+from mansard.ir.footprint import IN_FLIGHT, Stored, storages
 from mansard.ir.graph import Graph
 from mansard.ir.liveness import live_sets
 from mansard.ir.program import Program
@@ -25,8 +27,9 @@ class _Footprint:
 
     def __init__(self, graph: Graph):
         self._tape = Tape()
+        copies = IN_FLIGHT if IN_FLIGHT in dict(graph.defaults) else sp.S.One
         self._stored = {
-            name: (KEPT.get(s.value.role, "weights"), self._tape.add(_resident(s)))
+            name: (KEPT.get(s.value.role, "weights"), self._tape.add(_resident(s, copies)))
             for name, s in storages(graph).items()
             if s.value.place == MEMORY
         }
@@ -91,13 +94,15 @@ def _pool(program: Program, stretches: Sequence[Stretch], chip: Hardware) -> Mem
     )
 
 
-def _resident(stored: Stored) -> Expr:
+def _resident(stored: Stored, microbatches: Expr) -> Expr:
     """Return the bytes a storage needs after a call, the token the call produces included.
 
     So after ``prompt`` and ``output`` tokens the cache is that long, though the last token's row
     is reserved and not yet written.
     """
     size = stored.value.bytes * stored.copies
+    if stored.value.role in ("cache", "state"):
+        size *= microbatches
     return size.xreplace({P: P + S + 1}) if stored.grows else size
 
 

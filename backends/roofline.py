@@ -22,7 +22,7 @@ from mansard.backends.schedule import (
 )
 from mansard.backends.streams import overlapped_s
 from mansard.backends.sums import Piece, pieces
-from mansard.backends.table import Table, tabulate
+from mansard.backends.table import Table, TableRow, tabulate
 from mansard.backends.totals import RowTotal, waiting, whole
 from mansard.core.notes import Note
 from mansard.core.symbols import SCENARIO
@@ -59,9 +59,15 @@ def estimate(
         MansardError: a symbol is unbound, or a resource has no price.
     """
     cluster = on if isinstance(on, Cluster) else Cluster(on)
+    return answer(program, scenario, phases, Work(program, cluster))
+
+
+def answer(
+    program: Program, scenario: Mapping[str, int], phases: Iterable[str], work: Work
+) -> Answer:
+    """Return what ``work`` makes of a program: the bound, unless it prices otherwise."""
     env = {SCENARIO[k]: sp.Integer(v) for k, v in scenario.items() if k in SCENARIO}
     line = timeline(program.schedule, env)
-    work = _Work(program, cluster)
     wanted = tuple(phases) or line.phases
     found = {
         name: work.phase(
@@ -74,14 +80,14 @@ def estimate(
     return Answer(
         model=model_facts(program),
         phases=found,
-        memory=memory(program, calls, cluster.chip),
+        memory=memory(program, calls, work.cluster.chip),
         metrics=_metrics(found, scenario, line.yields, elapsed(work.times)),
         notes=tuple(dict.fromkeys((*program.origin.notes, *work.notes))),
     )
 
 
 @dataclass
-class _PhaseSum:
+class PhaseSum:
     """What accumulates over the stretches of a phase."""
 
     rows: dict[tuple[object, ...], RowTotal] = field(default_factory=dict)
@@ -124,18 +130,18 @@ class _PhaseSum:
         return first / head.tokens, last / tail.tokens
 
 
-class _Work:
+class Work:
     """Tables and prices of one program, shared by its phases."""
 
     def __init__(self, program: Program, cluster: Cluster):
-        self._program, self._cluster = program, cluster
+        self._program, self.cluster = program, cluster
         self._tables: dict[tuple[str, tuple[str, ...]], Table] = {}
         self.notes: list[Note] = []
         self.times: list[tuple[Branch, float]] = []
 
     def phase(self, name: str, stretches: list[Stretch], tokens: float | None) -> Phase:
         """Sum the stretches of a phase; figures are of one token's step where it makes tokens."""
-        done = _PhaseSum()
+        done = PhaseSum()
         for stretch in stretches:
             if stretch.call is None:
                 time_s = stretch.wait_s * stretch.weight
@@ -146,7 +152,15 @@ class _Work:
                 self._stretch(stretch, done)
         self.notes += [n for row in done.rows.values() for n in row.priced.notes]
         self.times += done.times
-        return _summary(name, tokens or 1.0, done, self._cluster.chip)
+        return self.summary(name, tokens or 1.0, done)
+
+    def summary(self, name: str, steps: float, done: PhaseSum) -> Phase:
+        """Return a phase from its sums."""
+        return _summary(name, steps, done, self.cluster.chip)
+
+    def total(self, row: TableRow) -> RowTotal:
+        """Return a row's sum, empty."""
+        return RowTotal(row, price(row, self.cluster))
 
     def _table(self, graph: str, wants: tuple[str, ...]) -> Table:
         if (graph, wants) not in self._tables:
@@ -154,14 +168,12 @@ class _Work:
             self._tables[graph, wants] = tabulate(wanted, graph)
         return self._tables[graph, wants]
 
-    def _stretch(self, stretch: Stretch, done: _PhaseSum) -> None:
+    def _stretch(self, stretch: Stretch, done: PhaseSum) -> None:
         call = stretch.call
         assert call is not None
         table = self._table(call.graph, call.wants)
         rows = [
-            done.rows.setdefault(
-                (call.graph, call.wants, k, stretch.waits), RowTotal(row, price(row, self._cluster))
-            )
+            done.rows.setdefault((call.graph, call.wants, k, stretch.waits), self.total(row))
             for k, row in enumerate(table.rows)
         ]
         env = CallEnvironment(stretch, self._program.graph(call.graph).defaults)
@@ -196,7 +208,7 @@ def _step_s(rows: Sequence[RowTotal], piece: Piece, which: int) -> float:
     return alone + sum(overlapped_s(members, point) for members in groups.values())
 
 
-def _summary(name: str, steps: float, done: _PhaseSum, chip: Hardware) -> Phase:
+def _summary(name: str, steps: float, done: PhaseSum, chip: Hardware) -> Phase:
     total_s = elapsed(done.times)
     first_s, last_s = done.token_s(total_s)
     sums = list(done.rows.values())

@@ -155,8 +155,8 @@ def _exceptions(rest: str, whole: str) -> list[tuple[Expr, Encoding]]:
     return found
 
 
-def _format(dtype: str, group: int = 0, scale_bits: int = 0) -> Encoding:
-    return Encoding(dtype, of="bf16", group=group, scale_bits=scale_bits)
+def _format(dtype: str, group: int = 0, scale_bits: int = 0, zero_bits: int = 0) -> Encoding:
+    return Encoding(dtype, of="bf16", group=group, scale_bits=scale_bits, zero_bits=zero_bits)
 
 
 FORMATS: dict[str, Encoding] = {
@@ -166,6 +166,14 @@ FORMATS: dict[str, Encoding] = {
     "mxfp4": _format("fp4", 32, 8),
     # NVIDIA Blackwell NVFP4: blocks of 16 share an E4M3 scale; a tensor's own is not counted.
     "nvfp4": _format("fp4", 16, 8),
+    # GGUF k-quants (ggml, https://github.com/ggml-org/llama.cpp/pull/1684): super-blocks of 256,
+    # a scale and for some a minimum for each block of 16 or 32, and an fp16 one for all of them.
+    "q2_k": _format("int2", 256, 16 * 4 + 16, 16 * 4 + 16),
+    "q3_k": _format("int3", 256, 16 * 6 + 16),
+    "q4_k": _format("int4", 256, 8 * 6 + 16, 8 * 6 + 16),
+    "q5_k": _format("int5", 256, 8 * 6 + 16, 8 * 6 + 16),
+    "q6_k": _format("int6", 256, 16 * 8 + 16),
+    "q8_0": _format("int8", 32, 16),
 }
 """Formats whose block and scale are fixed by their standard; they decode to bf16."""
 

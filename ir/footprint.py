@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from mansard.core.symbols import B, Expr, M, P, R, S, T, total
+from mansard.core.symbols import B, Expr, M, P, R, S, Symbol, T, symbol, total
 from mansard.ir.graph import Graph
 from mansard.ir.ops import Dequantize
 from mansard.ir.program import TARGET, Program
 from mansard.ir.region import Region
 from mansard.ir.value import Value
+
+IN_FLIGHT: Symbol = symbol("microbatches")
+"""Microbatches whose caches a pipeline stage holds at one time; its graph and calls bind it."""
 
 
 @dataclass(frozen=True)

@@ -116,13 +116,13 @@ def _absorbed(m: Match) -> None:
     inner = _product(m, plain, w_k, f"{name}absorb_q")
     both = m.add(Join((turned, _heads(m, inner, heads, f"{name}q_latent")), 2), f"{name}q_both")
     query = _flat(m, both, f"{name}q_absorbed")
-    cache = _decoded(m, latent.x, scores)
-    m.swap(scores, replace(scores, q=query, k=cache, outs=(), kernel=_label(scores, cache, graph)))
+    keys, label = _decoded(m, latent.x, scores)
+    m.swap(scores, replace(scores, q=query, k=keys, outs=(), kernel=label))
 
     splits = getattr(values, "splits", 1)
-    label = values.kernel
+    latents, label = _decoded(m, latent.x, values)
     out = m.add(
-        PartialValues(values.p, cache, values.rows, values.mask, values.sweeps, rank, splits,
+        PartialValues(values.p, latents, values.rows, values.mask, values.sweeps, rank, splits,
                       name=values.name, device=values.device, kernel=label,
                       because=values.because),
         f"{name}latent_values",
@@ -133,10 +133,6 @@ def _absorbed(m: Match) -> None:
             last, out = merge, m.add(replace(merge, x=out, outs=()), f"{name}latent_merge")
     w_v = _half(m, expand, (nope, wide), f"{name}kv_b_proj.values", turn=True)
     m.swap(last, replace(_block(out, w_v), name=f"{name}absorb_values"))
-
-
-def _label(scores: Scores, cache: Value, graph: Graph) -> str:
-    return scores.kernel or (scores.out.name if cache not in graph.producers else "")
 
 
 def _heads(m: Match, x: Value, heads: Expr, name: str) -> Value:
@@ -186,8 +182,9 @@ def _block(x: Value, w: Value) -> BlockLinear:
     return BlockLinear(x, w, kernel=kernel)
 
 
-def _decoded(m: Match, cache: Value, scores: Scores) -> Value:
-    """Return the cache as arithmetic takes it: decoded in the attention's kernel when narrow."""
+def _decoded(m: Match, cache: Value, reader: Scores | Values) -> tuple[Value, str]:
+    """Return the cache as arithmetic takes it, decoded in its reader's kernel, and that kernel."""
     if cache.encoding.is_plain:
-        return cache
-    return m.add(Dequantize(cache, kernel=scores.kernel), f"{scores.out.name}.dequantize")
+        return cache, reader.kernel
+    label = reader.kernel or reader.out.name
+    return m.add(Dequantize(cache, kernel=label), f"{reader.out.name}.dequantize"), label

@@ -19,6 +19,7 @@ from mansard.ir.op import Op, same_size
 from mansard.ir.ops import (
     Add,
     Append,
+    BlockLinear,
     Combine,
     Dispatch,
     Embedding,
@@ -171,6 +172,11 @@ def _ties(op: Op) -> Ties:
             if op.bias is not None:
                 yield (op.bias, 1), (op.w, 1)
                 yield (op.bias, 0), (op.w, 0)
+        case BlockLinear():
+            yield (op.x, -1), (op.w, 0)
+            yield (op.w, 0), (op.out, -1)
+            if op.bias is not None:
+                yield (op.bias, 0), (op.w, 0)
         case Embedding():
             yield (op.w, 1), (op.out, -1)
         case RMSNorm() | LayerNorm():
@@ -230,5 +236,7 @@ def _reshaped(x: Value, y: Value) -> Ties:
         yield (x, -1), (y, -2)
     elif len(x.shape) > 1 and same_size(y.shape[-1], x.shape[-2] * x.shape[-1]):
         yield (x, -2), (y, -1)
+    elif len(y.shape) == len(x.shape) + 1 and same_size(x.shape[0], y.shape[0] * y.shape[1]):
+        yield (x, 0), (y, 0)
     elif same_size(x.shape[-1], y.shape[-1]):
         yield (x, -1), (y, -1)

@@ -14,7 +14,8 @@ from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op, finish, same_size
 from mansard.ir.ops import (
-    Append,
+    BlockLinear,
+    Copy,
     Dequantize,
     Embedding,
     GroupedLinear,
@@ -34,7 +35,7 @@ from mansard.passes.options import option
 from mansard.passes.technique import Outcome, Pass, counted
 
 FORMAT_NAMES = tuple(n for n in [*BITS, *FORMATS] if n not in ("bool", "int32", "int64", "fp64"))
-Product = Linear | GroupedLinear
+Product = Linear | GroupedLinear | BlockLinear
 REASON = "{}: fewer bits for what is stored [Yuan 2024, §3.1]"
 
 
@@ -127,14 +128,16 @@ class Quantize(Pass):
     def _chosen(self, graph: Graph) -> dict[Value, TensorType]:
         found: dict[Value, TensorType] = {}
         kept: set[Value] = set()
-        for op, _ in graph.walk():
-            for leaf in _weights(op):
-                if self._skips(op.name) or self._skips(leaf.storage):
-                    kept.add(leaf)
-                elif self.weights and not isinstance(op, Embedding):
-                    found[leaf] = self._type(leaf, self.weights)
-            if self.kv and isinstance(op, Append):
-                found[op.cache] = self._type(op.cache, self.kv)
+        stored_as = {v.storage: v for v in graph.leaves}
+        for op, used in _uses(graph):
+            leaf = stored_as.get(used.storage, used)
+            if self._skips(op.name) or self._skips(leaf.storage):
+                kept.add(leaf)
+            elif self.weights and not isinstance(op, Embedding):
+                found[leaf] = self._type(leaf, self.weights)
+        if self.kv:
+            caches = (leaf for leaf in graph.leaves if leaf.role == "cache")
+            found |= {leaf: self._type(leaf, self.kv) for leaf in caches}
         return {v: t for v, t in found.items() if v not in kept}
 
     def _type(self, leaf: Value, name: str) -> TensorType:
@@ -152,7 +155,13 @@ class Quantize(Pass):
 
     def _encoding(self, name: str, old: Encoding) -> Encoding:
         group, scale, zero = self.group, self.scale_bits, self.zero_bits
-        return stored(name, old.plain.dtype, group=group, scale_bits=scale, zero_bits=zero)
+        new = stored(name, old.plain.dtype, group=group, scale_bits=scale, zero_bits=zero)
+        if old.density == 1:
+            return new
+        return replace(
+            new, density=old.density, index_bits=old.index_bits, bitmap=old.bitmap,
+            structure=old.structure,
+        )  # fmt: skip
 
     def _skips(self, name: str) -> bool:
         """Whether a pattern names the module, a parent of it, or a run of parts of its name."""
@@ -171,7 +180,7 @@ class Quantize(Pass):
             new: list[Op]
             if isinstance(op, Repeat) and op.shared and self._copy:
                 new = [replace(op, shared=(*op.shared, *(s + self._copy for s in op.shared)))]
-            elif isinstance(op, (Linear, GroupedLinear)) and self.weights:
+            elif isinstance(op, (Linear, GroupedLinear, BlockLinear)) and self.weights:
                 new = self._product(op, graph, taken, narrow)
             elif isinstance(op, (Scores, Values)) and self.kv and self.dequantize != "free":
                 new = self._attention(op, graph, taken)
@@ -192,7 +201,7 @@ class Quantize(Pass):
         self, op: Product, graph: Graph, taken: set[str], narrow: dict[Value, Op]
     ) -> list[Op]:
         """Return a product with what must convert its operands in front of it."""
-        plain = all(p.encoding.is_plain for p in _leaves(op.w))
+        plain = all(p.encoding.is_plain for p in _leaves(op.w, graph))
         if plain or _decoded(op.w, graph) or self._why in op.because:
             return []
         wide = BITS[op.x.encoding.plain.dtype]
@@ -240,14 +249,23 @@ def _width(name: str) -> int:
     return BITS[FORMATS[name].dtype if name in FORMATS else name]
 
 
-def _weights(op: Op) -> Iterator[Value]:
-    """Yield the leaves an op multiplies with, or looks up: a tied head is both."""
-    if isinstance(op, (Linear, GroupedLinear, Embedding)):
-        yield from (p for p in stored_parts(op.w) if p.storage and p.role == "weight")
+def _uses(graph: Graph) -> Iterator[tuple[Op, Value]]:
+    """Yield each op with the leaves it multiplies with, or looks up: a tied head is both."""
+    for op in graph.ops:
+        if isinstance(op, (Linear, GroupedLinear, BlockLinear, Embedding)):
+            yield from ((op, leaf) for leaf in _leaves(op.w, graph))
+        for body in op.bodies:
+            yield from _uses(body)
 
 
-def _leaves(value: Value) -> tuple[Value, ...]:
-    return tuple(p for p in stored_parts(value) if p.storage)
+def _leaves(value: Value, graph: Graph) -> Iterator[Value]:
+    """Yield the stored weights a value comes from, views and copies looked through."""
+    for part in stored_parts(value):
+        owner = graph.producers.get(part)
+        if owner is not None and (owner.is_view or isinstance(owner, (Copy, Dequantize))):
+            yield from _leaves(owner.operands[0], graph)
+        elif part.storage and part.role == "weight":
+            yield part
 
 
 def _decoded(value: Value, graph: Graph) -> bool:

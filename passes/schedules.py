@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeGuard
 
+import sympy as sp
+
 from mansard.core.errors import SpecError
 from mansard.core.symbols import B, Expr, ExprLike, P, S
 from mansard.ir.graph import Graph
@@ -37,7 +39,8 @@ def replace_steps(
                 inner = tuple(walk(step.steps, label))
                 yield step if inner == step.steps else replace(step, steps=inner)
             elif isinstance(step, Wait) and step.like is not None:
-                (like,) = tuple(walk((step.like,), label)) or (step.like,)
+                made = tuple(walk((step.like,), label)) or (step.like,)
+                like = made[0] if len(made) == 1 else Loop(made, sp.S.One)
                 yield step if like is step.like else replace(step, like=like)
             else:
                 yield step

@@ -31,6 +31,7 @@ TECHNIQUES = (
     "moe_routing:MoeRouting",
     "offload:Offload",
     "page_kv:PageKv",
+    "parallel:Parallel",
     "prune:Prune",
     "prune_tokens:PruneTokens",
     "quantize:Quantize",
@@ -89,8 +90,10 @@ def mansard_passes() -> Sequence[type[Pass]]:
 
 @hookimpl
 def mansard_frontends() -> Sequence[Frontend]:
-    """Register the frontend of Hugging Face configs."""
-    return [ConfigFrontend()]
+    """Register the frontends of ONNX files and of Hugging Face configs."""
+    from mansard.frontends.onnx.frontend import OnnxFrontend
+
+    return [OnnxFrontend(), ConfigFrontend()]
 
 
 @hookimpl

@@ -47,7 +47,13 @@ class PartialValues(Values):
         """``[*rows, heads·width]``."""
         (whole,) = super().infer()
         shape = (*self.rows, self.p.shape[1] * self._width)
-        return (replace(whole, shape=shape),)
+        if self.splits == 1:
+            return (replace(whole, shape=shape),)
+        parts = partials(self.splits)
+        heads = product(self.rows) * self.p.shape[1]
+        written = 32 * parts * heads * (self._width + STATISTICS) / whole.encoding.bits
+        direct = product(shape) * (1 - least(sp.S.One, parts))
+        return (replace(whole, shape=shape, live=written + direct),)
 
     def cost(self) -> Cost:
         """See the class."""
@@ -55,13 +61,7 @@ class PartialValues(Values):
         keys = set(stored_parts(self.v))
         flops = {k: n * share if k[0] == MATRIX else n for k, n in whole.flops.items()}
         reads = {v: n * share if v in keys else n for v, n in whole.reads.items()}
-        if self.splits == 1:
-            return replace(whole, flops=flops, reads=reads)
-        parts = partials(self.splits)
-        heads = product(self.rows) * self.p.shape[1]
-        written = 4 * parts * heads * (self._width + STATISTICS)
-        direct = self.out.bytes * (1 - least(sp.S.One, parts))
-        return replace(whole, flops=flops, reads=reads, writes={self.out: written + direct})
+        return replace(whole, flops=flops, reads=reads)
 
     @property
     def _width(self) -> Expr:

@@ -50,7 +50,8 @@ class Dequantize(Op):
 
     def infer(self) -> tuple[TensorType, ...]:
         """``x`` decoded; no storage of its own."""
-        return (TensorType(self.x.shape, self.x.encoding.plain, live=self.x.type.live),)
+        encoding = replace(self.x.encoding.plain, structure=self.x.encoding.structure)
+        return (TensorType(self.x.shape, encoding, live=self.x.type.live),)
 
     def cost(self) -> Cost:
         """See the class."""

@@ -28,8 +28,9 @@ class TensorOp(Op):
 
     @property
     def compute_dtype(self) -> str:
-        """The widest operand's, or the result's own where there is none."""
-        return super().compute_dtype if self.xs else self.out.encoding.dtype
+        """The widest operand's that holds numbers, or the result's own where there is none."""
+        numbers = any(v.role != "index" for v in self.xs)
+        return super().compute_dtype if numbers else self.out.encoding.dtype
 
 
 class MatMul(TensorOp):
@@ -236,7 +237,7 @@ class RecurrentCell(Op):
         return Cost(flops, whole.reads, whole.writes)
 
     def dims(self) -> dict[str, Expr | str]:
-        """Sizes of one step's product, and the steps."""
-        time, batch, width = self.x.shape
+        """Sizes of the products of all steps: ``m`` rows, ``n`` gates' outputs, ``k`` inputs."""
+        width = self.x.shape[-1]
         n = self.gates * self.hidden
-        return {"m": batch, "n": n, "k": width + self.hidden, "steps": time * self.directions}
+        return {"m": self.x.numel / width * self.directions, "n": n, "k": width + self.hidden}

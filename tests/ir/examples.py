@@ -62,6 +62,7 @@ from mansard.ir.ops.recurrent import (
     TokenShift,
     Wkv,
 )  # fmt: skip
+from mansard.ir.ops.sharing import Spread
 from mansard.ir.ops.tensor import (
     Convolution,
     Elementwise,
@@ -195,6 +196,7 @@ def _ops() -> list[Op]:
         Pool((image,), (B, 3, 16, 16), taps=4), Move((x, ids), (B, S), fn="gather", taken=T),
         Scatter(x, z, (ids,)),
         RecurrentCell(frame, (gates4,), (last,), 16, 4, shapes=((10, 1, B, 16), (1, B, 16))),
+        Spread(b.leaf("prefix", 1, KV, 16, D, role="cache"), B),
         MixStreams(x, b.input("coefs", T, 16), 4), SpreadStream(x, b.input("change", T, 16)),
     ]  # fmt: skip
 

@@ -62,9 +62,9 @@ def figures(program: Program | Graph) -> dict[object, Expr]:
     """Everything a call costs, by what it is: FLOP by unit, bytes by place and role, launches."""
     graph = program.graph() if isinstance(program, Program) else program
     cost = graph.cost
-    found: dict[object, Expr] = dict(cost.flops)
-    found.update(by_place_and_role(cost))
-    found["launches"] = cost.launches
+    found: dict[object, Expr] = {"launches": cost.launches}
+    for part in (cost.flops, by_place_and_role(cost)):
+        found |= {key: value for key, value in part.items() if value != 0}
     return {key: plain(value) for key, value in found.items() if plain(value) != 0}
 
 

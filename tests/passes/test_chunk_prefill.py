@@ -114,7 +114,7 @@ def test_one_ragged_call_equals_its_groups_where_nothing_is_shared() -> None:
     groups = ((1, 64, 10), (5, 1, 90))
     whole = {**binding(6, 1, 0), T: sp.Integer(69), R: sp.Integer(6)}
     parts = tuple(tuple(map(sp.Integer, g)) for g in groups)
-    ragged = Call("target", whole, groups=parts, phase="step")  # type: ignore[arg-type]
+    ragged = Call("target", whole, groups=parts, phase="step")
     joint = priced(replace(base, schedule=(ragged,))).phases["step"]
     alone = [priced(replace(base, schedule=(Call("target", binding(*g), phase="step"),)))
              .phases["step"] for g in groups]  # fmt: skip

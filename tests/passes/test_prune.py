@@ -42,11 +42,11 @@ def test_the_bits_of_a_pattern_are_those_of_writing_it_out(pattern: str) -> None
 
 def test_a_bitmap_pays_above_six_percent_and_a_column_index_above_half() -> None:
     for sparsity, form, pays in (
-        ("0.06", "bitmap", False), ("0.07", "bitmap", True),
+        ("0.0625", "bitmap", False), ("0.07", "bitmap", True),
         ("0.5", "csr", False), ("0.51", "csr", True),
     ):  # fmt: skip
         thin = through(LLAMA, f"prune{{sparsity={sparsity} format={form}}}")
-        assert (bits(thin) < 16) is pays
+        assert bool(bits(thin) < 16) is pays
 
 
 def test_single_weights_change_no_flop_unless_zeros_are_skipped() -> None:
@@ -80,10 +80,8 @@ def test_two_of_four_is_work_for_a_unit_that_has_it() -> None:
 )
 def test_a_smaller_dimension_removes_its_share_of_linear_work(option: str, removed: int) -> None:
     less = plain(flops(model(LLAMA)) - flops(through(LLAMA, f"prune:{option}")))
-    per_token = less.coeff(B * S) if not less.has(sp.Symbol) else less
     attention = plain(numbers(less, B=1, S=1, P=0)) - removed
     assert attention == (4 * 128 * 8 * 32 if option.startswith("heads") else 0)
-    assert per_token != 0
 
 
 def test_heads_take_their_cache_with_them_and_the_work_stays_affine() -> None:
@@ -143,3 +141,14 @@ def test_kv_heads_that_do_not_divide_are_refused() -> None:
 
 def test_nothing_asked_is_nothing_done() -> None:
     assert through(LLAMA, "prune") is model(LLAMA)
+
+
+def test_sparse_weights_stay_sparse_when_they_are_quantized() -> None:
+    """2:4 in int4: two of four weights, 4 + 2 bits each - and work for the unit that has it."""
+    for order in (
+        "quantize:weights=int4,prune:pattern=2:4",
+        "prune:pattern=2:4,quantize:weights=int4",
+    ):
+        program = through(LLAMA, order)
+        assert bits(program) == 3
+        assert "2:4" in {structure for _, _, structure in program.graph().cost.flops}

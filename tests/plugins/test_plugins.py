@@ -74,7 +74,10 @@ def test_the_lists_show_what_came_from_where(install: Install, run: Run) -> None
               json.loads(run("techniques", "list", "-f", "json").out)}  # fmt: skip
     assert owners["name-softmax"] == "mansard-example"
     assert owners["quantize"] == "mansard"
-    assert "toaster" in run("hardware", "list", "--grep", "toast").out
+    (chip,) = json.loads(run("hardware", "list", "--grep", "toast", "-f", "json").out)
+    assert (chip["id"], chip["from"]) == ("toaster", "mansard-example")
+    (tiny,) = json.loads(run("models", "list", "--grep", "tiny-ex", "-f", "json").out)
+    assert (tiny["name"], tiny["from"]) == ("tiny-example", "mansard-example")
     shown = run("techniques", "show", "name-softmax").out
     assert "mansard-example" in shown
     assert "what the name begins with" in shown

@@ -124,10 +124,10 @@ def test_a_size_no_model_can_have_is_refused_by_its_key(
     assert key in ran.err
 
 
-def test_several_devices_are_refused_until_a_technique_splits_the_model(run: Run) -> None:
+def test_devices_that_do_not_divide_the_heads_are_refused_by_name(run: Run) -> None:
     ran = run("analyze", "qwen2.5-0.5b", "--on", "h100-sxm:8")
     assert ran.code == 2
-    assert "8 devices" in ran.err
+    assert "does not divide the 14 heads" in ran.err
     assert run("analyze", "qwen2.5-0.5b", "--on", "h100-sxm:1").code == 0
 
 

@@ -24,7 +24,8 @@ def list_chips(grep: str | None, form: str | None, out: str | None) -> None:
     from mansard.render.chips import chip_list
 
     names = matching(named.chip_names(), grep)
-    print_listing(chip_list([named.chip(name) for name in names]), to)
+    owners = [named.chip_owner(name) for name in names]
+    print_listing(chip_list([named.chip(name) for name in names], owners), to)
 
 
 @hardware.command("show", short_help="One chip with its sources.")

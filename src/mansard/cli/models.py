@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -23,16 +24,22 @@ def list_models(grep: str | None, form: str | None, out: str | None) -> None:
     """List the bundled models with their parameters."""
     to = read_output(form, out)
     from mansard.frontends.hf import bundled
+    from mansard.query.named import plugin_models
     from mansard.render.listing import Column, Listing
     from mansard.render.words import parameters
 
-    records = [_record(bundled.load_bundled(n)) for n in matching(bundled.names(), grep)]
+    others = plugin_models()
+    names = matching((*bundled.names(), *others), grep)
+    records = [
+        _added(n, *others[n]) if n in others else _record(bundled.load_bundled(n)) for n in names
+    ]
     shown = [r | {"parameters": parameters(r["parameters"])} for r in records]
     columns = (
         Column("name", "model"),
         Column("parameters", "parameters", number=True),
         Column("family", "family"),
         Column("hub_id", "Hugging Face id", flexible=True),
+        Column("from", "from"),
     )
     print_listing(Listing(columns, records, shown, f"{len(records)} models"), to)
 
@@ -80,6 +87,23 @@ def _record(model: Any) -> dict[str, Any]:
         "parameters": model.parameters,
         "source": model.source,
         "aliases": list(model.aliases),
+        "from": "mansard",
+    }
+
+
+def _added(name: str, config: Mapping[str, Any], owner: str) -> dict[str, Any]:
+    """Return the record of a plugin's model, its parameters counted."""
+    from mansard.ir.footprint import model_facts
+    from mansard.query.source import load
+
+    return {
+        "name": name,
+        "hub_id": "",
+        "family": config.get("model_type", ""),
+        "parameters": model_facts(load(name)).params,
+        "source": f"plugin {owner}",
+        "aliases": [],
+        "from": owner,
     }
 
 

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 from mansard.backends.hardware import Hardware
 from mansard.core.errors import SpecError, unknown_name
 from mansard.core.notes import Note
+from mansard.ir.footprint import ModelFacts, model_facts
 from mansard.ir.program import Program
 from mansard.query.concerns import concerns
+from mansard.query.effects import Technique
 from mansard.query.estimate import Estimate
 from mansard.query.overrides import read_overrides
 from mansard.query.plugins import skipped_plugins
 from mansard.query.scenario import make_scenario
 from mansard.query.source import Source, load_with
-from mansard.query.target import read_target
+from mansard.query.target import dealt, read_target, spread_over
 from mansard.query.techniques import Spec, apply_techniques
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def analyze(
 
     Args:
         source: what ``load`` takes.
-        on: a chip's name, ``name:N``, the path of a chip's file, or a Hardware.
+        on: a chip's name, ``name:N``, ``name:NODESxN``, the path of a chip's file, or a Hardware.
         batch: sequences of the whole system.
         prompt: tokens of each prompt; 2048 unless given.
         output: tokens to generate for each; 128 unless given.
@@ -52,7 +54,8 @@ def analyze(
         level: "O0" keeps the graph as written, "O1" then fuses what every engine fuses.
         phase: prefill, decode or both.
         context: asks for one decode step over this many cached tokens instead.
-        set: ``{"model.num_hidden_layers": 40, "hardware.memory.bandwidth": "4TB/s"}``.
+        set: ``{"model.num_hidden_layers": 40, "hardware.memory.bandwidth": "4TB/s"}``;
+            ``network`` names what joins nodes.
         estimate: "ideal", the roofline bound.
 
     Raises:
@@ -62,15 +65,17 @@ def analyze(
     _check_kind(estimate)
     asked = make_scenario(batch, prompt, output, phase, context)
     overrides = read_overrides(set or {})
-    target = read_target(on, overrides.hardware)
+    target = read_target(on, overrides.hardware, overrides.network)
+    asked_for, unsaid = spread_over(techniques, target)
     loaded = load_with(source, overrides.model)
     if asked.single_step:
         loaded = _only(loaded, "decode")
-    program, applied = apply_techniques(loaded, techniques, level)
+    program, applied = apply_techniques(loaded, asked_for, level)
+    target.check(program.mesh)
     from mansard.backends.roofline import estimate as roofline
 
     def price(program: Program) -> Answer:
-        return roofline(program, target.chip, asked.symbols, asked.phases)
+        return roofline(program, target.laid_out(program.mesh), asked.symbols, asked.phases)
 
     answer = price(program)
     missing = [name for name in asked.phases if name not in answer.phases]
@@ -79,11 +84,13 @@ def analyze(
     said = [
         *skipped_plugins(),
         *answer.notes,
+        *unsaid,
+        *dealt(asked.batch, program.mesh),
         *(note for technique in applied for note in technique.notes),
         *concerns(asked, loaded.origin.max_context, target.chip, answer.memory),
     ]
     return Estimate(
-        model=answer.model,
+        model=_whole_model(program, applied),
         chip=target.chip,
         devices=target.devices,
         scenario=asked,
@@ -105,6 +112,11 @@ def _check_kind(kind: str) -> None:
         )
     if kind not in KINDS:
         raise unknown_name("estimate", kind, KINDS)
+
+
+def _whole_model(program: Program, applied: Sequence[Technique]) -> ModelFacts:
+    """Return what is true of the model undivided: as it was when techniques spread it."""
+    return model_facts(next((t.before for t in applied if t.before.mesh != t.after.mesh), program))
 
 
 def _only(program: Program, phase: str) -> Program:

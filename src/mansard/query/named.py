@@ -17,6 +17,13 @@ def chip_names() -> tuple[str, ...]:
     return (*chips.bundled(), *_chips())
 
 
+def chip_owner(name: str) -> str:
+    """Return the distribution a chip came from."""
+    from mansard.plugins import registry
+
+    return registry.hardware()[name].owner
+
+
 def chip(name: str | Path) -> Hardware:
     """Load a chip: of a plugin or bundled by name, a user's own by path.
 
@@ -29,17 +36,19 @@ def chip(name: str | Path) -> Hardware:
     return chips.load(name)
 
 
+def plugin_models() -> dict[str, tuple[Mapping[str, Any], str]]:
+    """Return the models of plugins: name → config and distribution."""
+    from mansard.plugins import registry
+
+    return {n: (found.thing, found.owner) for n, found in registry.models().items() if found.thing}
+
+
 def plugin_model(source: Config) -> Config:
     """Return the config of a plugin's model where ``source`` is its name, else ``source``."""
     if not isinstance(source, str):
         return source
-    from mansard.plugins import registry
-
-    found = registry.models().get(source)
-    if found is None or not found.thing:
-        return source
-    config: dict[str, Any] = {"_name_or_path": source, **found.thing}
-    return config
+    found = plugin_models().get(source)
+    return source if found is None else {"_name_or_path": source, **found[0]}
 
 
 def _chips() -> dict[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from mansard.core.errors import SpecError, unknown_name
 
 SECTIONS = ("model", "hardware")
+NETWORK = "network"
 
 
 @dataclass(frozen=True)
@@ -17,10 +18,12 @@ class Overrides:
     Args:
         model: keys of the config.
         hardware: dotted keys of the chip's file.
+        network: what joins nodes, by name; None when not given.
     """
 
     model: Mapping[str, str] = field(default_factory=dict)
     hardware: Mapping[str, str] = field(default_factory=dict)
+    network: str | None = None
 
 
 def read_overrides(values: Mapping[str, object]) -> Overrides:
@@ -31,17 +34,19 @@ def read_overrides(values: Mapping[str, object]) -> Overrides:
         UnknownNameError: a section that cannot be overridden.
     """
     found: dict[str, dict[str, str]] = {name: {} for name in SECTIONS}
+    values = dict(values)
+    net = values.pop(NETWORK, None)
     for key, value in values.items():
         section, dot, rest = key.partition(".")
         if section not in found:
-            raise unknown_name("section to override", section, SECTIONS)
+            raise unknown_name("section to override", section, (*SECTIONS, NETWORK))
         if not dot or not rest:
             raise SpecError(
                 f"cannot override {key!r}: it names no field",
                 hint="write model.num_hidden_layers=40 or hardware.memory.bandwidth=4TB/s",
             )
         found[section][rest] = str(value)
-    return Overrides(found["model"], found["hardware"])
+    return Overrides(found["model"], found["hardware"], None if net is None else str(net))
 
 
 def read_assignments(texts: Iterable[str]) -> dict[str, str]:

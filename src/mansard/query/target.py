@@ -2,21 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mansard.backends import chips
+from mansard.backends.cluster import Cluster, cluster, layouts
 from mansard.backends.hardware import Hardware
 from mansard.core.errors import SpecError
+from mansard.core.notes import Note
+
+if TYPE_CHECKING:
+    from mansard.query.techniques import Spec
+
+PARALLEL = "parallel"
+SHARING = (PARALLEL, "disaggregate")
+"""Techniques that say how several devices are used."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A chip and how many of it."""
+    """A chip, how many of it, and what joins them."""
 
-    chip: Hardware
-    devices: int = 1
+    cluster: Cluster
+    name: str = ""
+
+    @property
+    def chip(self) -> Hardware:
+        """What every device is."""
+        return self.cluster.chip
+
+    @property
+    def devices(self) -> int:
+        """All of them."""
+        return self.cluster.devices
+
+    def laid_out(self, mesh: Mapping[str, int]) -> Cluster:
+        """Return the cluster with a program's mesh on it."""
+        return replace(self.cluster, mesh=dict(mesh))
+
+    def check(self, mesh: Mapping[str, int]) -> None:
+        """Raise unless a mesh takes exactly the devices there are.
+
+        Raises:
+            SpecError: it takes more or fewer.
+        """
+        for axes in layouts(mesh).values() if mesh else ({},):
+            asked = math.prod(axes.values())
+            if asked == self.devices:
+                continue
+            degrees = (
+                "·".join(f"{a.partition('@')[0]}={n}" for a, n in axes.items()) or "no parallel"
+            )
+            raise SpecError(
+                f"the techniques use {_devices(asked)} ({degrees}); {self.name} has {self.devices}",
+                hint=f"tp·cp·dp·pp must be the number of devices: --on {self.chip.id}:{asked}, or "
+                f"other degrees",
+            )
+
+
+def _devices(n: int) -> str:
+    return f"{n} device{'' if n == 1 else 's'}"
+
+
+def dealt(batch: int, mesh: Mapping[str, int]) -> tuple[Note, ...]:
+    """Return a note when a batch does not divide over data-parallel ranks."""
+    ranks = [n for axis, n in mesh.items() if axis.partition("@")[0] == "dp" and batch % n]
+    said = "batch {} over dp={}: the fullest rank has {}, and the others wait for it"
+    return tuple(Note("M041", said.format(batch, n, -(-batch // n))) for n in ranks)
 
 
 def load_hardware(name: str | Path) -> Hardware:
@@ -24,23 +79,46 @@ def load_hardware(name: str | Path) -> Hardware:
     return chips.load(name)
 
 
-def read_target(on: str | Path | Hardware, overrides: Mapping[str, str]) -> Target:
-    """Return the chip ``on`` names, with fields overridden.
+def read_target(
+    on: str | Path | Hardware, overrides: Mapping[str, str], network: str | None = None
+) -> Target:
+    """Return the chips ``on`` names, with fields overridden.
+
+    Args:
+        on: a name, ``name:N``, ``name:NODESxN``, a path, or a Hardware.
+        overrides: of the chip's fields.
+        network: what joins the nodes, by name.
 
     Raises:
-        MansardError: no such chip, an override it has no field for, or several devices, which
-            need a technique that says how they share the work.
+        MansardError: no such chip or network, an override it has no field for, or several nodes
+            without a network.
     """
     if isinstance(on, Hardware):
-        chip, devices = on, 1
+        chip, nodes, per_node = on, 1, 1
     else:
         name, nodes, per_node = chips.parse_target(str(on))
-        chip, devices = load_hardware(name), nodes * per_node
-    if devices > 1:
-        raise SpecError(
-            f"{on} asks for {devices} devices, and no technique splits a model over devices yet",
-            hint=f"use one device: {chip.id}",
-        )
+        chip = load_hardware(name)
     for key, value in overrides.items():
         chip = chip.override(key, value)
-    return Target(chip, devices)
+    label = chip.id if isinstance(on, Hardware) else str(on)
+    return Target(cluster(chip, nodes, per_node, network, {}), label)
+
+
+def spread_over(
+    techniques: Sequence[Spec], target: Target
+) -> tuple[tuple[Spec, ...], tuple[Note, ...]]:
+    """Return the techniques, with tensor parallelism over all devices when none divides the model.
+
+    Raises:
+        MansardError: a text that is no pipeline.
+    """
+    if target.devices == 1:
+        return tuple(techniques), ()
+    from mansard.query.techniques import read_techniques
+
+    passes = read_techniques(techniques)
+    if any(p.name in SHARING for p in passes):
+        return passes, ()
+    said = f"{target.name}: nothing says how {target.devices} devices share the model, so"
+    note = Note("M040", f"{said} tp={target.devices} is used")
+    return (*passes, f"{PARALLEL}{{tp={target.devices}}}"), (note,)

@@ -18,6 +18,7 @@ LIST_COLUMNS = (
     Column("bf16_flops_per_s", "bf16", number=True),
     Column("fp8_flops_per_s", "fp8", number=True),
     Column("confidence", "checked"),
+    Column("from", "from"),
 )
 
 FIELDS = (
@@ -28,12 +29,13 @@ FIELDS = (
 )  # fmt: skip
 
 
-def chip_list(chips: Sequence[Hardware]) -> Listing:
-    """Return the list: one line a chip, dense peaks."""
+def chip_list(chips: Sequence[Hardware], owners: Sequence[str]) -> Listing:
+    """Return the list: one line a chip, dense peaks, the distribution it came from."""
+    pairs = list(zip(chips, owners, strict=True))
     return Listing(
         LIST_COLUMNS,
-        [_summary(chip) for chip in chips],
-        [_shown(chip) for chip in chips],
+        [_summary(chip) | {"from": owner} for chip, owner in pairs],
+        [{**_shown(chip), "from": owner} for chip, owner in pairs],
         f"{len(chips)} chips; dense peaks; checked: V vendor, T third party, X recalled and one"
         " source, D derived, R recalled, C sources conflict, P announced",
     )

@@ -1,0 +1,1 @@
+"""One program over many scenarios: lowered to polynomials once, then arrays of points."""

@@ -1,0 +1,179 @@
+"""The seconds of a segment on one chip, at arrays of points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from mansard.backends.cluster import Cluster
+from mansard.backends.collectives import Level
+from mansard.backends.engine.greatest import Greatest, Row, crossing
+from mansard.backends.engine.lowered import NotCompiledError, Segment
+from mansard.backends.engine.points import Array, Operand, Points
+from mansard.backends.engine.polynomials import Space, SpaceAtom, add, freeze, scaled, times
+from mansard.backends.quantity import Terms
+from mansard.backends.rates import LINK, price
+from mansard.core.symbols import Symbol
+
+NEAR = 1e-9
+"""A trip count this close to a whole number is one: only rounding keeps it away."""
+
+
+class Timed:
+    """A segment with its rows priced.
+
+    Args:
+        segment: of a schedule.
+        cluster: prices it.
+        space: of its polynomials.
+
+    Raises:
+        NotCompiledError: rows side by side, or a size that is not affine along the loop.
+    """
+
+    def __init__(self, segment: Segment, cluster: Cluster, space: Space) -> None:
+        self.segment, self._space = segment, space
+        rows = [row for _, row in priced_rows(segment, cluster, space)]
+        if not rows and segment.seconds:
+            rows = [[segment.seconds]]
+        index = segment.index
+        moving = [row for row in rows if any(space.mentions(t, index) for t in row)]
+        still = [row for row in rows if not any(space.mentions(t, index) for t in row)]
+        self._still, self._moving = Greatest(still), Greatest(moving)
+        self._kinks = tuple(_kinks(space, index, moving)) if index is not None else ()
+        self._bends = index is not None and _bends(space, index, moving)
+
+    def trips(self, points: Points) -> tuple[Operand, Operand]:
+        """Return whole trips of the loop around it, and the fraction of one more."""
+        if self.segment.times is None:
+            return 1.0, 0.0
+        count = np.maximum(points.polynomial(self.segment.times), 0.0)
+        whole = np.floor(count + NEAR)
+        part = count - whole
+        return whole, np.where(part > NEAR, part, 0.0)
+
+    def often(self, points: Points) -> Operand:
+        """Return how often it happens beside its loop."""
+        return product_of(points, self.segment.factors)
+
+    def seconds(self, points: Points) -> Array:
+        """Return its time at every point [s]."""
+        whole, part = self.trips(points)
+        total = self._still.at(points) * (whole + part)
+        if self.segment.index is not None and not self._moving.empty:
+            total = total + self._loop(points, whole, self.segment.index)
+            if np.any(part > 0):
+                after = self._moving.at(points.at(self.segment.index, whole))
+                total = total + after * part
+        found: Array = total * self.often(points)
+        return found
+
+    def _loop(self, points: Points, whole: Operand, index: Symbol) -> Operand:
+        edges = [0.0 * whole, whole]
+        if self._kinks:
+            last = np.maximum(whole - 1, 0.0)
+            first_at, last_at = points.at(index, 0.0 * whole), points.at(index, last)
+            edges += [
+                crossing(first_at.polynomial(d), last_at.polynomial(d), whole) for d in self._kinks
+            ]
+            ordered = np.sort(np.array(np.broadcast_arrays(*edges)), axis=0)
+            edges = list(ordered)
+        total: Operand = 0.0
+        for low, after in pairwise(edges):
+            length = after - low
+            if np.any(length > 0):
+                first = points.at(index, low)
+                end = points.at(index, np.maximum(after - 1, low))
+                total = total + self._moving.over(first, end, length)
+                if self._bends and np.any(length > 2):
+                    middle = points.at(index, (low + after - 1) / 2)
+                    self._moving.check_affine(first, middle, end, length > 2)
+        return total
+
+
+def product_of(points: Points, factors: tuple[Terms, ...]) -> Operand:
+    """Return a product of factors, each at least 0."""
+    product: Operand = 1.0
+    for terms in factors:
+        product = product * np.maximum(points.polynomial(terms), 0.0)
+    return product
+
+
+def priced_rows(segment: Segment, cluster: Cluster, space: Space) -> Iterator[tuple[Any, Row]]:
+    """Yield (table row, seconds of each resource over the scenario symbols), occurrences included.
+
+    Raises:
+        NotCompiledError: rows side by side.
+    """
+    for row, named in named_rows(segment, cluster, space):
+        yield row, [terms for _, terms in named]
+
+
+def named_rows(
+    segment: Segment, cluster: Cluster, space: Space
+) -> Iterator[tuple[Any, list[tuple[str, Terms]]]]:
+    """Yield (table row, [(resource, its seconds)]), occurrences included.
+
+    Raises:
+        NotCompiledError: rows side by side.
+    """
+    if segment.table is None or segment.rows is None:
+        return
+    for row in segment.table.rows:
+        if row.group:
+            raise NotCompiledError("streams side by side are stepped")
+        priced = price(row, cluster)
+        count = segment.rows.terms(row.count)
+        found = []
+        for resource, rates in priced.rates.items():
+            parts = [scaled(segment.rows.terms(slot), each) for slot, each in rates]
+            found.append((resource, times(count, add(parts))))
+        if priced.transfers:
+            sent = [
+                _transfer(space, segment.rows.terms(t.quantity), t.op, t.levels)
+                for t in priced.transfers
+            ]
+            found.append((LINK, times(count, add(sent))))
+        if found:
+            yield row, found
+
+
+def _transfer(space: Space, size: Terms, op: str, levels: tuple[Level, ...]) -> Terms:
+    return space.atom(SpaceAtom("transfer", args=(freeze(size),), link=(op, levels)))
+
+
+def _kinks(space: Space, index: Symbol, rows: list[Row]) -> Iterator[Terms]:
+    """Yield differences whose change of sign along the loop bends a quantity.
+
+    Raises:
+        NotCompiledError: a function that is affine in the step on neither side of a kink.
+    """
+    slots = {s: None for row in rows for t in row for m in t for s, _ in m}
+    for slot in (s for s in slots if space.atom_mentions(s, index)):
+        atom = space.atoms[slot]
+        if atom.symbol is not None:
+            continue
+        plain = all(_plain(space, dict(a), index) for a in atom.args)
+        if atom.kind != "least" or not plain:
+            raise NotCompiledError(f"a {atom.kind} that moves along the loop is stepped")
+        a, b = (dict(arg) for arg in atom.args)
+        yield add([a, scaled(b, -1)])
+
+
+def _bends(space: Space, index: Symbol, rows: list[Row]) -> bool:
+    """Say whether products of the step occur, which must cancel between the kinks."""
+    return any(space.degree(m, index) > 1 for row in rows for t in row for m in t)
+
+
+def _plain(space: Space, terms: Terms, index: Symbol) -> bool:
+    """Say whether a polynomial is affine in the step, which no function in it mentions."""
+    for monomial in terms:
+        if space.degree(monomial, index) > 1:
+            return False
+        for slot, _ in monomial:
+            if space.atoms[slot].symbol is None and space.atom_mentions(slot, index):
+                return False
+    return True

@@ -1,0 +1,1 @@
+"""From a resolved ONNX graph to a program of mansard's ops."""

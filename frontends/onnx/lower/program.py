@@ -1,0 +1,196 @@
+"""A resolved graph → a program: its inputs, caches, outputs, symbols and schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from mansard.core.dtypes import Encoding
+from mansard.core.notes import Note
+from mansard.core.symbols import PARAMETERS, B, Expr, M, P, S, Symbol, batch, expr, prompt
+from mansard.frontends.onnx.dtypes import encoded
+from mansard.frontends.onnx.graph import Resolved
+from mansard.frontends.onnx.lower.attention import cache_leaf
+from mansard.frontends.onnx.lower.layers import rolled
+from mansard.frontends.onnx.lower.scope import Scope, Shared, flat
+from mansard.frontends.onnx.lower.walk import walk
+from mansard.frontends.onnx.values import Tensor
+from mansard.ir.builder import Builder
+from mansard.ir.graph import Graph, drop_dead
+from mansard.ir.ops import Reshape
+from mansard.ir.program import TARGET, Call, Loop, Origin, Program, Step, binding, generation
+from mansard.ir.text import free_symbols
+from mansard.ir.value import Value
+from mansard.ir.verify import verify
+
+
+def lower(
+    resolved: Resolved, *, raw: bool = False, branch: str = "then_branch",
+    sizes: Mapping[str, Expr] | None = None,
+) -> Program:  # fmt: skip
+    """Lower a resolved model.
+
+    Args:
+        resolved: a graph of which every size is known or has a name.
+        raw: whether to keep the graph as written.
+        branch: which branch of an ``If`` counts where data decide.
+        sizes: values of symbols beyond ``B S P``, by name.
+
+    Raises:
+        SpecError: a node cannot be lowered; it is named.
+    """
+    shared = Shared(not raw, _is_decoder(resolved), branch, sizes=sizes or {})
+    graph = graph_of(resolved, shared)
+    graph, assumed = _with_defaults(graph, resolved, sizes or {})
+    notes = (*resolved.notes, *shared.notes.values(), *assumed)
+    origin = Origin(resolved.name, "onnx", resolved.producer, notes=notes)
+    return Program({TARGET: graph}, _schedule(resolved, graph), origin=origin).verified()
+
+
+def by_phase(first: Program, later: Program) -> Program:
+    """Join two programs of one file whose branch the phase decides: the second one decodes."""
+    prefill = f"{TARGET}@prefill"
+    wants = tuple(v.name for v in first.graph().outputs)
+    steps = tuple(
+        replace(s, graph=prefill, wants=wants) if isinstance(s, Call) else s for s in later.schedule
+    )
+    graphs = {TARGET: later.graph(), prefill: first.graph()}
+    said = tuple(n for n in later.origin.notes if n.code != "M063")  # the phase decides
+    origin = replace(later.origin, notes=said)
+    return replace(later, graphs=graphs, schedule=steps, origin=origin).verified()
+
+
+def is_merged(resolved: Resolved) -> bool:
+    """Whether a file holds a decoder without and with a past, and an input says which runs."""
+    body = resolved.graph.body
+    return any(
+        node.op == "If" and node.inputs[0] in body.inputs and "cache" in node.inputs[0].lower()
+        for node in body.nodes
+    )
+
+
+def graph_of(resolved: Resolved, shared: Shared) -> Graph:
+    """Return the lowered graph, layers rolled unless it is kept as written."""
+    build = Builder()
+    scope = Scope(resolved.graph, build, shared)
+    for name in resolved.graph.body.inputs:
+        _input(scope, name)
+    outputs = tuple(o for o in resolved.graph.body.outputs if isinstance(scope.tensor(o), Tensor))
+    if shared.raised:
+        outputs = tuple(o for o in outputs if not _is_present(scope, o)) or outputs
+    scope.wanted = outputs
+    walk(scope)
+    results = tuple(_output(scope, name) for name in outputs)
+    made = drop_dead(build.done(*results))
+    return verify(rolled(made)) if shared.raised else made
+
+
+def _input(scope: Scope, name: str) -> None:
+    kind = scope.tensor(name)
+    encoding = Encoding(encoded(kind.dtype or "fp32"))
+    shape = flat(kind.shape or ())
+    if scope.index.is_cache(name):
+        scope.bind(name, cache_leaf(scope, name, shape, encoding))
+        return
+    role = "index" if kind.dtype in ("int32", "int64", "bool") else "activation"
+    scope.bind(name, scope.build.input(name, *shape, encoding=encoding, role=role))
+
+
+def _output(scope: Scope, name: str) -> Value:
+    found = scope.value(name)
+    if found.name == name:
+        return found
+    return scope.build(Reshape(found, found.shape, name="output"), name)
+
+
+def _is_present(scope: Scope, name: str) -> bool:
+    """Whether an output is a cache the caller hands back: rows of heads, new ones at the end."""
+    shape = scope.tensor(name).shape
+    low = name.lower()
+    told = "present" in low or "past" in low or "cache" in low
+    return shape is not None and len(shape) == 4 and told
+
+
+def _is_decoder(resolved: Resolved) -> bool:
+    """Whether tokens see only what came before: there is a past, or one is handed back."""
+    names = (*resolved.graph.body.inputs, *resolved.graph.body.outputs)
+    return any("past" in n.lower() or "present" in n.lower() for n in names)
+
+
+def _with_defaults(
+    graph: Graph, resolved: Resolved, sizes: Mapping[str, Expr]
+) -> tuple[Graph, list[Note]]:
+    """Give every symbol beyond the model's own a value, and say which were made up."""
+    defaults: dict[Symbol, Expr] = {}
+    notes: list[Note] = []
+    for s in sorted(free_symbols(graph), key=lambda s: s.name):
+        if s.name in PARAMETERS and s != M:
+            continue
+        fact = resolved.symbols.get(s)
+        told = sizes.get(s.name)
+        known = None if fact is None else fact.default
+        if told is not None:
+            defaults[s] = told
+        elif known is not None:
+            defaults[s] = _closed(expr(known), resolved)
+        elif s == M:
+            defaults[s] = S
+            notes.append(Note("M002", "M, the encoder's length, is taken to be the prompt's"))
+        else:
+            defaults[s] = expr(_ASSUMED)
+            text = f"{s.name} is taken to be {_ASSUMED}; --set model.{s.name}=N"
+            notes.append(Note("M002", text))
+    return replace(graph, defaults=tuple(defaults.items())), notes
+
+
+_ASSUMED = 640
+"""A side of an image, or samples of sound, where nobody says: what detectors are exported for."""
+
+
+def _closed(value: Expr, resolved: Resolved) -> Expr:
+    """Return an expectation in terms of the model's own symbols alone."""
+    for _ in range(8):
+        inner = {
+            s: expr(fact.default)
+            for s in value.free_symbols
+            if (fact := resolved.symbols.get(s)) is not None and fact.default is not None
+        }
+        if not inner:
+            break
+        value = value.xreplace(inner)
+    return value
+
+
+def _schedule(resolved: Resolved, graph: Graph) -> tuple[Step, ...]:
+    """Return how a model is called: to generate where it has a past, else once."""
+    wants = tuple(v.name for v in graph.outputs)
+    used = _mentioned(resolved)
+    if {B, S, P} <= used:
+        return tuple(_told(step, graph, wants) for step in generation())
+    once = Call(TARGET, binding(batch, prompt if S in used else expr(1), 0), phase="prefill")
+    return (_told(once, graph, wants),)
+
+
+def _told(step: Step, graph: Graph, wants: tuple[str, ...]) -> Step:
+    """Return a step that wants a graph's outputs and binds its other symbols.
+
+    A default may mention B, S and P, which are the call's own.
+    """
+    if isinstance(step, Loop):
+        return replace(step, steps=tuple(_told(s, graph, wants) for s in step.steps))
+    if not isinstance(step, Call):
+        return step
+    own = dict(step.bind)
+    more = {s: prompt if s == M and value == S else value.xreplace(own)
+            for s, value in graph.defaults}  # fmt: skip
+    return replace(step, wants=wants, bind={**own, **more})
+
+
+def _mentioned(resolved: Resolved) -> set[Symbol]:
+    """Return the symbols of the inputs' sizes: what a caller can choose."""
+    found: set[Symbol] = set()
+    for name in resolved.graph.body.inputs:
+        value = resolved.values.get(name)
+        for d in (value.shape or ()) if isinstance(value, Tensor) else ():
+            found |= set() if isinstance(d, int) else d.free_symbols
+    return found

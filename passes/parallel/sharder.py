@@ -1,0 +1,447 @@
+"""Dividing a graph over the ranks of one axis, by dataflow.
+
+A product with a whole operand is divided by its rows, one with a divided operand by its columns
+and leaves summands. Every other op follows its operands by a rule of its own. What reaches an op
+that needs it whole sends the products it came from back to being whole, and the walk starts again:
+so routers, low-rank projections and everything between them stay undivided without being named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sympy as sp
+
+from mansard.core.errors import SpecError
+from mansard.core.symbols import Expr, ceil_div
+from mansard.ir.builder import fresh_name
+from mansard.ir.graph import Graph
+from mansard.ir.op import Op, finish
+from mansard.ir.ops import Collective, Dequantize
+from mansard.ir.region import Region, Repeat
+from mansard.ir.rewrite import rebuild
+from mansard.ir.value import Value, stored_parts
+from mansard.passes.parallel.demands import runs
+from mansard.passes.parallel.kernels import split_at_collectives
+from mansard.passes.parallel.layout import (
+    Part,
+    Partial,
+    Run,
+    Sharding,
+    Split,
+    divided,
+    fits,
+)
+from mansard.passes.parallel.weights import pushed
+
+MANY_DIVISORS = 4096
+
+
+class NeedsWhole(Exception):  # noqa: N818 - a signal between rule and walk, not an error
+    """An op needs whole what these products divided."""
+
+    def __init__(self, origins: Iterable[Op], op: Op):
+        super().__init__()
+        self.origins, self.op = frozenset(origins), op
+
+
+@dataclass
+class Plan:
+    """What becomes of one op: attributes, operands, ops around it, who is read in its place."""
+
+    attributes: dict[str, Any] = field(default_factory=dict)
+    operands: dict[Value, Value] = field(default_factory=dict)
+    before: list[Op] = field(default_factory=list)
+    after: list[Op] = field(default_factory=list)
+    swapped: dict[Value, Value] = field(default_factory=dict)
+
+
+@dataclass
+class Frame:
+    """What is known and planned of one graph; bodies cut from one another may share ops.
+
+    Args:
+        state: how values lie.
+        between: how views between a divided weight and its leaves lie.
+        reduced: summands → what an all-reduce makes of them.
+        plans: what becomes of ops.
+        last: ops behind all others.
+        outputs: results that are handed out in another's place.
+        weighty: views of weights.
+        taken: names of values.
+    """
+
+    state: dict[Value, Sharding] = field(default_factory=dict)
+    between: dict[Value, Split] = field(default_factory=dict)
+    reduced: dict[Value, Value] = field(default_factory=dict)
+    plans: dict[Op, Plan] = field(default_factory=dict)
+    last: list[Op] = field(default_factory=list)
+    outputs: dict[Value, Value] = field(default_factory=dict)
+    weighty: set[Value] = field(default_factory=set)
+    taken: set[str] = field(default_factory=set)
+
+
+class Sharder:
+    """How every value of a graph lies on the ranks of an axis.
+
+    Args:
+        ranks: of the axis.
+        axis: its name in the mesh.
+        why: written on every op that changes.
+        experts: ranks that divide the width of experts: all, or fewer where whole experts are
+            spread over the axis as well.
+    """
+
+    def __init__(self, ranks: int, axis: str, why: str, experts: int | None = None):
+        self.ranks, self.axis, self.why = ranks, axis, why
+        self.experts = ranks if experts is None else experts
+        self.kept: set[Op] = set()
+        self.whole_leaves: set[Value] = set()
+        self._reset()
+
+    def _reset(self) -> None:
+        self.leaves: dict[Value, Split] = {}
+        self.owners: dict[Value, Op] = {}
+        self.problems: dict[Op, SpecError] = {}
+        self.seen: dict[Graph, tuple[Sharding, ...]] = {}
+        self.frames: dict[Graph, Frame] = {}
+        self.frame = Frame()
+        self.top: Graph | None = None
+
+    @property
+    def reduced(self) -> Mapping[Value, Value]:
+        """Summands of the graph at hand that were added up, and the sum."""
+        return self.frame.reduced
+
+    # What the rules ask and say.
+
+    def of(self, value: Value) -> Sharding:
+        """Return how a value lies; one that was summed up is whole."""
+        return None if value in self.reduced else self.frame.state.get(value)
+
+    def plan(self, op: Op) -> Plan:
+        """Return what is planned for an op."""
+        return self.frame.plans.setdefault(op, Plan())
+
+    def set(self, op: Op, **attributes: Any) -> None:
+        """Change attributes of an op."""
+        self.plan(op).attributes.update(attributes)
+
+    def parts(self, graph: Graph, op: Op, value: Value, ranks: int) -> tuple[Part, ...]:
+        """Return the parts a product's result is divided in, as its readers need them."""
+        axis = len(value.shape) - 1
+        found = runs(graph, value, axis)
+        if self._handed_out(graph, value) and len(found) == 1:
+            return (self.padded(found[0].size),)
+        for run in found:
+            if _is_single(run, ranks):
+                raise NeedsWhole({op}, op)
+            if not fits(run, ranks):
+                self.problems.setdefault(op, self._uneven(op, run.blocks, run.noun, ranks))
+        return tuple(divided(run, ranks) for run in found)
+
+    def padded(self, rows: Expr) -> Part:
+        """Return what a rank holds of a vocabulary: engines pad it to a multiple of the ranks."""
+        return Part(rows, ceil_div(rows, sp.Integer(self.ranks)))
+
+    def claim(
+        self, graph: Graph, op: Op, value: Value, axis: int, parts: tuple[Part, ...],
+        blamed: frozenset[Op] = frozenset(),
+    ) -> None:  # fmt: skip
+        """Divide an operand that no rank computes: a weight, a cache, a state.
+
+        Raises:
+            NeedsWhole: others need it otherwise; ``blamed``, or ``op`` itself, gives way.
+        """
+        for each, split in pushed(graph, value, Split(axis % len(value.shape), parts)):
+            if each in graph.producers:
+                self.frame.between[each] = split
+                continue
+            old = self.leaves.get(each)
+            if each in self.whole_leaves or (old is not None and old.parts != split.parts):
+                raise NeedsWhole(blamed or {op}, op)
+            self.leaves[each] = split
+            self.owners[each] = op
+
+    def claim_whole(self, graph: Graph, op: Op, value: Value) -> None:
+        """Note that an op reads a weight undivided."""
+        for leaf in _roots(graph, value):
+            self.whole_leaves.add(leaf)
+            if leaf in self.leaves:
+                raise NeedsWhole({self.owners[leaf]}, op)
+
+    def refuse(self, op: Op, *values: Value) -> Any:
+        """Send what divided these values back to being whole.
+
+        Raises:
+            NeedsWhole: always, unless none of them is divided.
+        """
+        origins = {o for v in values if isinstance(s := self.of(v), Split) for o in s.origins}
+        if origins:
+            raise NeedsWhole(origins, op)
+        if any(isinstance(self.of(v), Split) for v in values):
+            raise SpecError(
+                f"{op.kind} %{op.out.name} needs whole what is divided over {self.axis}",
+                hint="use fewer ranks of it, or another axis",
+            )
+
+    def summed(self, graph: Graph, op: Op, value: Value) -> None:
+        """Let an op that needs summands added up read what an all-reduce makes of them."""
+        self.plan(op).operands[value] = self._sum(graph, value)
+
+    def _sum(self, graph: Graph, value: Value) -> Value:
+        if value not in self.reduced:
+            reduce = self.collective(graph, value, "all_reduce")
+            self.plan(graph.producers[value]).after.append(reduce)
+            self.frame.reduced[value] = reduce.out
+        return self.reduced[value]
+
+    def collective(self, graph: Graph, value: Value, kind: str, shape: Any = ()) -> Op:
+        """Return a finished collective over the axis; named after what made its operand."""
+        made = graph.producers[value]
+        name = f"{made.name}.{kind}"
+        op = Collective(value, kind, self.axis, sp.Integer(self.ranks), shape, name=name)
+        finished = finish(op, self.fresh(f"{value.name}.{kind}"))
+        return replace(finished, because=(self.why,))
+
+    def fresh(self, name: str) -> str:
+        """Return a name no value of the graph at hand has."""
+        return fresh_name(name, self.frame.taken)
+
+    # The walk.
+
+    def run(self, graph: Graph) -> Graph:
+        """Return the graph of one rank; the same when nothing can be divided.
+
+        Raises:
+            SpecError: a size does not divide, or an op has no rule.
+        """
+        while True:
+            self._reset()
+            self.top = graph
+            self._enter(graph)
+            try:
+                self._visit(graph)
+                break
+            except NeedsWhole as conflict:
+                if conflict.origins <= self.kept:
+                    raise SpecError(
+                        f"{conflict.op.kind} %{conflict.op.out.name} cannot be divided over "
+                        f"{self.axis}",
+                        hint="use another axis of parallel",
+                    ) from None
+                self.kept |= conflict.origins
+        for op, problem in self.problems.items():
+            if op not in self.kept:
+                raise problem
+        if not self.leaves:
+            return graph
+        return _named_outputs(self._built(graph, {}, {}), graph)
+
+    def _visit(self, graph: Graph) -> None:
+        from mansard.passes.parallel.rules import HANDLE_PARTIAL, ORIGINS, rule_of
+
+        for op in graph.ops:
+            if self._is_weight_view(graph, op):
+                self.frame.weighty.update(op.outs)
+                continue
+            if isinstance(op, Region):
+                self._region(graph, op)
+                continue
+            if not isinstance(op, HANDLE_PARTIAL):
+                for v in op.operands:
+                    if isinstance(self.of(v), Partial):
+                        self.summed(graph, op, v)
+                    elif v in self.reduced:
+                        self.plan(op).operands[v] = self.reduced[v]
+            moved = any(self.of(v) is not None for v in op.operands)
+            if moved or isinstance(op, ORIGINS):
+                results = rule_of(op, self.axis)(self, graph, op)
+                results = results if isinstance(results, tuple) else (results,)
+                self.frame.state.update(zip(op.outs, results, strict=False))
+        self._finish(graph)
+
+    def _is_weight_view(self, graph: Graph, op: Op) -> bool:
+        if not (op.is_view or isinstance(op, Dequantize)):
+            return False
+        made = graph.producers
+        return all(
+            v in self.frame.weighty or (v not in made and v.role == "weight" and bool(v.storage))
+            for v in op.operands
+        )
+
+    def _region(self, graph: Graph, op: Region) -> None:
+        for v in op.ins:
+            if isinstance(self.of(v), Partial):
+                self.summed(graph, op, v)
+            elif v in self.reduced:
+                self.plan(op).operands[v] = self.reduced[v]
+        given = tuple(self.of(v) for v in op.ins)
+        handed = len(op.body.outputs) if isinstance(op, Repeat) else 0
+        for v, sharding in zip(op.ins[:handed], given, strict=False):
+            if sharding is not None:
+                self.refuse(op, v)
+        if self.seen.setdefault(op.body, given) != given:
+            self.refuse(op, *op.ins)
+        left = self._inside(op, given)
+        self.frame.state.update(zip(op.outs, left, strict=True))
+
+    def _inside(self, op: Region, given: tuple[Sharding, ...]) -> tuple[Sharding, ...]:
+        """Walk a body, once; return how what it hands out lies."""
+        outer = self.frame
+        if op.body not in self.frames:
+            self._enter(op.body)
+            self.frame.state.update(zip(op.body.inputs, given, strict=True))
+            self._visit(op.body)
+        self.frame = self.frames[op.body]
+        left = tuple(self.of(v) for v in op.body.outputs)
+        if isinstance(op, Repeat):
+            self.refuse(op, *op.body.outputs)
+        self.frame = outer
+        return left
+
+    def _enter(self, graph: Graph) -> None:
+        names = {v.name for v in (*graph.inputs, *graph.producers)}
+        self.frame = self.frames[graph] = Frame(taken=names)
+
+    def _finish(self, graph: Graph) -> None:
+        """Sum up what a graph hands out as summands; gather what its caller wants whole."""
+        given: dict[Value, Value] = {}
+        for v in dict.fromkeys(graph.outputs):
+            sharding = self.of(v)
+            if v in self.reduced:
+                given[v] = self.reduced[v]
+            elif isinstance(sharding, Partial):
+                given[v] = self._sum(graph, v)
+            elif isinstance(sharding, Split) and graph is self.top:
+                gather = self.collective(graph, v, "all_gather", v.shape)
+                self.frame.last.append(gather)
+                given[v] = gather.out
+        self.frame.outputs = given
+
+    # The result.
+
+    def _built(
+        self, graph: Graph, inputs: Mapping[Value, Value], bodies: dict[Graph, Graph]
+    ) -> Graph:
+        leaves = {
+            v: v.with_type(shape=s.shape(v.shape), live=_scaled(v.type.live, s.ratio))
+            for v, s in self.leaves.items()
+            if s.ratio != 1
+        }
+        frame = self.frames[graph]
+        edits: dict[Op, list[Op]] = {}
+        swapped: dict[Value, Value] = {}
+        for op in graph.ops:
+            new = _edited(op, frame, leaves, self.why)
+            if isinstance(op, Region):
+                if op.body not in bodies:
+                    bodies[op.body] = self._built(
+                        op.body, _handed(op, self.frames[op.body]), bodies
+                    )
+                new = replace(new, body=bodies[op.body])
+            plan = frame.plans.get(op, Plan())
+            swapped |= plan.swapped
+            if new is not op or plan.before or plan.after:
+                edits[op] = [*plan.before, new, *plan.after]
+        if frame.last:
+            edits.setdefault(graph.ops[-1], [graph.ops[-1]]).extend(frame.last)
+        outputs = tuple(frame.outputs.get(v, v) for v in graph.outputs)
+        start = replace(graph, outputs=outputs) if outputs != graph.outputs else graph
+        made = rebuild(start, leaves=leaves, inputs=dict(inputs), edits=edits, swapped=swapped)
+        return split_at_collectives(made)
+
+    def _handed_out(self, graph: Graph, value: Value) -> bool:
+        """Whether a value leaves the graph, perhaps after elementwise ops: logits do."""
+        if graph is not self.top:
+            return False
+        while value not in graph.outputs:
+            users = graph.uses.get(value, ())
+            if len(users) != 1 or not users[0].is_elementwise:
+                return False
+            value = users[0].out
+        return True
+
+    def _uneven(self, op: Op, blocks: Expr, noun: str, ranks: int) -> SpecError:
+        size = f"{int(blocks):,}" if blocks.is_Integer else str(blocks)
+        hint = "use another degree"
+        if blocks.is_Integer and blocks > 0:
+            several = [d for d in sp.divisors(int(blocks)) if d <= MANY_DIVISORS]
+            shown = ", ".join(map(str, several[:10])) + (", …" if len(several) > 10 else "")
+            hint = f"{self.axis.partition('@')[0]} must divide it: {shown}"
+        return SpecError(
+            f"{self.axis.partition('@')[0]}={ranks} does not divide the {size} {noun} of {op.name}",
+            hint=hint,
+        )
+
+
+def _handed(op: Region, frame: Frame) -> dict[Value, Value]:
+    """Return the inputs of a body that are divided, as a rank has them."""
+    found = {}
+    for v in op.body.inputs:
+        sharding = frame.state.get(v)
+        if isinstance(sharding, Split) and sharding.ratio != 1:
+            found[v] = v.with_type(shape=sharding.shape(v.shape))
+    return found
+
+
+def _edited(op: Op, frame: Frame, leaves: Mapping[Value, Value], why: str) -> Op:
+    """Return an op as planned; the same when nothing of it changes."""
+    plan = frame.plans.get(op, Plan())
+    changes: dict[str, Any] = dict(plan.attributes)
+    if op.outs and op.out in frame.between:
+        changes |= view_attributes(op, frame.between[op.out])
+    new = op.with_operands(plan.operands)
+    new = replace(new, **changes) if changes else new
+    touched = any(p in leaves for v in op.operands for p in stored_parts(v))
+    touched = touched or any(v in frame.between for v in op.operands)
+    return new.explained(why) if new is not op or touched else op
+
+
+def _is_single(run: Run, ranks: int) -> bool:
+    """Whether a run is one block, a part of one, or fewer columns than ranks: not worth cutting."""
+    if not run.blocks.is_number:
+        return False
+    few = run.noun == "columns" and run.blocks < ranks
+    return bool(few or run.blocks < 1 or (run.blocks == 1 and not run.copies))
+
+
+def view_attributes(op: Op, split: Split) -> dict[str, Any]:
+    """Return the attributes of a view of a weight that name a divided axis of its result."""
+    shape = getattr(op, "shape", None)
+    if op.kind == "reshape" and shape is not None:
+        return {"shape": split.shape(tuple(shape))}
+    return {}
+
+
+def _roots(graph: Graph, value: Value) -> Iterable[Value]:
+    owner = graph.producers.get(value)
+    if owner is None:
+        yield from (p for p in stored_parts(value) if p.storage)
+    elif owner.is_view or isinstance(owner, Dequantize):
+        for v in owner.operands:
+            yield from _roots(graph, v)
+
+
+def _scaled(live: Expr | None, ratio: Expr) -> Expr | None:
+    return None if live is None else live * ratio
+
+
+def _named_outputs(made: Graph, before: Graph) -> Graph:
+    """Give the outputs of a graph the names callers know them by."""
+    names = {v: old.name for v, old in zip(made.outputs, before.outputs, strict=True)}
+    names = {v: name for v, name in names.items() if v.name != name}
+    if not names:
+        return made
+    edits: dict[Op, list[Op]] = {}
+    swapped: dict[Value, Value] = {}
+    for op in made.ops:
+        for out in op.outs:
+            new = names.get(out, f"{out.name}.local" if out.name in names.values() else "")
+            if new:
+                swapped[out] = Value(new, out.type)
+                outs = tuple(swapped.get(v, v) for v in op.outs)
+                edits[op] = [replace(op, outs=outs)]
+    return rebuild(made, edits=edits, swapped=swapped)
