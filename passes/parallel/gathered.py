@@ -18,7 +18,7 @@ def normed(s: Sharder, graph: Graph, op: RMSNorm | LayerNorm, x: Split) -> Shard
     """Plan a norm over a divided axis; a narrow projection in front of another stays whole."""
     if _is_bottleneck(graph, op):
         return s.refuse(op, op.x)
-    gather = s.collective(graph, op.x, "all_gather", op.x.shape)
+    gather = s.collective(op.x, "all_gather", graph.producers[op.x].name, op.x.shape)
     whole = Value(s.fresh(f"{op.out.name}.whole"), op.out.type)
     name = s.fresh(f"{op.out.name}.own")
     own = finish(Slice(whole, x.axis, 0, x.local, kernel=op.kernel), name)

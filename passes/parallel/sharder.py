@@ -19,10 +19,10 @@ from mansard.core.symbols import Expr, ceil_div
 from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op, finish
-from mansard.ir.ops import Collective, Dequantize
+from mansard.ir.ops import Collective, Dequantize, GroupedLinear
 from mansard.ir.region import Region, Repeat
 from mansard.ir.rewrite import rebuild
-from mansard.ir.value import Value, stored_parts
+from mansard.ir.value import Shape, Value, stored_parts
 from mansard.passes.parallel.demands import runs
 from mansard.passes.parallel.kernels import split_at_collectives
 from mansard.passes.parallel.layout import (
@@ -37,50 +37,6 @@ from mansard.passes.parallel.layout import (
 from mansard.passes.parallel.weights import pushed
 
 MANY_DIVISORS = 4096
-
-
-class NeedsWhole(Exception):  # noqa: N818 - a signal between rule and walk, not an error
-    """An op needs whole what these products divided."""
-
-    def __init__(self, origins: Iterable[Op], op: Op):
-        super().__init__()
-        self.origins, self.op = frozenset(origins), op
-
-
-@dataclass
-class Plan:
-    """What becomes of one op: attributes, operands, ops around it, who is read in its place."""
-
-    attributes: dict[str, Any] = field(default_factory=dict)
-    operands: dict[Value, Value] = field(default_factory=dict)
-    before: list[Op] = field(default_factory=list)
-    after: list[Op] = field(default_factory=list)
-    swapped: dict[Value, Value] = field(default_factory=dict)
-
-
-@dataclass
-class Frame:
-    """What is known and planned of one graph; bodies cut from one another may share ops.
-
-    Args:
-        state: how values lie.
-        between: how views between a divided weight and its leaves lie.
-        reduced: summands → what an all-reduce makes of them.
-        plans: what becomes of ops.
-        last: ops behind all others.
-        outputs: results that are handed out in another's place.
-        weighty: views of weights.
-        taken: names of values.
-    """
-
-    state: dict[Value, Sharding] = field(default_factory=dict)
-    between: dict[Value, Split] = field(default_factory=dict)
-    reduced: dict[Value, Value] = field(default_factory=dict)
-    plans: dict[Op, Plan] = field(default_factory=dict)
-    last: list[Op] = field(default_factory=list)
-    outputs: dict[Value, Value] = field(default_factory=dict)
-    weighty: set[Value] = field(default_factory=set)
-    taken: set[str] = field(default_factory=set)
 
 
 class Sharder:
@@ -120,6 +76,11 @@ class Sharder:
     def of(self, value: Value) -> Sharding:
         """Return how a value lies; one that was summed up is whole."""
         return None if value in self.reduced else self.frame.state.get(value)
+
+    def split(self, value: Value) -> Split | None:
+        """Return how a value is divided; None when it is whole."""
+        found = self.of(value)
+        return found if isinstance(found, Split) else None
 
     def plan(self, op: Op) -> Plan:
         """Return what is planned for an op."""
@@ -172,7 +133,7 @@ class Sharder:
             if leaf in self.leaves:
                 raise NeedsWhole({self.owners[leaf]}, op)
 
-    def refuse(self, op: Op, *values: Value) -> Any:
+    def refuse(self, op: Op, *values: Value) -> Sharding:
         """Send what divided these values back to being whole.
 
         Raises:
@@ -186,6 +147,7 @@ class Sharder:
                 f"{op.kind} %{op.out.name} needs whole what is divided over {self.axis}",
                 hint="use fewer ranks of it, or another axis",
             )
+        return None
 
     def summed(self, graph: Graph, op: Op, value: Value) -> None:
         """Let an op that needs summands added up read what an all-reduce makes of them."""
@@ -193,18 +155,17 @@ class Sharder:
 
     def _sum(self, graph: Graph, value: Value) -> Value:
         if value not in self.reduced:
-            reduce = self.collective(graph, value, "all_reduce")
+            reduce = self.collective(value, "all_reduce", graph.producers[value].name)
             self.plan(graph.producers[value]).after.append(reduce)
             self.frame.reduced[value] = reduce.out
         return self.reduced[value]
 
-    def collective(self, graph: Graph, value: Value, kind: str, shape: Any = ()) -> Op:
-        """Return a finished collective over the axis; named after what made its operand."""
-        made = graph.producers[value]
-        name = f"{made.name}.{kind}"
-        op = Collective(value, kind, self.axis, sp.Integer(self.ranks), shape, name=name)
-        finished = finish(op, self.fresh(f"{value.name}.{kind}"))
-        return replace(finished, because=(self.why,))
+    def collective(self, value: Value, kind: str, name: str, shape: Shape = ()) -> Op:
+        """Return a finished collective over the axis, named after the op it belongs to."""
+        label = f"{name}.{kind}"
+        op = Collective(value, kind, self.axis, sp.Integer(self.ranks), shape, name=label,
+                        because=(self.why,))  # fmt: skip
+        return finish(op, self.fresh(f"{value.name}.{kind}"))
 
     def fresh(self, name: str) -> str:
         """Return a name no value of the graph at hand has."""
@@ -239,6 +200,17 @@ class Sharder:
         if not self.leaves:
             return graph
         return _named_outputs(self._built(graph, {}, {}), graph)
+
+    @property
+    def held_again(self) -> tuple[str, ...]:
+        """Products of whose weights several ranks hold the same part: fewer heads than ranks."""
+        found: dict[str, None] = {}
+        for leaf, split in self.leaves.items():
+            more = max(p.local * self.ranks - p.whole for p in split.parts)
+            made = self.owners[leaf]
+            if leaf.role == "weight" and more >= self.ranks and not isinstance(made, GroupedLinear):
+                found[made.name] = None
+        return tuple(found)
 
     def _visit(self, graph: Graph) -> None:
         from mansard.passes.parallel.rules import HANDLE_PARTIAL, ORIGINS, rule_of
@@ -316,42 +288,10 @@ class Sharder:
             elif isinstance(sharding, Partial):
                 given[v] = self._sum(graph, v)
             elif isinstance(sharding, Split) and graph is self.top:
-                gather = self.collective(graph, v, "all_gather", v.shape)
+                gather = self.collective(v, "all_gather", graph.producers[v].name, v.shape)
                 self.frame.last.append(gather)
                 given[v] = gather.out
         self.frame.outputs = given
-
-    # The result.
-
-    def _built(
-        self, graph: Graph, inputs: Mapping[Value, Value], bodies: dict[Graph, Graph]
-    ) -> Graph:
-        leaves = {
-            v: v.with_type(shape=s.shape(v.shape), live=_scaled(v.type.live, s.ratio))
-            for v, s in self.leaves.items()
-            if s.ratio != 1
-        }
-        frame = self.frames[graph]
-        edits: dict[Op, list[Op]] = {}
-        swapped: dict[Value, Value] = {}
-        for op in graph.ops:
-            new = _edited(op, frame, leaves, self.why)
-            if isinstance(op, Region):
-                if op.body not in bodies:
-                    bodies[op.body] = self._built(
-                        op.body, _handed(op, self.frames[op.body]), bodies
-                    )
-                new = replace(new, body=bodies[op.body])
-            plan = frame.plans.get(op, Plan())
-            swapped |= plan.swapped
-            if new is not op or plan.before or plan.after:
-                edits[op] = [*plan.before, new, *plan.after]
-        if frame.last:
-            edits.setdefault(graph.ops[-1], [graph.ops[-1]]).extend(frame.last)
-        outputs = tuple(frame.outputs.get(v, v) for v in graph.outputs)
-        start = replace(graph, outputs=outputs) if outputs != graph.outputs else graph
-        made = rebuild(start, leaves=leaves, inputs=dict(inputs), edits=edits, swapped=swapped)
-        return split_at_collectives(made)
 
     def _handed_out(self, graph: Graph, value: Value) -> bool:
         """Whether a value leaves the graph, perhaps after elementwise ops: logits do."""
@@ -377,43 +317,12 @@ class Sharder:
         )
 
 
-def _handed(op: Region, frame: Frame) -> dict[Value, Value]:
-    """Return the inputs of a body that are divided, as a rank has them."""
-    found = {}
-    for v in op.body.inputs:
-        sharding = frame.state.get(v)
-        if isinstance(sharding, Split) and sharding.ratio != 1:
-            found[v] = v.with_type(shape=sharding.shape(v.shape))
-    return found
-
-
-def _edited(op: Op, frame: Frame, leaves: Mapping[Value, Value], why: str) -> Op:
-    """Return an op as planned; the same when nothing of it changes."""
-    plan = frame.plans.get(op, Plan())
-    changes: dict[str, Any] = dict(plan.attributes)
-    if op.outs and op.out in frame.between:
-        changes |= view_attributes(op, frame.between[op.out])
-    new = op.with_operands(plan.operands)
-    new = replace(new, **changes) if changes else new
-    touched = any(p in leaves for v in op.operands for p in stored_parts(v))
-    touched = touched or any(v in frame.between for v in op.operands)
-    return new.explained(why) if new is not op or touched else op
-
-
 def _is_single(run: Run, ranks: int) -> bool:
     """Whether a run is one block, a part of one, or fewer columns than ranks: not worth cutting."""
     if not run.blocks.is_number:
         return False
     few = run.noun == "columns" and run.blocks < ranks
     return bool(few or run.blocks < 1 or (run.blocks == 1 and not run.copies))
-
-
-def view_attributes(op: Op, split: Split) -> dict[str, Any]:
-    """Return the attributes of a view of a weight that name a divided axis of its result."""
-    shape = getattr(op, "shape", None)
-    if op.kind == "reshape" and shape is not None:
-        return {"shape": split.shape(tuple(shape))}
-    return {}
 
 
 def _roots(graph: Graph, value: Value) -> Iterable[Value]:
@@ -423,25 +332,3 @@ def _roots(graph: Graph, value: Value) -> Iterable[Value]:
     elif owner.is_view or isinstance(owner, Dequantize):
         for v in owner.operands:
             yield from _roots(graph, v)
-
-
-def _scaled(live: Expr | None, ratio: Expr) -> Expr | None:
-    return None if live is None else live * ratio
-
-
-def _named_outputs(made: Graph, before: Graph) -> Graph:
-    """Give the outputs of a graph the names callers know them by."""
-    names = {v: old.name for v, old in zip(made.outputs, before.outputs, strict=True)}
-    names = {v: name for v, name in names.items() if v.name != name}
-    if not names:
-        return made
-    edits: dict[Op, list[Op]] = {}
-    swapped: dict[Value, Value] = {}
-    for op in made.ops:
-        for out in op.outs:
-            new = names.get(out, f"{out.name}.local" if out.name in names.values() else "")
-            if new:
-                swapped[out] = Value(new, out.type)
-                outs = tuple(swapped.get(v, v) for v in op.outs)
-                edits[op] = [replace(op, outs=outs)]
-    return rebuild(made, edits=edits, swapped=swapped)

@@ -103,10 +103,12 @@ class Parallel(Pass):
                 raise SpecError(
                     f"parallel: {name!r} is already divided", hint="give every degree in one pass"
                 )
-            graph, stage = self._of_one(before)
-            if stage is not None:
-                stages[name] = stage
-            notes += self._copied(graph, name)
+            graph, again = self._of_one(before)
+            notes += self._copied(graph, name, again)
+            if self.pp > 1:
+                because = _why("one stage of a pipeline [Narayanan 2021, §2.2]")
+                stages[name] = busiest(graph, self.pp, self._axis("pp"), because)
+                graph = stages[name].graph
             made = self._put(made, name, graph)
         if self.on in (TARGET, EVERY):
             made = self._schedule(made, stages)
@@ -145,22 +147,20 @@ class Parallel(Pass):
             return variant(program, self.on, self.phase, graph)
         return program.with_graph(name, graph)
 
-    def _of_one(self, graph: Graph) -> tuple[Graph, Stage | None]:
+    def _of_one(self, graph: Graph) -> tuple[Graph, tuple[str, ...]]:
+        """Return the graph of one rank, and the products of which ranks hold the same part."""
+        again: tuple[str, ...] = ()
         spread = Spread(self.ep, self.tp, self.dp)
-        why = f"{self.name}: {{}}"
-        experts = why.format("experts over ranks [Rajbhandari 2022, §3]")
-        graph = with_experts_spread(graph, spread, self._axis(AXIS), experts)
+        because = _why("experts over ranks [Rajbhandari 2022, §3]")
+        graph = with_experts_spread(graph, spread, self._axis(AXIS), because)
         if self.tp > 1:
-            because = why.format("divided over tensor ranks [Shoeybi 2019, §3]")
-            graph = Sharder(self.tp, self._axis("tp"), because, spread.width).run(graph)
+            because = _why("divided over tensor ranks [Shoeybi 2019, §3]")
+            sharder = Sharder(self.tp, self._axis("tp"), because, spread.width)
+            graph, again = sharder.run(graph), sharder.held_again
         if self.cp > 1:
-            because = why.format("attention dealt to ranks [Jacobs 2023, §3]")
+            because = _why("attention dealt to ranks [Jacobs 2023, §3]")
             graph = with_sequence_dealt(graph, self.cp, self._axis("cp"), because)
-        if self.pp == 1:
-            return graph, None
-        because = why.format("one stage of a pipeline [Narayanan 2021, §2.2]")
-        stage = busiest(graph, self.pp, self._axis("pp"), because)
-        return stage.graph, stage
+        return graph, again
 
     def _schedule(self, program: Program, stages: dict[str, Stage]) -> Program:
         stage = next(iter(stages.values()), None)
@@ -171,8 +171,8 @@ class Parallel(Pass):
 
     # What it says.
 
-    def _copied(self, graph: Graph, name: str) -> list[Note]:
-        """Name the products that every tensor rank holds whole."""
+    def _copied(self, graph: Graph, name: str, again: tuple[str, ...]) -> list[Note]:
+        """Name the products that every tensor rank holds whole, and those held in part again."""
         if self.tp == 1:
             return []
         kept = dict.fromkeys(
@@ -180,15 +180,17 @@ class Parallel(Pass):
             for op, _ in graph.walk()
             if isinstance(op, (Linear, GroupedLinear, Embedding)) and not _is_divided(op)
         )
-        if not kept:
-            return []
-        which = ", ".join(kept)
         where = "" if name == TARGET else f" of {name}"
-        return [Note("M021", f"parallel: whole on every rank of tp{where}: {which}")]
+        said = {f"whole on every rank of tp{where}": kept, f"held by several ranks{where}": again}
+        return [Note("M021", f"parallel: {k}: {', '.join(v)}") for k, v in said.items() if v]
 
     def _said(self) -> str:
         degrees = [f"{a}={n}" for a in (*AXES, "ep") if (n := getattr(self, a)) > 1]
         return f"{self.devices} devices: {', '.join(degrees)}"
+
+
+def _why(reason: str) -> str:
+    return f"{Parallel.name}: {reason}"
 
 
 def _divided(graph: Graph) -> bool:

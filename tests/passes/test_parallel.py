@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import sympy as sp
 from tests.passes.models import plain
@@ -13,7 +15,7 @@ from mansard.ir.builder import Builder
 from mansard.ir.cost import MATRIX
 from mansard.ir.footprint import storages
 from mansard.ir.op import Op, like
-from mansard.ir.ops import Add, Append, Collective, Linear, Scores
+from mansard.ir.ops import Activation, Add, Append, Collective, Linear, Scores
 from mansard.ir.program import TARGET, Call, Program, binding
 from mansard.ir.value import TensorType, Value
 from mansard.ir.verify import verify
@@ -41,7 +43,7 @@ def figures(program: Program) -> dict[object, Expr]:
     """All a call costs: FLOP by unit, bytes by place and role, payload by link, launches."""
     cost = program.graph().cost
     moved = cost.by(lambda v: (v.place, v.role))
-    found: dict[object, Expr] = {**cost.flops, **moved, **cost.payload, "n": cost.launches}
+    found: dict[Any, Expr] = {**cost.flops, **moved, **cost.payload, "n": cost.launches}
     return {key: plain(value) for key, value in found.items() if plain(value) != 0}
 
 
@@ -56,10 +58,26 @@ def products(program: Program) -> dict[str, Expr]:
     return {name: plain(n) for name, n in found.items()}
 
 
+PADDED = {
+    "gpt2": {"lm_head"},  # a vocabulary of 50,257
+    "mamba2-780m": {"layers.scan"},  # C·Bᵀ, of the one group that in_proj's note names
+}
+"""Products that are not even for a reason of their own."""
+
+
+def said_of_copies(pipeline: str, name: str) -> set[str]:
+    """Names of the products of which several ranks hold all or a part, as notes list them."""
+    (done,) = applied(name, pipeline)[1]
+    return {part for note in done.notes for part in note.message.partition(": ")[2].split(", ")
+            for part in (part.rpartition(": ")[2],)}  # fmt: skip
+
+
 def whole_products(pipeline: str, name: str) -> set[str]:
     """Names of the products that a rank holds whole, as the technique's note lists them."""
     (done,) = applied(name, pipeline)[1]
-    notes = [n.message.partition("tp: ")[2] for n in done.notes if "whole on every rank" in n.message]
+    notes = [
+        n.message.partition("tp: ")[2] for n in done.notes if "whole on every rank" in n.message
+    ]
     return {part for note in notes for part in note.split(", ")}
 
 
@@ -67,11 +85,8 @@ def whole_products(pipeline: str, name: str) -> set[str]:
 def test_what_ranks_compute_sums_to_the_whole_and_what_each_repeats_is_named(name: str) -> None:
     whole, rank = products(model(name)), products(through(name, "parallel:tp=2"))
     assert whole.keys() == rank.keys()
-    repeated = {n for n in whole if rank[n] == whole[n]}
-    assert {n: plain(2 * rank[n] - whole[n]) for n in whole.keys() - repeated} == dict.fromkeys(
-        whole.keys() - repeated, 0
-    ) or name == "gpt2"  # its vocabulary of 50,257 is padded
-    assert repeated <= whole_products("parallel:tp=2", name)
+    uneven = {n for n in whole if plain(2 * rank[n] - whole[n]) != 0}
+    assert uneven - PADDED.get(name, set()) <= said_of_copies("parallel:tp=2", name)
 
 
 @pytest.mark.parametrize("name", ["llama-3.1-8b", "mixtral-8x7b-v0.1", "gemma-2-9b", "qwen3-8b"])
@@ -94,7 +109,10 @@ def test_a_layer_sends_two_messages_of_a_hidden_state_a_token() -> None:
     payload = through("llama-3.1-70b", "parallel:tp=8").graph().cost.payload
     reduced = payload["all_reduce", "tp", sp.Integer(8)]
     assert plain(reduced - (2 * 80 + 1) * T * 8192 * 2) == 0  # and one behind the embedding
-    assert set(payload) == {("all_reduce", "tp", sp.Integer(8)), ("all_gather", "tp", sp.Integer(8))}
+    assert set(payload) == {
+        ("all_reduce", "tp", sp.Integer(8)),
+        ("all_gather", "tp", sp.Integer(8)),
+    }
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -135,18 +153,15 @@ def test_one_all_reduce_adds_up_what_stands_side_by_side() -> None:
 
 
 @pytest.mark.parametrize(
-    ("degree", "model_name", "size"),
-    [(3, "llama-3.1-8b", "32 heads"), (16, "qwen3-8b", ""), (64, "llama-3.1-8b", "32 heads")],
+    ("degree", "said"),
+    [(3, "the 32 heads of layers.q_proj"), (64, "the 32 heads of layers.q_proj")],
 )
 def test_a_degree_that_does_not_divide_is_an_error_with_the_divisors(
-    degree: int, model_name: str, size: str
+    degree: int, said: str
 ) -> None:
-    if not size:
-        through(model_name, f"parallel:tp={degree}")
-        return
     with pytest.raises(SpecError) as caught:
-        through(model_name, f"parallel:tp={degree}")
-    assert f"tp={degree} does not divide the {size} of layers.q_proj" in str(caught.value)
+        through("llama-3.1-8b", f"parallel:tp={degree}")
+    assert f"tp={degree} does not divide {said}" in str(caught.value)
     assert caught.value.hint == "tp must divide it: 1, 2, 4, 8, 16, 32"
 
 
@@ -205,8 +220,6 @@ def test_dealt_heads_share_attention_evenly_and_send_rows_both_ways() -> None:
     whole, rank = model("llama-3.1-8b"), through("llama-3.1-8b", "parallel:cp=4")
     scores, mine = (plain(products(p)["layers.scores"]) for p in (whole, rank))
     assert plain(4 * mine - scores) == 0
-    (call, _) = rank.schedule[0], rank.schedule
-    assert isinstance(call, Call)
     assert plain(stored(whole, "cache") - 4 * stored(rank, "cache")) == 0
     kinds = [op.op for op in ops(rank, Collective)]
     assert kinds == ["all_to_all"] * 4  # queries, keys, values, and back
@@ -214,7 +227,9 @@ def test_dealt_heads_share_attention_evenly_and_send_rows_both_ways() -> None:
 
 
 def test_a_graph_for_one_phase_is_divided_by_itself() -> None:
-    program = through("llama-3.1-8b", "parallel{tp=4 phase=prefill},parallel{tp=2 dp=2 phase=decode}")
+    program = through(
+        "llama-3.1-8b", "parallel{tp=4 phase=prefill},parallel{tp=2 dp=2 phase=decode}"
+    )
     assert program.mesh == {"tp@prefill": 4, "tp@decode": 2, "dp@decode": 2}
     assert set(program.graphs) == {"target", "target@prefill", "target@decode"}
 
@@ -225,7 +240,7 @@ def test_adding_two_summands_to_a_whole_value_adds_them_up_once() -> None:
     parts = []
     for name in ("a", "b"):
         up = b(Linear(x, b.leaf(f"{name}.up", 128, 64)), f"{name}_up")
-        acted = b(__import__("mansard.ir.ops", fromlist=["Activation"]).Activation(up), f"{name}_act")
+        acted = b(Activation(up), f"{name}_act")
         parts.append(b(Linear(acted, b.leaf(f"{name}.down", 64, 128)), f"{name}_down"))
     out = b(Add((x, *parts)), "sum")
     program = Program({TARGET: b.done(out)}, (Call(TARGET, binding(1, 1, 0), ("sum",)),))

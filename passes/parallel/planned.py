@@ -1,0 +1,74 @@
+"""What is planned of a graph before it is rebuilt: how values lie, what becomes of ops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sympy as sp
+
+from mansard.core.errors import SpecError
+from mansard.core.symbols import Expr, ceil_div
+from mansard.ir.builder import fresh_name
+from mansard.ir.graph import Graph
+from mansard.ir.op import Op, finish
+from mansard.ir.ops import Collective, Dequantize, GroupedLinear
+from mansard.ir.region import Region, Repeat
+from mansard.ir.rewrite import rebuild
+from mansard.ir.value import Shape, Value, stored_parts
+from mansard.passes.parallel.kernels import split_at_collectives
+from mansard.passes.parallel.layout import (
+    Part,
+    Partial,
+    Run,
+    Sharding,
+    Split,
+    divided,
+    fits,
+)
+from mansard.passes.parallel.weights import pushed
+
+
+class NeedsWhole(Exception):  # noqa: N818 - a signal between rule and walk, not an error
+    """An op needs whole what these products divided."""
+
+    def __init__(self, origins: Iterable[Op], op: Op):
+        super().__init__()
+        self.origins, self.op = frozenset(origins), op
+
+
+@dataclass
+class Plan:
+    """What becomes of one op: attributes, operands, ops around it, who is read in its place."""
+
+    attributes: dict[str, Any] = field(default_factory=dict)
+    operands: dict[Value, Value] = field(default_factory=dict)
+    before: list[Op] = field(default_factory=list)
+    after: list[Op] = field(default_factory=list)
+    swapped: dict[Value, Value] = field(default_factory=dict)
+
+
+@dataclass
+class Frame:
+    """What is known and planned of one graph; bodies cut from one another may share ops.
+
+    Args:
+        state: how values lie.
+        between: how views between a divided weight and its leaves lie.
+        reduced: summands → what an all-reduce makes of them.
+        plans: what becomes of ops.
+        last: ops behind all others.
+        outputs: results that are handed out in another's place.
+        weighty: views of weights.
+        taken: names of values.
+    """
+
+    state: dict[Value, Sharding] = field(default_factory=dict)
+    between: dict[Value, Split] = field(default_factory=dict)
+    reduced: dict[Value, Value] = field(default_factory=dict)
+    plans: dict[Op, Plan] = field(default_factory=dict)
+    last: list[Op] = field(default_factory=list)
+    outputs: dict[Value, Value] = field(default_factory=dict)
+    weighty: set[Value] = field(default_factory=set)
+    taken: set[str] = field(default_factory=set)
