@@ -2,53 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import sympy as sp
-
-from mansard.core.errors import SpecError
-from mansard.core.symbols import total
 from mansard.ir.graph import Graph
-from mansard.ir.op import Op, finish
+from mansard.ir.op import Op
 from mansard.ir.ops import (
-    Add,
     Append,
-    BlockLinear,
-    Combine,
-    Dispatch,
-    Embedding,
-    GroupedLinear,
-    Join,
-    KeepChosen,
-    LastRows,
-    LayerNorm,
-    Linear,
-    MixStreams,
-    Multiply,
-    Reshape,
-    RMSNorm,
     Rope,
-    Scale,
     Scores,
-    Slice,
     Softmax,
-    SpreadStream,
-    TopK,
-    Transpose,
     Values,
-    WeighHeads,
 )
 from mansard.ir.ops.eviction import AccumulateScores, CompressCache
 from mansard.ir.ops.paging import Paged
 from mansard.ir.ops.partial_values import MergePartials
-from mansard.ir.ops.recurrent import Recurrence, SelectiveScan, StateSpaceDual
-from mansard.ir.value import Value
-from mansard.passes.parallel.gathered import normed
-from mansard.passes.parallel.layout import PARTIAL, Part, Partial, Sharding, Split, regrouped
+from mansard.passes.parallel.layout import Part, Sharding, Split
 from mansard.passes.parallel.sharder import Sharder
 
 
 def append_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """Keys and values of a rank's heads go to its part of the cache."""
     assert isinstance(op, Append)
     x = s.split(op.x)
     if x is None or x.axis != len(op.x.shape) - 1:
@@ -60,6 +31,7 @@ def append_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
 
 
 def scores_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """Query heads of a rank meet its key heads; keys of one head for all may be whole."""
     assert isinstance(op, Scores)
     q, k = s.split(op.q), s.split(op.k)
     if q is None:
@@ -74,6 +46,7 @@ def scores_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
 
 
 def softmax_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """Rows of each head are normalized alone; sinks are one a head."""
     assert isinstance(op, Softmax)
     x = s.split(op.x)
     if x is None or x.axis != 1:
@@ -84,6 +57,7 @@ def softmax_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
 
 
 def values_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """Heads stay apart: the result is as wide as the rank's heads."""
     assert isinstance(op, Values)
     p, v = s.split(op.p), s.split(op.v)
     if p is None:
@@ -97,6 +71,7 @@ def values_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
 
 
 def merge_partials_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """Parts of each head's keys are merged; the rank has fewer heads."""
     assert isinstance(op, MergePartials)
     x = s.split(op.x)
     if x is not None:
@@ -105,6 +80,7 @@ def merge_partials_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
 
 
 def accumulate_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """A running sum a head follows its probabilities."""
     assert isinstance(op, AccumulateScores)
     p = s.split(op.p)
     if p is not None:
@@ -113,6 +89,7 @@ def accumulate_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
 
 
 def compress_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """Each rank keeps keys of its own heads."""
     assert isinstance(op, CompressCache)
     q = s.split(op.q)
     if q is None:
@@ -123,6 +100,7 @@ def compress_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
 
 
 def rope_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """A rank turns its own heads."""
     assert isinstance(op, Rope)
     x = s.split(op.x)
     if x is None or x.axis != len(op.x.shape) - 1:
@@ -132,5 +110,6 @@ def rope_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
 
 
 def paged_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """Pages hold a rank's heads; the table is everybody's."""
     assert isinstance(op, Paged)
     return s.split(op.cache)

@@ -4,51 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import sympy as sp
-
-from mansard.core.errors import SpecError
-from mansard.core.symbols import total
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op, finish
 from mansard.ir.ops import (
     Add,
-    Append,
-    BlockLinear,
-    Combine,
-    Dispatch,
-    Embedding,
-    GroupedLinear,
-    Join,
-    KeepChosen,
-    LastRows,
     LayerNorm,
-    Linear,
-    MixStreams,
     Multiply,
-    Reshape,
     RMSNorm,
-    Rope,
-    Scale,
-    Scores,
-    Slice,
-    Softmax,
-    SpreadStream,
-    TopK,
-    Transpose,
-    Values,
-    WeighHeads,
 )
-from mansard.ir.ops.eviction import AccumulateScores, CompressCache
-from mansard.ir.ops.paging import Paged
-from mansard.ir.ops.partial_values import MergePartials
-from mansard.ir.ops.recurrent import Recurrence, SelectiveScan, StateSpaceDual
 from mansard.ir.value import Value
 from mansard.passes.parallel.gathered import normed
-from mansard.passes.parallel.layout import PARTIAL, Part, Partial, Sharding, Split, regrouped
+from mansard.passes.parallel.layout import PARTIAL, Partial, Sharding, Split
 from mansard.passes.parallel.sharder import Sharder
 
 
 def add_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """Sums of divided operands, of summands, or of both kinds after an all-reduce.
+
+    Several summands beside a whole value are added first, so that one all-reduce adds them up.
+    """
     assert isinstance(op, Add)
     states = {x: s.of(x) for x in op.xs}
     for x in op.xs:
@@ -75,6 +49,7 @@ def add_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
 
 
 def multiply_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """A product may scale summands by what is whole; else operands are divided alike."""
     assert isinstance(op, Multiply)
     for v in op.operands:
         if v in s.reduced:

@@ -16,7 +16,7 @@ from mansard.ir.region import Region
 from mansard.ir.rewrite import rebuild
 from mansard.ir.value import Value
 from mansard.passes.parallel.layout import Part, Split
-from mansard.passes.parallel.weights import pushed
+from mansard.passes.parallel.weights import pushed, retiled
 
 AXIS = "ep"
 
@@ -96,7 +96,7 @@ def _rewritten(
                 tokens = op.tokens * spread.groups
                 edits[op] = [replace(op, tokens=tokens).explained(why)]
                 leaves |= _shares(graph, op, spread)
-                _redecoded(graph, op, edits[op][0], edits)
+                _redecoded(graph, op, edits[op][0], spread, edits)
             case Combine() if spread.groups > 1:
                 back = _exchange(op.x, op.name, spread, axis, why, taken)
                 edits[op] = [back, replace(op, x=back.out).explained(why)]
@@ -135,8 +135,12 @@ def _shares(graph: Graph, op: GroupedLinear, spread: Spread) -> dict[Value, Valu
     return found
 
 
-def _redecoded(graph: Graph, old: GroupedLinear, new: Op, edits: dict[Op, list[Op]]) -> None:
-    """Let what decodes experts' weights decode those the group's tokens chose."""
+def _redecoded(
+    graph: Graph, old: GroupedLinear, new: Op, spread: Spread, edits: dict[Op, list[Op]]
+) -> None:
+    """Let what decodes experts' weights decode those the group's tokens chose, for their rows."""
     decoder = graph.producers.get(old.w)
-    if isinstance(decoder, Dequantize) and decoder.share == old.weights_read():
-        edits[decoder] = [replace(decoder, share=new.weights_read())]
+    if isinstance(decoder, Dequantize):
+        share = new.weights_read() if decoder.share == old.weights_read() else decoder.share
+        times = retiled(decoder.times, spread.rows, sp.Rational(1, spread.ep))
+        edits[decoder] = [replace(decoder, share=share, times=times)]

@@ -6,45 +6,10 @@ from dataclasses import replace
 
 import sympy as sp
 
-from mansard.core.errors import SpecError
-from mansard.core.symbols import total
 from mansard.ir.graph import Graph
-from mansard.ir.op import Op, finish
-from mansard.ir.ops import (
-    Add,
-    Append,
-    BlockLinear,
-    Combine,
-    Dispatch,
-    Embedding,
-    GroupedLinear,
-    Join,
-    KeepChosen,
-    LastRows,
-    LayerNorm,
-    Linear,
-    MixStreams,
-    Multiply,
-    Reshape,
-    RMSNorm,
-    Rope,
-    Scale,
-    Scores,
-    Slice,
-    Softmax,
-    SpreadStream,
-    TopK,
-    Transpose,
-    Values,
-    WeighHeads,
-)
-from mansard.ir.ops.eviction import AccumulateScores, CompressCache
-from mansard.ir.ops.paging import Paged
-from mansard.ir.ops.partial_values import MergePartials
+from mansard.ir.op import Op
 from mansard.ir.ops.recurrent import Recurrence, SelectiveScan, StateSpaceDual
-from mansard.ir.value import Value
-from mansard.passes.parallel.gathered import normed
-from mansard.passes.parallel.layout import PARTIAL, Part, Partial, Sharding, Split, regrouped
+from mansard.passes.parallel.layout import Part, Sharding, Split
 from mansard.passes.parallel.sharder import Sharder
 
 

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
-import sympy as sp
-
-from mansard.core.errors import SpecError
-from mansard.core.symbols import Expr, ceil_div
-from mansard.ir.builder import fresh_name
-from mansard.ir.graph import Graph
-from mansard.ir.op import Op, finish
-from mansard.ir.ops import Collective, Dequantize, GroupedLinear
-from mansard.ir.region import Region, Repeat
-from mansard.ir.rewrite import rebuild
-from mansard.ir.value import Shape, Value, stored_parts
-from mansard.passes.parallel.kernels import split_at_collectives
+from mansard.ir.op import Op
+from mansard.ir.value import Value
 from mansard.passes.parallel.layout import (
-    Part,
-    Partial,
-    Run,
     Sharding,
     Split,
-    divided,
-    fits,
 )
-from mansard.passes.parallel.weights import pushed
 
 
 class NeedsWhole(Exception):  # noqa: N818 - a signal between rule and walk, not an error

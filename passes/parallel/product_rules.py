@@ -4,52 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import sympy as sp
-
-from mansard.core.errors import SpecError
 from mansard.core.symbols import total
 from mansard.ir.graph import Graph
-from mansard.ir.op import Op, finish
+from mansard.ir.op import Op
 from mansard.ir.ops import (
-    Add,
-    Append,
     BlockLinear,
     Combine,
-    Dispatch,
+    Dequantize,
     Embedding,
     GroupedLinear,
-    Join,
-    KeepChosen,
-    LastRows,
-    LayerNorm,
     Linear,
-    MixStreams,
-    Multiply,
-    Reshape,
-    RMSNorm,
-    Rope,
-    Scale,
-    Scores,
-    Slice,
-    Softmax,
-    SpreadStream,
-    TopK,
-    Transpose,
-    Values,
-    WeighHeads,
 )
-from mansard.ir.ops.eviction import AccumulateScores, CompressCache
-from mansard.ir.ops.paging import Paged
-from mansard.ir.ops.partial_values import MergePartials
-from mansard.ir.ops.recurrent import Recurrence, SelectiveScan, StateSpaceDual
-from mansard.ir.value import Value
-from mansard.passes.parallel.gathered import normed
-from mansard.passes.parallel.layout import PARTIAL, Part, Partial, Sharding, Split, regrouped
-from mansard.passes.parallel.sharder import Sharder
 from mansard.passes.parallel.elementwise_rules import linear_map_rule
+from mansard.passes.parallel.layout import PARTIAL, Part, Partial, Sharding, Split
+from mansard.passes.parallel.sharder import Sharder
+from mansard.passes.parallel.weights import retiled
 
 
 def linear_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """Rows of the weight over a whole operand; columns, and summands, over a divided one."""
     assert isinstance(op, Linear)
     x = s.split(op.x)
     last = len(op.x.shape) - 1
@@ -80,6 +53,7 @@ def _is_low_rank(graph: Graph, op: Linear) -> bool:
 
 
 def grouped_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """As a product, on the width of every expert; whole experts where they are spread instead."""
     assert isinstance(op, GroupedLinear)
     x = s.split(op.x)
     if x is not None:
@@ -95,6 +69,7 @@ def grouped_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
 
 
 def block_linear_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """Blocks are independent: a rank has those of its own channels."""
     assert isinstance(op, BlockLinear)
     x = s.split(op.x)
     if x is None or len(x.parts) != 1:
@@ -104,6 +79,9 @@ def block_linear_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
     s.claim(graph, op, op.w, 0, (blocks,))
     if op.bias is not None:
         s.claim(graph, op, op.bias, 0, (blocks,))
+    decoder = graph.producers.get(op.w)
+    if isinstance(decoder, Dequantize):
+        s.set(decoder, times=retiled(decoder.times, 1, x.ratio))
     return replace(x, parts=(blocks.scaled(n),))
 
 
@@ -122,6 +100,7 @@ def embedding_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
 
 
 def combine_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """A weighted sum of experts' rows: of summands a summand."""
     assert isinstance(op, Combine)
     x = linear_map_rule(s, graph, op)
     if isinstance(x, Split):

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dataclasses import replace
-
-import sympy as sp
-
 from mansard.core.errors import SpecError
-from mansard.core.symbols import total
 from mansard.ir.graph import Graph
-from mansard.ir.op import Op, finish
+from mansard.ir.op import Op
 from mansard.ir.ops import (
     Add,
     Append,
@@ -43,16 +38,44 @@ from mansard.ir.ops import (
 from mansard.ir.ops.eviction import AccumulateScores, CompressCache
 from mansard.ir.ops.paging import Paged
 from mansard.ir.ops.partial_values import MergePartials
-from mansard.ir.ops.recurrent import Recurrence, SelectiveScan, StateSpaceDual
-from mansard.ir.value import Value
-from mansard.passes.parallel.gathered import normed
-from mansard.passes.parallel.layout import PARTIAL, Part, Partial, Sharding, Split, regrouped
-from mansard.passes.parallel.sharder import Sharder
-from mansard.passes.parallel.product_rules import linear_rule, grouped_rule, block_linear_rule, embedding_rule, combine_rule
-from mansard.passes.parallel.attention_rules import append_rule, scores_rule, softmax_rule, values_rule, merge_partials_rule, accumulate_rule, compress_rule, rope_rule, paged_rule
-from mansard.passes.parallel.view_rules import slice_rule, reshape_rule, transpose_rule, join_rule, last_rows_rule
-from mansard.passes.parallel.elementwise_rules import add_rule, multiply_rule, linear_map_rule, alike, follow_rule, first_rule, whole_rule, norm_rule
+from mansard.ir.ops.recurrent import Recurrence
+from mansard.passes.parallel.attention_rules import (
+    accumulate_rule,
+    append_rule,
+    compress_rule,
+    merge_partials_rule,
+    paged_rule,
+    rope_rule,
+    scores_rule,
+    softmax_rule,
+    values_rule,
+)
+from mansard.passes.parallel.elementwise_rules import (
+    add_rule,
+    first_rule,
+    follow_rule,
+    linear_map_rule,
+    multiply_rule,
+    norm_rule,
+    whole_rule,
+)
+from mansard.passes.parallel.layout import Sharding
 from mansard.passes.parallel.mixer_rules import recurrence_rule
+from mansard.passes.parallel.product_rules import (
+    block_linear_rule,
+    combine_rule,
+    embedding_rule,
+    grouped_rule,
+    linear_rule,
+)
+from mansard.passes.parallel.sharder import Sharder
+from mansard.passes.parallel.view_rules import (
+    join_rule,
+    last_rows_rule,
+    reshape_rule,
+    slice_rule,
+    transpose_rule,
+)
 
 Rule = Callable[[Sharder, Graph, Op], Sharding | tuple[Sharding, ...]]
 

@@ -9,7 +9,6 @@ so routers, low-rank projections and everything between them stay undivided with
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sympy as sp
@@ -21,10 +20,8 @@ from mansard.ir.graph import Graph
 from mansard.ir.op import Op, finish
 from mansard.ir.ops import Collective, Dequantize, GroupedLinear
 from mansard.ir.region import Region, Repeat
-from mansard.ir.rewrite import rebuild
 from mansard.ir.value import Shape, Value, stored_parts
 from mansard.passes.parallel.demands import runs
-from mansard.passes.parallel.kernels import split_at_collectives
 from mansard.passes.parallel.layout import (
     Part,
     Partial,
@@ -34,6 +31,8 @@ from mansard.passes.parallel.layout import (
     divided,
     fits,
 )
+from mansard.passes.parallel.planned import Frame, NeedsWhole, Plan
+from mansard.passes.parallel.ranked import Ranked, named_outputs
 from mansard.passes.parallel.weights import pushed
 
 MANY_DIVISORS = 4096
@@ -199,7 +198,8 @@ class Sharder:
                 raise problem
         if not self.leaves:
             return graph
-        return _named_outputs(self._built(graph, {}, {}), graph)
+        ranked = Ranked(self.frames, self.leaves, self.why)
+        return named_outputs(ranked.graph(graph, {}), graph)
 
     @property
     def held_again(self) -> tuple[str, ...]:

@@ -4,51 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import sympy as sp
-
-from mansard.core.errors import SpecError
 from mansard.core.symbols import total
 from mansard.ir.graph import Graph
-from mansard.ir.op import Op, finish
+from mansard.ir.op import Op
 from mansard.ir.ops import (
-    Add,
-    Append,
-    BlockLinear,
-    Combine,
-    Dispatch,
-    Embedding,
-    GroupedLinear,
     Join,
-    KeepChosen,
-    LastRows,
-    LayerNorm,
-    Linear,
-    MixStreams,
-    Multiply,
     Reshape,
-    RMSNorm,
-    Rope,
-    Scale,
-    Scores,
     Slice,
-    Softmax,
-    SpreadStream,
-    TopK,
     Transpose,
-    Values,
-    WeighHeads,
 )
-from mansard.ir.ops.eviction import AccumulateScores, CompressCache
-from mansard.ir.ops.paging import Paged
-from mansard.ir.ops.partial_values import MergePartials
-from mansard.ir.ops.recurrent import Recurrence, SelectiveScan, StateSpaceDual
-from mansard.ir.value import Value
-from mansard.passes.parallel.gathered import normed
-from mansard.passes.parallel.layout import PARTIAL, Part, Partial, Sharding, Split, regrouped
+from mansard.passes.parallel.layout import Sharding, Split, regrouped
 from mansard.passes.parallel.sharder import Sharder
 
 
 def slice_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """A part of a divided axis, cut at the borders of what the rank holds."""
     assert isinstance(op, Slice)
     x = s.split(op.x)
     if x is None or int(op.axis) != x.axis:
@@ -62,6 +32,7 @@ def slice_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
 
 
 def reshape_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """The divided axis moves with its blocks."""
     assert isinstance(op, Reshape)
     x = s.split(op.x)
     if x is None:
@@ -75,12 +46,14 @@ def reshape_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
 
 
 def transpose_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """The divided axis takes its new place."""
     assert isinstance(op, Transpose)
     x = s.split(op.x)
     return None if x is None else replace(x, axis=[int(k) for k in op.order].index(x.axis))
 
 
 def join_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """Divided parts side by side, or whole ones that a divided part is broadcast with."""
     assert isinstance(op, Join)
     axis = int(op.axis)
     splits = [s.split(x) for x in op.xs]
@@ -101,5 +74,6 @@ def join_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
 
 
 def last_rows_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
+    """Rows are chosen; the width stays divided."""
     x = s.split(op.operands[0])
     return s.refuse(op, *op.operands) if x is None or x.axis == 0 else x

@@ -28,8 +28,8 @@ GATE, STRICT = 1, 3
 @click.option("--estimate", "kind", type=click.Choice(("ideal", "calibrated")), default="ideal",
               help="The bound (default) or the calibrated estimate.")  # fmt: skip
 @output_options()
-@click.option("--by", type=click.Choice(("op", "kind", "layer")), default="op",
-              help="What a row of table, md or csv is. Default: op.")  # fmt: skip
+@click.option("--by", type=click.Choice(("op", "kind", "layer")),
+              help="What a row of table, md or csv is: op shows one of each.")  # fmt: skip
 @click.option("--top", type=TOKENS, help="Rows of each phase. Default: 10 (csv: all).")
 @click.option("--all", "every", is_flag=True, help="Every row.")
 @click.option("--fail-if", "gates", multiple=True, metavar="CONDITION",
@@ -40,7 +40,7 @@ GATE, STRICT = 1, 3
 def analyze(
     ctx: click.Context, model: str, on: str, batch: int, prompt: int | None, output: int | None,
     phase: str, context: int | None, techniques: tuple[str, ...], level: str,
-    overrides: tuple[str, ...], kind: str, form: str | None, out: str | None, by: str,
+    overrides: tuple[str, ...], kind: str, form: str | None, out: str | None, by: str | None,
     top: int | None, every: bool, gates: tuple[str, ...], must_fit: bool, strict: bool,
 ) -> None:  # fmt: skip
     """Say what MODEL costs on HW: time, memory and what bounds each operator.
@@ -60,7 +60,8 @@ def analyze(
         techniques=techniques, level=f"O{level}", set=read_assignments(overrides), estimate=kind,
     )  # fmt: skip
     unlimited = every or (top is None and output_to.form == "csv")
-    view = View(by, None if unlimited else top or DEFAULT_TOP)
+    shown = None if unlimited else top or DEFAULT_TOP
+    view = View(by or "op", shown, each=by == "op")
     failed = [c.text for c in conditions if c.holds(estimate)]
     _write(estimate, output_to, view)
     print_notes(estimate.notes)

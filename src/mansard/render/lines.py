@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mansard.backends.estimate import Number, Phase, Row
 
@@ -18,10 +18,12 @@ class View:
     Args:
         by: op, kind or layer.
         top: how many rows; None for all.
+        each: figures of one occurrence, not of all of a step.
     """
 
     by: str = "op"
     top: int | None = DEFAULT_TOP
+    each: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,14 @@ def lines(phase: Phase, view: View) -> tuple[list[Line], list[Line]]:
         groups.setdefault(_key(row, number, view.by), []).append(row)
     found = sorted((_line(rows, view.by) for rows in groups.values()), key=lambda g: -g.share)
     top = len(found) if view.top is None else view.top
-    return found[:top], found[top:]
+    shown = [_once(line) for line in found[:top]] if view.each else found[:top]
+    return shown, found[top:]
+
+
+def _once(line: Line) -> Line:
+    """Return the figures of one occurrence."""
+    n = line.count or 1
+    return replace(line, flops=line.flops / n, bytes=line.bytes / n, time_s=line.time_s / n)
 
 
 def total(phase: Phase) -> Line:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich import box
 from rich.console import RenderableType
@@ -55,7 +55,11 @@ def operators(phase: Phase, scenario: Scenario, view: View, width: int) -> Itera
         every.append(_summed(rest))
     if len(shown) + len(rest) > 1:
         every.append(total(phase))
-    yield _table(every, len(shown), {"op": "operator"}.get(view.by, view.by), width)
+    title = {"op": "operator"}.get(view.by, view.by)
+    if view.each:
+        title = f"one {title}"
+        every[len(shown) :] = [replace(e, name=f"{e.name}, all ×") for e in every[len(shown) :]]
+    yield _table(every, len(shown), title, width)
 
 
 def _heading(phase: Phase, scenario: Scenario, width: int) -> Iterator[Text]:
