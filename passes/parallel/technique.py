@@ -112,7 +112,7 @@ class Parallel(Pass):
             made = self._put(made, name, graph)
         if self.on in (TARGET, EVERY):
             made = self._schedule(made, stages)
-        made = replace(made, mesh={**program.mesh, **mesh})
+        made = replace(made, mesh=mesh)
         return Outcome(made, 1, self._said(), tuple(dict.fromkeys(notes)))
 
     # The mesh.
@@ -121,14 +121,24 @@ class Parallel(Pass):
         return f"{name}@{self.phase}" if self.phase else name
 
     def _mesh(self, program: Program) -> dict[str, int]:
+        """Return the mesh with this pass's axes, innermost first.
+
+        Raises:
+            SpecError: an axis was divided before, or has another degree for another graph.
+        """
         wanted = {self._axis(a): n for a in AXES if (n := int(getattr(self, a))) > 1}
-        for axis, size in wanted.items():
-            if program.mesh.get(axis, size) != size:
-                raise SpecError(
-                    f"parallel: {axis}={size}, but it was {program.mesh[axis]} before",
-                    hint="use one degree for all graphs of a phase",
-                )
-        return wanted
+        again = {a for a in program.mesh for b in wanted if _overlap(a, b)}
+        differs = any(program.mesh.get(axis, size) != size for axis, size in wanted.items())
+        if again and (self.on in (TARGET, EVERY) or differs):
+            axis = min(again)
+            raise SpecError(
+                f"parallel: {axis}={program.mesh[axis]} was already asked for",
+                hint="give every degree in one pass; a draft (on=…) uses those of its target",
+            )
+        both = {**program.mesh, **wanted}
+        ranked = {name: at for at, name in enumerate(AXES)}
+        order = sorted(both, key=lambda axis: ranked.get(axis.partition("@")[0], len(AXES)))
+        return {axis: both[axis] for axis in order}
 
     # Graphs.
 
@@ -191,6 +201,12 @@ class Parallel(Pass):
 
 def _why(reason: str) -> str:
     return f"{Parallel.name}: {reason}"
+
+
+def _overlap(a: str, b: str) -> bool:
+    """Whether two axes are one kind, of one phase or of every."""
+    (kind, _, phase), (other, _, when) = a.partition("@"), b.partition("@")
+    return kind == other and (phase == when or not phase or not when)
 
 
 def _divided(graph: Graph) -> bool:

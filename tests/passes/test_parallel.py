@@ -175,6 +175,8 @@ def test_one_device_is_the_identity() -> None:
 def test_dividing_twice_is_an_error() -> None:
     with pytest.raises(SpecError, match="already divided"):
         through("llama-3.1-8b", "parallel:tp=2,parallel:dp=2")
+    with pytest.raises(SpecError, match="dp=2 was already asked for"):
+        through("llama-3.1-8b", "parallel:dp=2,parallel{dp=2 phase=decode}")
 
 
 class Mystery(Op):
