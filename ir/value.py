@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -120,6 +120,3 @@ class Value:
 def stored_parts(value: Value) -> tuple[Value, ...]:
     """Return the values whose bytes are read when ``value`` is: its parts, or itself."""
     return tuple(leaf for p in value.parts for leaf in stored_parts(p)) or (value,)
-
-
-TYPE_FIELDS = tuple(f.name for f in fields(TensorType))

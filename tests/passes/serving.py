@@ -3,44 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+
+from tests.passes.rewriting import applied as applied
+from tests.passes.rewriting import known as known
+from tests.passes.rewriting import model as model
+from tests.passes.rewriting import through as through
 
 from mansard.backends.chips import load as chip
 from mansard.backends.hardware import Hardware
 from mansard.backends.roofline import Answer, estimate
 from mansard.core.symbols import ExprLike
-from mansard.frontends.hf.load import load
 from mansard.ir.program import Call, Program, Step, binding
-from mansard.passes.pipeline import Applied, parse, run
-from mansard.passes.technique import Pass
-from mansard.plugins.builtin import mansard_passes
 
 H100 = "h100-sxm"
 O1 = "fuse-attention,fuse-elementwise,merge-qkv"
 FAMILIES = ("llama-3.1-8b", "gemma-2-9b", "mixtral-8x7b-v0.1", "deepseek-v2-lite")
 """Grouped queries, windows, experts, a latent cache."""
-
-
-@cache
-def known() -> dict[str, type[Pass]]:
-    """Every technique mansard ships."""
-    return {cls.name: cls for cls in mansard_passes()}
-
-
-@cache
-def model(name: str) -> Program:
-    """A bundled model, lowered once."""
-    return load(name)
-
-
-def applied(name: str, pipeline: str) -> tuple[Program, tuple[Applied, ...]]:
-    """A model through a pipeline, with the reports."""
-    return run(model(name), parse(pipeline, known()))
-
-
-def through(name: str, pipeline: str) -> Program:
-    """A model through a pipeline."""
-    return applied(name, pipeline)[0]
 
 
 def priced(
