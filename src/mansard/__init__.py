@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mansard.query.estimate import Estimate as Estimate
     from mansard.query.scenario import Scenario as Scenario
     from mansard.query.source import load as load
+    from mansard.query.study import Study as Study
+    from mansard.query.study import study as study
     from mansard.query.target import load_hardware as load_hardware
 
     __version__: str
@@ -26,17 +28,19 @@ _NAMES = {
     "Note": "mansard.core.notes",
     "Program": "mansard.ir.program",
     "Scenario": "mansard.query.scenario",
+    "Study": "mansard.query.study",
     "analyze": "mansard.query.analyze",
     "load": "mansard.query.source",
     "load_hardware": "mansard.query.target",
+    "study": "mansard.query.study",
 }
 """Public name → the module that has it; nothing is imported before it is asked for."""
 
 _MODULES = ("backends", "core", "frontends", "ir", "passes", "plugins")
 
 __all__ = [
-    "Estimate", "Hardware", "MansardError", "Note", "Program", "Scenario", "__version__",
-    "analyze", "load", "load_hardware", "passes",
+    "Estimate", "Hardware", "MansardError", "Note", "Program", "Scenario", "Study",
+    "__version__", "analyze", "load", "load_hardware", "passes", "study",
 ]  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +14,12 @@ from mansard.ir.program import Program
 from mansard.query.concerns import concerns
 from mansard.query.effects import Technique
 from mansard.query.estimate import Estimate
-from mansard.query.overrides import read_overrides
 from mansard.query.plugins import skipped_plugins
+from mansard.query.prepare import prepare
 from mansard.query.scenario import make_scenario
-from mansard.query.source import Source, load_with
-from mansard.query.target import dealt, read_target, spread_over
-from mansard.query.techniques import Spec, apply_techniques
+from mansard.query.source import Source
+from mansard.query.target import dealt
+from mansard.query.techniques import Spec
 
 if TYPE_CHECKING:
     from mansard.backends.roofline import Answer
@@ -64,14 +63,8 @@ def analyze(
     """
     _check_kind(estimate)
     asked = make_scenario(batch, prompt, output, phase, context)
-    overrides = read_overrides(set or {})
-    target = read_target(on, overrides.hardware, overrides.network)
-    asked_for, unsaid = spread_over(techniques, target)
-    loaded = load_with(source, overrides.model)
-    if asked.single_step:
-        loaded = _only(loaded, "decode")
-    program, applied = apply_techniques(loaded, asked_for, level)
-    target.check(program.mesh)
+    ready = prepare(source, on, asked, techniques, level, set or {})
+    program, target, applied = ready.program, ready.target, ready.techniques
     from mansard.backends.roofline import estimate as roofline
 
     def price(program: Program) -> Answer:
@@ -84,10 +77,9 @@ def analyze(
     said = [
         *skipped_plugins(),
         *answer.notes,
-        *unsaid,
+        *ready.notes,
         *dealt(asked.batch, program.mesh),
-        *(note for technique in applied for note in technique.notes),
-        *concerns(asked, loaded.origin.max_context, target.chip, answer.memory),
+        *concerns(asked, ready.max_context, target.chip, answer.memory),
     ]
     return Estimate(
         model=_whole_model(program, applied),
@@ -117,21 +109,6 @@ def _check_kind(kind: str) -> None:
 def _whole_model(program: Program, applied: Sequence[Technique]) -> ModelFacts:
     """Return what is true of the model undivided: as it was when techniques spread it."""
     return model_facts(next((t.before for t in applied if t.before.mesh != t.after.mesh), program))
-
-
-def _only(program: Program, phase: str) -> Program:
-    """Return the program with one phase of its schedule, so that memory is that phase's alone.
-
-    Raises:
-        SpecError: the schedule has no such phase.
-    """
-    steps = tuple(step for step in program.schedule if step.phase == phase)
-    if not steps:
-        raise SpecError(
-            f"{program.origin.name or 'this model'} has no {phase} phase",
-            hint="leave context out",
-        )
-    return replace(program, schedule=steps)
 
 
 def _once(notes: Sequence[Note]) -> tuple[Note, ...]:

@@ -1,0 +1,93 @@
+"""``study``: one model on one hardware, to be asked more than one question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mansard.query.prepare import Prepared, prepare
+from mansard.query.scenario import Scenario, make_scenario
+
+if TYPE_CHECKING:
+    from mansard.backends.engine.compiled import Compiled, Stepwise
+    from mansard.backends.hardware import Hardware
+    from mansard.query.estimate import Estimate
+    from mansard.query.source import Source
+    from mansard.query.techniques import Spec
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A scenario with the model, the hardware and the techniques it is about.
+
+    Args:
+        source: what ``load`` takes.
+        on: a chip's name, ``name:N``, ``name:NODESxN``, the path of a chip's file, or a Hardware.
+        scenario: sequences, lengths and phase; a question about one of them overrides it.
+        techniques: passes, or pipeline text, in order.
+        level: "O0" or "O1".
+        set: overrides, as ``analyze`` takes them.
+    """
+
+    source: Source
+    on: str | Path | Hardware
+    scenario: Scenario = field(default_factory=Scenario)
+    techniques: tuple[Spec, ...] = ()
+    level: str = "O1"
+    set: Mapping[str, object] = field(default_factory=dict)
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """The program after its techniques, and the devices."""
+        return prepare(self.source, self.on, self.scenario, self.techniques, self.level, self.set)
+
+    @cached_property
+    def compiled(self) -> Compiled | Stepwise:
+        """The program as a function of batch, prompt and output."""
+        from mansard.backends.engine.compiled import compile_program
+
+        ready = self.prepared
+        return compile_program(ready.program, ready.cluster, self.scenario.phases)
+
+    def analyze(self) -> Estimate:
+        """Return the answer of ``mansard.analyze`` for the scenario itself."""
+        from mansard.query.analyze import analyze
+
+        asked, step = self.scenario, self.scenario.single_step
+        return analyze(
+            self.source, on=self.on, batch=asked.batch, techniques=self.techniques,
+            prompt=None if step else asked.prompt, output=None if step else asked.output,
+            context=asked.prompt if step else None, level=self.level, phase=asked.phase,
+            set=self.set,
+        )  # fmt: skip
+
+
+def study(
+    source: Source,
+    *,
+    on: str | Path | Hardware,
+    batch: int = 1,
+    prompt: int | None = None,
+    output: int | None = None,
+    techniques: Sequence[Spec] = (),
+    level: str = "O1",
+    phase: str = "both",
+    context: int | None = None,
+    set: Mapping[str, object] | None = None,  # noqa: A002 - the name of the option
+) -> Study:
+    """Return a study, which takes what ``analyze`` takes; nothing is loaded before it is asked.
+
+    Raises:
+        MansardError: a size that is no whole number of at least one, or no such phase.
+
+    >>> import mansard as ms
+    >>> asked = ms.study("qwen2.5-0.5b", on="h100-sxm", prompt=1024, output=32)
+    >>> asked.analyze().tpot == ms.analyze(
+    ...     "qwen2.5-0.5b", on="h100-sxm", prompt=1024, output=32).tpot
+    True
+    """
+    asked = make_scenario(batch, prompt, output, phase, context)
+    return Study(source, on, asked, tuple(techniques), level, dict(set or {}))
