@@ -126,7 +126,13 @@ class Memory:
 
 @dataclass(frozen=True)
 class Metrics:
-    """What users steer by; None where it does not apply."""
+    """What users steer by; None where it does not apply.
+
+    Args:
+        energy_j: of one batch [J].
+        cost: of one batch, in the currency of the price.
+        cost_per_mtok: of a million generated tokens.
+    """
 
     ttft_s: float | None = None
     tpot_s: float | None = None
@@ -135,3 +141,4 @@ class Metrics:
     tokens_per_s_per_user: float | None = None
     energy_j: float | None = None
     cost: float | None = None
+    cost_per_mtok: float | None = None

@@ -49,7 +49,7 @@ LLAMA: dict[str, Any] = {
         (["--on", "h100-sxm", "--fail-if", "tpot > 3GB"], "3GB", "20ms"),
         (["--on", "h100-sxm", "--fail-if", "tpot"], "compares nothing", "tpot <= 20ms"),
         (["--on", "h100-sxm", "--estimate", "calibrated"], "calibrated", "bound"),
-        ([], "'--on'", "analyze --help"),
+        ([], "no hardware", "--on h100-sxm"),
     ],
 )  # fmt: skip
 def test_a_bad_option_is_named_and_answered_with_what_to_do(

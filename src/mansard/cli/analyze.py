@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mansard.cli.options import TOKENS, scenario_options, technique_options
+from mansard.cli.options import TOKENS
 from mansard.cli.output import Output, output_options, read_output
 from mansard.cli.paint import paint
+from mansard.cli.question import Asked, question_options
 from mansard.core.notes import Note
 
 if TYPE_CHECKING:
@@ -21,12 +22,7 @@ GATE, STRICT = 1, 3
 
 
 @click.command(short_help="One model on one hardware.")
-@click.argument("model")
-@click.option("--on", required=True, metavar="HW", help="A chip (mansard hardware list) or a file.")
-@scenario_options
-@technique_options
-@click.option("--estimate", "kind", type=click.Choice(("ideal", "calibrated")), default="ideal",
-              help="The bound (default) or the calibrated estimate.")  # fmt: skip
+@question_options
 @output_options()
 @click.option("--by", type=click.Choice(("op", "kind", "layer")),
               help="What a row of table, md or csv is: op shows one of each.")  # fmt: skip
@@ -38,27 +34,22 @@ GATE, STRICT = 1, 3
 @click.option("--strict", is_flag=True, help="Exit 3 when anything is unknown.")
 @click.pass_context
 def analyze(
-    ctx: click.Context, model: str, on: str, batch: int, prompt: int | None, output: int | None,
-    phase: str, context: int | None, techniques: tuple[str, ...], level: str,
-    overrides: tuple[str, ...], kind: str, form: str | None, out: str | None, by: str | None,
+    ctx: click.Context, asked: Asked, form: str | None, out: str | None, by: str | None,
     top: int | None, every: bool, gates: tuple[str, ...], must_fit: bool, strict: bool,
 ) -> None:  # fmt: skip
     """Say what MODEL costs on HW: time, memory and what bounds each operator.
 
-    MODEL is a bundled model, a Hugging Face id in the local cache, or the path of a config.json
-    or of a folder with one.
+    MODEL is a bundled model, a Hugging Face id in the local cache, the path of a config.json, of
+    a folder with one or of an ONNX file, or a scenario's .toml, which may name everything.
     """
     output_to = read_output(form, out)
     from mansard.query.analyze import analyze as ask
     from mansard.query.gate import read_gate
-    from mansard.query.overrides import read_assignments
     from mansard.render.lines import DEFAULT_TOP, View
 
     conditions = [read_gate(text) for text in gates]
-    estimate = ask(
-        model, on=on, batch=batch, prompt=prompt, output=output, phase=phase, context=context,
-        techniques=techniques, level=f"O{level}", set=read_assignments(overrides), estimate=kind,
-    )  # fmt: skip
+    model, keywords = asked.keywords()
+    estimate = ask(model, **keywords)
     unlimited = every or (top is None and output_to.form == "csv")
     shown = None if unlimited else top or DEFAULT_TOP
     view = View(by or "op", shown, each=by == "op")

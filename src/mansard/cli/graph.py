@@ -18,7 +18,7 @@ FORMS = ("text", "tree", "dot", "json", "graphml")
               help="Print the program after this pass, or after `all` of them.")  # fmt: skip
 @output_options(FORMS)
 def graph(
-    model: str, techniques: tuple[str, ...], level: str, overrides: tuple[str, ...],
+    model: str, techniques: tuple[str, ...], level: str | None, overrides: tuple[str, ...],
     graph_name: str, after: str | None, form: str | None, out: str | None,
 ) -> None:  # fmt: skip
     """Print the graph of MODEL after its techniques (-O0 for the graph as written)."""
@@ -29,7 +29,7 @@ def graph(
     from mansard.render.stages import stages
 
     loaded = load(model, set=read_assignments(overrides))
-    program, applied = apply_techniques(loaded, techniques, f"O{level}")
+    program, applied = apply_techniques(loaded, techniques, f"O{level or 1}")
     if form is None and out is not None and out.lower().endswith(".gv"):
         form = "dot"
     to.write(stages(program, applied, after, graph_name, to.form))

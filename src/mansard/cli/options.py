@@ -51,12 +51,12 @@ TOKENS = Tokens()
 def scenario_options(command: F) -> F:
     """Add ``-b -p -n --phase --context``."""
     for option in reversed((
-        click.option("-b", "--batch", type=TOKENS, default=1, help="Sequences in the batch."
+        click.option("-b", "--batch", type=TOKENS, help="Sequences in the batch."
                      " Default: 1."),
         click.option("-p", "--prompt", type=TOKENS, help="Prompt tokens (8k is 8192)."
                      " Default: 2048."),
         click.option("-n", "--output", type=TOKENS, help="Tokens to generate. Default: 128."),
-        click.option("--phase", type=click.Choice(("prefill", "decode", "both")), default="both",
+        click.option("--phase", type=click.Choice(("prefill", "decode", "both")),
                      help="Default: both."),
         click.option("--context", type=TOKENS,
                      help="One decode step with N tokens already cached; not with -p or -n."),
@@ -71,7 +71,7 @@ def technique_options(command: F) -> F:
         click.option("-t", "--tech", "techniques", multiple=True, metavar="SPEC",
                      help="A technique, in order: name:key=value,key=value or"
                      " name{key=value key=value}; repeatable."),
-        click.option("-O", "level", type=click.Choice(("0", "1")), default="1",
+        click.option("-O", "level", type=click.Choice(("0", "1")),
                      help="-O0: the graph as written. -O1 (default): then fused as engines do."),
         click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
                      help="Override model.KEY or hardware.KEY; repeatable."),

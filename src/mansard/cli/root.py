@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "hardware": ("mansard.cli.hardware:hardware", "The chips mansard knows, with their sources."),
     "techniques": ("mansard.cli.techniques:techniques", "The passes: options, sources, limits."),
     "plugins": ("mansard.cli.plugins:plugins", "What is installed beside mansard."),
+    "config": ("mansard.cli.config:config", "What a question would use, and where it was said."),
     "doctor": ("mansard.cli.doctor:doctor", "Versions, plugins and a check of the data."),
 }
 """Name → where it is ("module:object") and its line in the help."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mansard.backends.hardware import Hardware
+from mansard.backends.spending import spent
 from mansard.core.errors import SpecError, unknown_name
 from mansard.core.notes import Note
 from mansard.ir.footprint import ModelFacts, model_facts
@@ -17,6 +18,7 @@ from mansard.query.estimate import Estimate
 from mansard.query.plugins import skipped_plugins
 from mansard.query.prepare import prepare
 from mansard.query.scenario import make_scenario
+from mansard.query.settings import from_file, is_scenario, keywords
 from mansard.query.source import Source
 from mansard.query.target import dealt
 from mansard.query.techniques import Spec
@@ -30,23 +32,25 @@ KINDS = ("ideal",)
 def analyze(
     source: Source,
     *,
-    on: str | Path | Hardware,
-    batch: int = 1,
+    on: str | Path | Hardware | None = None,
+    batch: int | None = None,
     prompt: int | None = None,
     output: int | None = None,
     techniques: Sequence[Spec] = (),
-    level: str = "O1",
-    phase: str = "both",
+    level: str | None = None,
+    phase: str | None = None,
     context: int | None = None,
     set: Mapping[str, object] | None = None,  # noqa: A002 - the name of the option
-    estimate: str = "ideal",
+    estimate: str | None = None,
+    price: float | None = None,
 ) -> Estimate:
     """Predict what a model costs on hardware.
 
     Args:
-        source: what ``load`` takes.
+        source: what ``load`` takes, or the path of a scenario's TOML, whose settings count where
+            the call gives none.
         on: a chip's name, ``name:N``, ``name:NODESxN``, the path of a chip's file, or a Hardware.
-        batch: sequences of the whole system.
+        batch: sequences of the whole system; 1 unless given.
         prompt: tokens of each prompt; 2048 unless given.
         output: tokens to generate for each; 128 unless given.
         techniques: passes, or pipeline text, in order.
@@ -56,21 +60,31 @@ def analyze(
         set: ``{"model.num_hidden_layers": 40, "hardware.memory.bandwidth": "4TB/s"}``;
             ``network`` names what joins nodes.
         estimate: "ideal", the roofline bound.
+        price: of a device and hour, in any currency; the answer then says what it costs.
 
     Raises:
         MansardError: a name nothing carries, a model or chip that cannot be read, a size that is
             no whole number of at least one, a technique that cannot be applied.
     """
-    _check_kind(estimate)
-    asked = make_scenario(batch, prompt, output, phase, context)
-    ready = prepare(source, on, asked, techniques, level, set or {})
+    if is_scenario(source):
+        given = {"on": on, "batch": batch, "prompt": prompt, "output": output, "context": context,
+                 "techniques": techniques, "level": level, "phase": phase, "set": set,
+                 "estimate": estimate, "price": price}  # fmt: skip
+        model, rest = keywords(from_file(Path(str(source)), given))
+        return analyze(model, **rest)
+    if on is None:
+        raise SpecError("the question names no hardware", hint='add on="h100-sxm"')
+    kind = estimate or "ideal"
+    _check_kind(kind)
+    asked = make_scenario(1 if batch is None else batch, prompt, output, phase or "both", context)
+    ready = prepare(source, on, asked, techniques, level or "O1", set or {})
     program, target, applied = ready.program, ready.target, ready.techniques
     from mansard.backends.roofline import estimate as roofline
 
-    def price(program: Program) -> Answer:
+    def priced(program: Program) -> Answer:
         return roofline(program, target.laid_out(program.mesh), asked.symbols, asked.phases)
 
-    answer = price(program)
+    answer = priced(program)
     missing = [name for name in asked.phases if name not in answer.phases]
     if missing:
         raise unknown_name("phase of this model's schedule", missing[0], answer.phases)
@@ -86,14 +100,16 @@ def analyze(
         chip=target.chip,
         devices=target.devices,
         scenario=asked,
-        kind=estimate,
+        kind=kind,
         techniques=applied,
         program=program,
         phases=answer.phases,
         memory=answer.memory,
-        metrics=answer.metrics,
+        metrics=spent(
+            answer.metrics, target.chip, target.devices, asked.batch * asked.output, price
+        ),
         notes=_once(said),
-        price=price,
+        price=priced,
     )
 
 

@@ -16,6 +16,7 @@ DIMENSIONS: dict[str, str] = {
     "throughput": "1/s", "tokens_per_s_per_user": "1/s",
     "memory": "bytes", "capacity": "bytes", "weights": "bytes", "kv_cache": "bytes",
     "activations": "bytes", "overhead": "bytes", "energy": "number", "cost": "number",
+    "cost_per_mtok": "number",
     "batch": "number", "prompt": "tokens", "output": "tokens",
 }  # fmt: skip
 """Name → dimension of what it is compared with."""
@@ -40,6 +41,7 @@ def quantities(estimate: Estimate) -> dict[str, float | None]:
         "overhead": memory.overhead,
         "energy": m.energy_j,
         "cost": m.cost,
+        "cost_per_mtok": m.cost_per_mtok,
         **estimate.scenario.symbols,
     }
 

@@ -26,7 +26,7 @@ PHASE_FIELDS = (
 )  # fmt: skip
 METRICS = (
     "ttft_s", "tpot_s", "latency_s", "throughput_tok_s", "tokens_per_s_per_user", "energy_j",
-    "cost",
+    "cost", "cost_per_mtok",
 )  # fmt: skip
 MODEL_FIELDS = (
     "name", "source", "family", "params", "active_params", "kv_bytes_per_token", "state_bytes",

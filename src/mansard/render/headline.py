@@ -65,6 +65,7 @@ def _metrics(estimate: Estimate) -> Iterator[Text]:
             if metrics.tokens_per_s_per_user
             else "",
         ),
+        ("cost", words.cost(metrics)),
     ):
         if value:
             yield Text.assemble((f"{name} ", QUIET), (value, STRONG))

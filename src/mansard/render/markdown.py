@@ -48,6 +48,8 @@ def _metrics(estimate: Estimate) -> Iterator[tuple[str, str]]:
     yield "latency", format_time(m.latency_s)
     yield "throughput", words.tokens_per_s(m.throughput_tok_s)
     yield "per user", words.tokens_per_s(m.tokens_per_s_per_user)
+    if m.cost is not None:
+        yield "cost", words.cost(m)
 
 
 def _phase(phase: Phase, view: View) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mansard.backends.estimate import Memory, Number, Phase
+from mansard.backends.estimate import Memory, Metrics, Number, Phase
 from mansard.core.units import format_bytes, format_count, format_rate
 
 if TYPE_CHECKING:
@@ -33,6 +33,13 @@ def title(estimate: Estimate) -> str:
     """Name the model and the chip."""
     devices = f" ×{estimate.devices}" if estimate.devices > 1 else ""
     return f"{estimate.model.name} · {estimate.chip.name or estimate.chip.id}{devices}"
+
+
+def cost(metrics: Metrics) -> str:
+    """Say what a batch costs, and a million of its tokens; nothing where no price was given."""
+    if metrics.cost is None or metrics.cost_per_mtok is None:
+        return ""
+    return f"{metrics.cost:.3g} $ ({metrics.cost_per_mtok:.3g} $ per M tokens)"
 
 
 def scenario(estimate: Estimate) -> list[str]:

@@ -1,0 +1,91 @@
+"""The options that make a question, shared by every command that computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from mansard.cli.options import scenario_options, technique_options
+
+if TYPE_CHECKING:
+    from mansard.query.settings import Setting
+
+F = TypeVar("F", bound=Callable[..., Any])
+NAMES = (
+    "model", "on", "batch", "prompt", "output", "phase", "context", "techniques", "level",
+    "overrides", "kind", "price",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line says; None where it says nothing."""
+
+    model: str | None
+    on: str | None
+    batch: int | None
+    prompt: int | None
+    output: int | None
+    phase: str | None
+    context: int | None
+    techniques: tuple[str, ...]
+    level: str | None
+    overrides: tuple[str, ...]
+    kind: str | None
+    price: str | None
+
+    def settings(self) -> dict[str, Setting]:
+        """Return every setting with where it was said: here, environment, files, defaults.
+
+        Raises:
+            SpecError: a value that cannot be read, or settings that exclude each other.
+        """
+        from mansard.query.overrides import read_assignments
+        from mansard.query.settings import question
+
+        given = {
+            "on": self.on, "batch": self.batch, "prompt": self.prompt, "output": self.output,
+            "phase": self.phase, "context": self.context, "techniques": self.techniques,
+            "level": self.level and f"O{self.level}", "estimate": self.kind, "price": self.price,
+        }  # fmt: skip
+        changed = {"set": v} if (v := read_assignments(self.overrides)) else {}
+        return question(self.model, given | changed)
+
+    def keywords(self) -> tuple[Any, dict[str, Any]]:
+        """Return the model, and the keywords of ``analyze``.
+
+        Raises:
+            SpecError: as ``settings``; or no model or no hardware is named.
+        """
+        from mansard.query.settings import keywords
+
+        return keywords(self.settings())
+
+
+def question_options(command: F) -> F:
+    """Add MODEL, ``--on`` and everything a scenario has; the command gets it as ``asked``."""
+
+    @wraps(command)
+    def gathered(*args: Any, **values: Any) -> Any:
+        asked = Asked(**{name: values.pop(name) for name in NAMES})
+        return command(*args, asked=asked, **values)
+
+    found: Any = gathered
+    for option in reversed((
+        click.argument("model", required=False),
+        click.option("--on", metavar="HW", help="A chip (mansard hardware list), name:N, or a"
+                     " file."),
+        scenario_options,
+        technique_options,
+        click.option("--estimate", "kind", type=click.Choice(("ideal", "calibrated")),
+                     help="The bound (default) or the calibrated estimate."),
+        click.option("--price", metavar="$/h", help="Of one device and hour: what the answer"
+                     " costs."),
+    )):  # fmt: skip
+        found = option(found)
+    wrapped: F = found
+    return wrapped
