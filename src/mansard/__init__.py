@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mansard.core.notes import Note as Note
     from mansard.ir.program import Program as Program
     from mansard.query.analyze import analyze as analyze
+    from mansard.query.comparing import compare as compare
     from mansard.query.estimate import Estimate as Estimate
     from mansard.query.scenario import Scenario as Scenario
     from mansard.query.source import load as load
@@ -30,6 +31,7 @@ _NAMES = {
     "Scenario": "mansard.query.scenario",
     "Study": "mansard.query.study",
     "analyze": "mansard.query.analyze",
+    "compare": "mansard.query.comparing",
     "load": "mansard.query.source",
     "load_hardware": "mansard.query.target",
     "study": "mansard.query.study",
@@ -40,7 +42,7 @@ _MODULES = ("backends", "core", "frontends", "ir", "passes", "plugins")
 
 __all__ = [
     "Estimate", "Hardware", "MansardError", "Note", "Program", "Scenario", "Study",
-    "__version__", "analyze", "load", "load_hardware", "passes", "study",
+    "__version__", "analyze", "compare", "load", "load_hardware", "passes", "study",
 ]  # fmt: skip
 
 

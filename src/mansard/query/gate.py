@@ -7,43 +7,16 @@ from typing import TYPE_CHECKING
 
 from mansard.core.comparison import Comparison, parse_comparison
 from mansard.core.errors import SpecError
+from mansard.query.metrics import METRICS, quantities
 
 if TYPE_CHECKING:
     from mansard.query.estimate import Estimate
 
 DIMENSIONS: dict[str, str] = {
-    "ttft": "time", "tpot": "time", "latency": "time", "prefill": "time", "decode": "time",
-    "throughput": "1/s", "tokens_per_s_per_user": "1/s",
-    "memory": "bytes", "capacity": "bytes", "weights": "bytes", "kv_cache": "bytes",
-    "activations": "bytes", "overhead": "bytes", "energy": "number", "cost": "number",
-    "cost_per_mtok": "number",
+    **{name: metric.dimension for name, metric in METRICS.items()},
     "batch": "number", "prompt": "tokens", "output": "tokens",
 }  # fmt: skip
 """Name → dimension of what it is compared with."""
-
-
-def quantities(estimate: Estimate) -> dict[str, float | None]:
-    """Return every quantity a condition may name; None where it is unknown."""
-    m, memory = estimate.metrics, estimate.memory
-    return {
-        "ttft": m.ttft_s,
-        "tpot": m.tpot_s,
-        "latency": m.latency_s,
-        "prefill": estimate.phases["prefill"].time_s if "prefill" in estimate.phases else None,
-        "decode": estimate.phases["decode"].time_s if "decode" in estimate.phases else None,
-        "throughput": m.throughput_tok_s,
-        "tokens_per_s_per_user": m.tokens_per_s_per_user,
-        "memory": memory.total,
-        "capacity": memory.capacity,
-        "weights": memory.weights,
-        "kv_cache": memory.kv_cache,
-        "activations": memory.activations,
-        "overhead": memory.overhead,
-        "energy": m.energy_j,
-        "cost": m.cost,
-        "cost_per_mtok": m.cost_per_mtok,
-        **estimate.scenario.symbols,
-    }
 
 
 @dataclass(frozen=True)

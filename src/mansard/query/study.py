@@ -8,8 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mansard.core.errors import SpecError
 from mansard.query.prepare import Prepared, prepare
 from mansard.query.scenario import Scenario, make_scenario
+from mansard.query.settings import from_file, is_scenario, keywords
 
 if TYPE_CHECKING:
     from mansard.backends.engine.compiled import Compiled, Stepwise
@@ -30,6 +32,8 @@ class Study:
         techniques: passes, or pipeline text, in order.
         level: "O0" or "O1".
         set: overrides, as ``analyze`` takes them.
+        kind: "ideal" or "calibrated".
+        price: of a device and hour; None where costs are unknown.
     """
 
     source: Source
@@ -38,6 +42,8 @@ class Study:
     techniques: tuple[Spec, ...] = ()
     level: str = "O1"
     set: Mapping[str, object] = field(default_factory=dict)
+    kind: str = "ideal"
+    price: float | None = None
 
     @cached_property
     def prepared(self) -> Prepared:
@@ -61,22 +67,24 @@ class Study:
             self.source, on=self.on, batch=asked.batch, techniques=self.techniques,
             prompt=None if step else asked.prompt, output=None if step else asked.output,
             context=asked.prompt if step else None, level=self.level, phase=asked.phase,
-            set=self.set,
+            set=self.set, estimate=self.kind, price=self.price,
         )  # fmt: skip
 
 
 def study(
     source: Source,
     *,
-    on: str | Path | Hardware,
-    batch: int = 1,
+    on: str | Path | Hardware | None = None,
+    batch: int | None = None,
     prompt: int | None = None,
     output: int | None = None,
     techniques: Sequence[Spec] = (),
-    level: str = "O1",
-    phase: str = "both",
+    level: str | None = None,
+    phase: str | None = None,
     context: int | None = None,
     set: Mapping[str, object] | None = None,  # noqa: A002 - the name of the option
+    estimate: str | None = None,
+    price: float | None = None,
 ) -> Study:
     """Return a study, which takes what ``analyze`` takes; nothing is loaded before it is asked.
 
@@ -89,5 +97,14 @@ def study(
     ...     "qwen2.5-0.5b", on="h100-sxm", prompt=1024, output=32).tpot
     True
     """
-    asked = make_scenario(batch, prompt, output, phase, context)
-    return Study(source, on, asked, tuple(techniques), level, dict(set or {}))
+    if is_scenario(source):
+        given = {"on": on, "batch": batch, "prompt": prompt, "output": output, "context": context,
+                 "techniques": techniques, "level": level, "phase": phase, "set": set,
+                 "estimate": estimate, "price": price}  # fmt: skip
+        model, rest = keywords(from_file(Path(str(source)), given))
+        return study(model, **rest)
+    if on is None:
+        raise SpecError("the question names no hardware", hint='add on="h100-sxm"')
+    asked = make_scenario(1 if batch is None else batch, prompt, output, phase or "both", context)
+    kind, given_level = estimate or "ideal", level or "O1"
+    return Study(source, on, asked, tuple(techniques), given_level, dict(set or {}), kind, price)

@@ -42,6 +42,18 @@ def cost(metrics: Metrics) -> str:
     return f"{metrics.cost:.3g} $ ({metrics.cost_per_mtok:.3g} $ per M tokens)"
 
 
+def change(share: float) -> str:
+    """Say by how much something changed.
+
+    >>> change(-0.404), change(0.12), change(1.5), change(0.0004)
+    ('−40 %', '+12 %', '×2.5', '±0 %')
+    """
+    if share >= 1:
+        return f"×{1 + share:.3g}"
+    percent = round(share * 100)
+    return f"{'+' if percent > 0 else '−'}{abs(percent)} %" if percent else "±0 %"
+
+
 def scenario(estimate: Estimate) -> list[str]:
     """Say what was asked.
 

@@ -1,0 +1,52 @@
+"""``mansard compare``: models, chips and techniques side by side."""
+
+from __future__ import annotations
+
+import click
+
+from mansard.cli.output import output_options, read_output
+from mansard.cli.question import Asked, question_options
+
+NONE = "none"
+
+
+@click.command(short_help="Models, chips or techniques side by side.")
+@question_options
+@click.option("--vs", "variants", multiple=True, metavar="SPEC",
+              help="A pipeline to compare, after -t; `none` adds none. Repeatable.")  # fmt: skip
+@output_options()
+def compare(asked: Asked, variants: tuple[str, ...], form: str | None, out: str | None) -> None:
+    """Answer MODEL[,MODEL] on HW[,HW] side by side; the first is what the others are compared with.
+
+    \b
+      mansard compare llama-3.1-8b,qwen3-8b --on h100-sxm,l40s -t quantize:weights=int4
+      mansard compare llama-3.1-8b --on h100-sxm --vs none --vs quantize:weights=int4
+    """  # noqa: D301 - click reads the \b as "keep these lines"
+    to = read_output(form, out)
+    from mansard.cli.analyze import print_notes
+    from mansard.query.comparing import compare as ask
+
+    model, keywords = asked.keywords()
+    pipelines = [() if v.strip() == NONE else (v,) for v in variants] or [()]
+    found = ask(_listed(model), _listed(keywords.pop("on")), variants=pipelines, **keywords)
+    match to.form:
+        case "json" | "jsonl" | "csv":
+            from mansard.render.encodings import as_csv, as_json, as_jsonl
+
+            records = found.records()
+            write = {"json": as_json, "jsonl": as_jsonl}.get(to.form)
+            to.write(write(records) if write else as_csv(list(records[0]), records))
+        case "md":
+            from mansard.render.comparison import markdown
+
+            to.write(markdown(found))
+        case _:
+            from mansard.render.comparison import show
+
+            to.print(lambda stream: show(found, stream))
+    print_notes(dict.fromkeys(n for e in found.entries if e.estimate for n in e.estimate.notes))
+
+
+def _listed(names: str) -> list[str]:
+    """Split ``a,b``; a name given twice counts once."""
+    return list(dict.fromkeys(part for name in names.split(",") if (part := name.strip())))

@@ -1,0 +1,132 @@
+"""Answers side by side: a column each, a line each metric, the change against the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mansard.core.units import format_bytes, format_time
+from mansard.query.comparing import Comparison, Entry
+from mansard.query.metrics import METRICS
+from mansard.render import words
+from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
+from mansard.render.markdown_table import table
+from mansard.render.palette import BAD, GOOD, QUIET, STRONG, bound_style
+
+SHOWN = ("ttft", "tpot", "latency", "throughput", "tokens_per_s_per_user", "memory", "weights",
+         "kv_cache", "cost_per_mtok")  # fmt: skip
+"""Metrics with a line, where any answer knows them."""
+LABEL, CELL, GAP = 15, 20, 2
+"""Columns of a label, of an answer at least, and between them."""
+BEST = "★"
+
+
+def renderables(comparison: Comparison, width: int) -> Iterator[RenderableType]:
+    """Yield tables of as many answers as fit in ``width`` columns."""
+    fit = max(1, (width - LABEL) // (CELL + GAP))
+    entries = comparison.entries
+    for at in range(0, len(entries), fit):
+        if at:
+            yield ""
+        yield _block(comparison, entries[at : at + fit])
+    yield Text(f" {_footer(comparison)}", QUIET)
+    for entry in entries:
+        if entry.problem:
+            yield Text.assemble((" no answer ", BAD), f"{_title(entry)}: {entry.problem.message}")
+
+
+def plain(comparison: Comparison, width: int = PLAIN_WIDTH) -> str:
+    """Return the text without colour."""
+    return uncoloured(renderables(comparison, width), width)
+
+
+def show(comparison: Comparison, stream: IO[str]) -> None:
+    """Print the tables."""
+    show_parts(lambda width: renderables(comparison, width), stream)
+
+
+def markdown(comparison: Comparison) -> str:
+    """Return a table with a row an answer."""
+    names = _metrics(comparison)
+    header = ("model", "hardware", "techniques", *(METRICS[n].label for n in names), "fits")
+    rows = [
+        (e.model, e.on, e.techniques or "none", *(_cell(comparison, e, n).plain for n in names),
+         _fits(e).plain)
+        for e in comparison.entries
+    ]  # fmt: skip
+    return "\n".join([*table(header, rows, 3), "", f"*{_footer(comparison)}*"]) + "\n"
+
+
+def _block(comparison: Comparison, entries: Sequence[Entry]) -> Table:
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP, 0, 0))
+    shown.add_column("", width=LABEL - GAP, no_wrap=True)
+    for entry in entries:
+        shown.add_column(Text(_title(entry)), min_width=CELL, overflow="fold")
+    for name in _metrics(comparison):
+        shown.add_row(
+            Text(METRICS[name].label, QUIET), *(_cell(comparison, e, name) for e in entries)
+        )
+    shown.add_row(Text("fits", QUIET), *map(_fits, entries))
+    for phase in ("prefill", "decode"):
+        if any(e.estimate and phase in e.estimate.phases for e in comparison.entries):
+            shown.add_row(Text(f"{phase} bound", QUIET), *(_bound(e, phase) for e in entries))
+    return shown
+
+
+def _metrics(comparison: Comparison) -> list[str]:
+    return [n for n in SHOWN if any(e.value(n) is not None for e in comparison.entries)]
+
+
+def _title(entry: Entry) -> str:
+    return "\n".join(part for part in (entry.model, f"on {entry.on}", entry.variant) if part)
+
+
+def _cell(comparison: Comparison, entry: Entry, name: str) -> Text:
+    value = entry.value(name)
+    if value is None:
+        return Text("–", QUIET)
+    best = entry in comparison.best(name)
+    text = Text(_written(name, value), STRONG if best else "")
+    if best:
+        text.append(f" {BEST}", GOOD)
+    change = comparison.change(entry, name)
+    if change:
+        text.append(f" {words.change(change)}", QUIET)
+    return text
+
+
+def _written(name: str, value: float) -> str:
+    match METRICS[name].dimension:
+        case "time":
+            return format_time(value)
+        case "bytes":
+            return format_bytes(value)
+        case "1/s":
+            return words.tokens_per_s(value)
+    return f"{value:.3g}"
+
+
+def _fits(entry: Entry) -> Text:
+    memory = entry.estimate.memory if entry.estimate else None
+    if memory is None or memory.capacity is None:
+        return Text("unknown" if memory else "–", QUIET)
+    words_, style = ("yes", GOOD) if memory.fits else ("no", BAD)
+    return Text.assemble((words_, style), f", of {format_bytes(memory.capacity)}")
+
+
+def _bound(entry: Entry, phase: str) -> Text:
+    known = entry.estimate.phases.get(phase) if entry.estimate else None
+    return Text(known.bound, bound_style(known.bound)) if known else Text("–", QUIET)
+
+
+def _footer(comparison: Comparison) -> str:
+    first = comparison.base
+    asked = first.estimate and " · ".join(words.scenario(first.estimate))
+    return (
+        f"{asked}; changes against the first; {BEST} the best that fits; bounds, not measurements"
+    )
