@@ -3,14 +3,9 @@
 from importlib import import_module
 from typing import Any
 
-_HOME = {
-    "FuseAttention": "fuse_attention",
-    "FuseElementwise": "fuse_elementwise",
-    "MergeQkv": "merge_qkv",
-    "Pass": "technique",
-    "Quantize": "quantize",
-    "option": "options",
-}
+from mansard.passes.shipped import class_homes
+
+_HOME = {**class_homes(), "Pass": "technique", "option": "options"}
 __all__ = sorted(_HOME)
 
 

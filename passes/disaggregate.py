@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import sympy as sp
@@ -13,10 +12,10 @@ from mansard.ir.builder import Builder
 from mansard.ir.footprint import storages
 from mansard.ir.graph import Graph
 from mansard.ir.ops import Collective
-from mansard.ir.program import Call, Loop, Program, Step, Together, binding, calls
+from mansard.ir.program import Call, Program, Step, Together, binding, calls
 from mansard.ir.region import Repeat
 from mansard.passes.options import option
-from mansard.passes.schedules import each_call, sizes
+from mansard.passes.schedules import each_call, in_one, sizes
 from mansard.passes.technique import Outcome, Pass
 
 PREFILL, DECODE, TRANSFER, AXIS = "prefill", "decode", "transfer", "pool"
@@ -59,9 +58,9 @@ class Disaggregate(Pass):
             return Outcome(program, 0, notes=self.nothing(0))
         made, sends = self._sends(program, early, late)
         steps = (
-            _one(_dealt(s, PREFILL, self.prefill) for s in early),
-            *([_one(sends)] if sends else []),
-            _one(_dealt(s, DECODE, self.decode) for s in late),
+            in_one(tuple(_dealt(s, PREFILL, self.prefill) for s in early)),
+            *([in_one(tuple(sends))] if sends else []),
+            in_one(tuple(_dealt(s, DECODE, self.decode) for s in late)),
         )
         mesh = {**program.mesh, AXIS: self.prefill + self.decode}
         made = replace(made, schedule=(Together(steps),), mesh=mesh)
@@ -102,12 +101,6 @@ def best_split(prefill_rate: float, decode_rate: float) -> tuple[float, float]:
     """
     share = decode_rate / (prefill_rate + decode_rate)
     return share, share * prefill_rate
-
-
-def _one(steps: Iterator[Step] | list[Step]) -> Step:
-    """Return steps as one, to stand beside others."""
-    found = tuple(steps)
-    return found[0] if len(found) == 1 else Loop(found, sp.S.One)
 
 
 def _dealt(step: Step, pool: str, replicas: int) -> Step:

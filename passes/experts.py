@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op
-from mansard.ir.ops import Combine, Dispatch, GroupedLinear, TopK
+from mansard.ir.ops import Combine, Dequantize, Dispatch, GroupedLinear, TopK
 from mansard.ir.value import Value
 
 
@@ -20,12 +20,14 @@ class Mixture:
         dispatch: copies rows to experts.
         experts: the products with experts' weights.
         combine: sums what they make.
+        decoders: what decodes the weights of a product, where they are stored narrow.
     """
 
     choice: TopK
     dispatch: Dispatch
     experts: tuple[GroupedLinear, ...]
     combine: Combine | None
+    decoders: Mapping[GroupedLinear, Dequantize] = field(default_factory=dict, compare=False)
 
     @property
     def count(self) -> int:
@@ -49,7 +51,9 @@ def mixtures(graph: Graph) -> Iterator[Mixture]:
             experts = tuple(m for m in members if isinstance(m, GroupedLinear))
             combine = next((m for m in members if isinstance(m, Combine)), None)
             if choice is not None and experts:
-                yield Mixture(choice, op, experts, combine)
+                made = {e: graph.producers.get(e.w) for e in experts}
+                narrow = {e: d for e, d in made.items() if isinstance(d, Dequantize)}
+                yield Mixture(choice, op, experts, combine, narrow)
 
 
 def _above(graph: Graph, value: Value) -> TopK | None:

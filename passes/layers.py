@@ -21,6 +21,8 @@ from mansard.ir.value import Value
 from mansard.ir.verify import verify
 from mansard.passes.editing import edited
 
+ENCLOSING = ("exit-early", "prune-tokens")
+"""Techniques that put what follows a layer into a region: neither finds a run behind the other."""
 _INDEX = re.compile(r"\{(\d*)i(?:\+(\d+))?\}")
 
 
@@ -38,16 +40,23 @@ def longest(graph: Graph, what: str) -> Repeat:
     """
     for op in graph.ops:
         if any(isinstance(inner, Repeat) for body in op.bodies for inner in body.ops):
-            raise SpecError(f"{what}: an earlier technique cut the layers at {op.name!r}",
-                            hint=f"put {what} first, or use one of the two")  # fmt: skip
+            raise _already_cut(op, what)
     found = [op for op in graph.ops if isinstance(op, Repeat)]
     if not found:
         raise SpecError(f"{what}: the graph has no layers that repeat",
                         hint="use a model of more than one layer")  # fmt: skip
     if not all(op.ins for op in found):
         raise SpecError(f"{what}: an earlier technique made a graph of caches alone",
-                        hint=f"put {what} before it")  # fmt: skip
+                        hint=f"put {what} before disaggregate")  # fmt: skip
     return max(found, key=lambda op: int(op.trips) * layers_of(op.body))
+
+
+def _already_cut(region: Op, what: str) -> SpecError:
+    """Return the error of a technique that needs the run whole after one that enclosed a part."""
+    maker = region.because[0].partition(":")[0] if region.because else "an earlier technique"
+    both = {what, maker} <= set(ENCLOSING)
+    hint = "use one of the two" if both else f"put {what} before {maker}"
+    return SpecError(f"{what}: {maker} cut the layers at {region.name!r}", hint=hint)
 
 
 def trips(op: Repeat, layers: int, what: str) -> int:
@@ -115,7 +124,10 @@ def inlined(
     ops: list[Op] = []
     labels: dict[str, str] = {}
     for old in body.ops:
-        outs = tuple(Value(fresh_name(v.name, taken), v.type) for v in old.outs)
+        types = (replace(v.type, parts=tuple(now.get(p, p) for p in v.type.parts))
+                 for v in old.outs)  # fmt: skip
+        pairs = zip(old.outs, types, strict=True)
+        outs = tuple(Value(fresh_name(v.name, taken), t) for v, t in pairs)
         if old.kernel and old.kernel not in labels:
             labels[old.kernel] = fresh_name(f"{old.kernel}", taken) if ops or taken else old.kernel
         ops.append(replace(old.with_operands(now), outs=outs, kernel=labels.get(old.kernel, "")))

@@ -11,8 +11,10 @@ from mansard.ir.graph import Graph
 from mansard.ir.op import Op
 from mansard.ir.ops import (
     Append,
+    Collective,
     Dequantize,
     GatedActivation,
+    GroupedLinear,
     Join,
     LayerNorm,
     Linear,
@@ -31,16 +33,17 @@ from mansard.passes.options import option
 from mansard.passes.technique import EVERY, Pass
 
 ATTENTION = "attention"
-_ON_THE_WAY = (Rope, RMSNorm, LayerNorm, Quantize)
+_ON_THE_WAY = (Rope, RMSNorm, LayerNorm, Quantize, Collective)
+Product = Linear | GroupedLinear
 
 
 @dataclass(frozen=True)
 class Projections:
-    """Linears that read one value and whose results meet again: q, k, v; or gate and up."""
+    """Products that read one value and whose results meet again: q, k, v; or gate and up."""
 
     def find(self, op: Op, graph: Graph) -> Match | None:
         """Return the match whose last member is ``op``."""
-        if not isinstance(op, Linear):
+        if not isinstance(op, Product):
             return None
         goal = _goal(op, graph)
         if goal is None:
@@ -48,7 +51,7 @@ class Projections:
         members = tuple(
             user
             for user in graph.uses[op.x]
-            if isinstance(user, Linear) and user.x is op.x and _goal(user, graph) == goal
+            if isinstance(user, Product) and user.x is op.x and _goal(user, graph) == goal
         )
         alike = len({_kind(m, graph) for m in members}) == 1
         if len(members) < 2 or members[-1] is not op or not alike:
@@ -61,7 +64,7 @@ class MergeQkv(Pass):
     """Compute q, k and v with one matrix product, and gate and up with another.
 
     Removes no arithmetic: the input is read once instead of two or three times, ``2·T·h·a`` bytes
-    less for q, k, v and ``T·h·a`` for gate and up.
+    less for q, k, v and ``T·h·a`` for gate and up; experts' gate and up likewise, ``T·k·h·a``.
     """
 
     name = "merge-qkv"
@@ -77,29 +80,30 @@ class MergeQkv(Pass):
 
     def counts(self, op: Op) -> bool:
         """Merged products."""
-        return isinstance(op, Linear)
+        return isinstance(op, Product)
 
 
 def _merge(m: Match) -> None:
-    members = [op for op in m.ops if isinstance(op, Linear)]
+    members = [op for op in m.ops if isinstance(op, Product)]
+    outputs = len(members[0].w.shape) - 2  # of [n, k], or of [experts, n, k]
     name = _name(members)
     weights = tuple(_stored(op.w, m.graph) for op in members)
     biases = tuple(op.bias for op in members if op.bias is not None)
     label = fresh_name(name, m.taken) if any(op.kernel for op in members) else ""
-    joined = m.add(Join(weights, 0), f"{name}.weight")
+    joined = m.add(Join(weights, outputs), f"{name}.weight")
     decoder = m.graph.producers.get(members[0].w)
     if isinstance(decoder, Dequantize):
         inside = decoder.kernel and decoder.kernel == members[0].kernel
         decoded = replace(decoder, x=joined, outs=(), name="", kernel=label if inside else "")
         joined = m.add(decoded, f"{name}.dequantize")
-    bias = m.add(Join(biases, 0), f"{name}.bias") if biases else None
+    bias = m.add(Join(biases, outputs), f"{name}.bias") if biases else None
     like = replace(members[0], w=joined, bias=bias, outs=(), name=name, kernel=label)
     whole = m.add(like, name)
     mates = together(m.graph, members, label) if label else {}
     axis = len(whole.shape) - 1
     at = sp.S.Zero
     for op in members:
-        size = op.w.shape[0]
+        size = op.w.shape[outputs]
         m.swap(op, Slice(whole, axis, at, size, name=op.name, kernel=label))
         at += size
     for mate in mates:
@@ -113,7 +117,7 @@ def _stored(w: Value, graph: Graph) -> Value:
     return decoder.x if isinstance(decoder, Dequantize) else w
 
 
-def _goal(op: Linear, graph: Graph) -> object:
+def _goal(op: Product, graph: Graph) -> object:
     """Return what a projection's result is for: attention, a gate (that op), or nothing."""
     return _led_to(op.out, graph)
 
@@ -150,7 +154,7 @@ def _attends(scores: Op, graph: Graph) -> bool:
     return False
 
 
-def _kind(op: Linear, graph: Graph) -> tuple[object, ...]:
+def _kind(op: Product, graph: Graph) -> tuple[object, ...]:
     """Return what must be equal of linears that become one."""
     encodings = {p.encoding for p in stored_parts(_stored(op.w, graph))}
     decoder = graph.producers.get(op.w)
@@ -159,7 +163,7 @@ def _kind(op: Linear, graph: Graph) -> tuple[object, ...]:
     return (type(op), attributes, frozenset(encodings), op.bias is None, op.device, decoding)
 
 
-def _name(members: list[Linear]) -> str:
+def _name(members: list[Product]) -> str:
     """``layers.q_proj`` and its siblings → ``layers.qkv_proj``; gate and up likewise."""
     first = members[0].name
     for old, new in (("gate_proj", "gate_up_proj"), ("q_proj", "qkv_proj")):

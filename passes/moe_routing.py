@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import sympy as sp
@@ -10,10 +11,11 @@ from mansard.core.errors import SpecError
 from mansard.core.symbols import Expr
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op
-from mansard.ir.ops import Dispatch, GroupedLinear, TopK
+from mansard.ir.ops import Dequantize, Dispatch, GroupedLinear, TopK
 from mansard.ir.ops.padded_experts import PaddedGrouped
 from mansard.ir.program import Program
 from mansard.ir.rewrite import Rewritten
+from mansard.passes.decoding import retiled
 from mansard.passes.dimensions import Axis, scaled
 from mansard.passes.editing import edited
 from mansard.passes.experts import Mixture, mixtures
@@ -86,10 +88,11 @@ class MoeRouting(Pass):
                     hint="keep more experts, or lower top-k",
                 )
         graph = self._fewer(graph, kept, why)
-        found = tuple(mixtures(graph))
+        before, found = found, tuple(mixtures(graph))
         chosen = {m.choice: sp.Integer(self.top_k or m.chosen) for m in found}
         hits = {op: chosen[m.choice] / m.count for m in found for op in m.experts}
         rows = {m.dispatch for m in found}
+        narrow = self._decoders(before, found, chosen, hits)
 
         def set_(op: Op) -> Op:
             if isinstance(op, TopK) and op in chosen:
@@ -99,6 +102,8 @@ class MoeRouting(Pass):
                 return replace(op, factor=factor).explained(why)
             if isinstance(op, GroupedLinear) and op in hits:
                 return self._grouped(replace(op, hit=hits[op])).explained(why)
+            if isinstance(op, Dequantize) and op in narrow:
+                return narrow[op].explained(why)
             return op
 
         return Rewritten(edited(graph, attributes=set_), len(found))
@@ -111,6 +116,27 @@ class MoeRouting(Pass):
             op.x, op.w, op.hit, op.tokens, op.bias,
             outs=op.outs, name=op.name, device=op.device, kernel=op.kernel, because=op.because,
         )  # fmt: skip
+
+    def _decoders(
+        self, before: Sequence[Mixture], after: Sequence[Mixture],
+        chosen: Mapping[TopK, Expr], hits: Mapping[GroupedLinear, Expr],
+    ) -> dict[Op, Dequantize]:  # fmt: skip
+        """Return what decodes experts' weights: those that are read, once a tile of their rows."""
+        made: dict[Op, Dequantize] = {}
+        for old, new in zip(before, after, strict=True):
+            more = exact(self.capacity or self.imbalance) * chosen[new.choice] / new.chosen
+            for was, now in zip(old.experts, new.experts, strict=True):
+                if now not in new.decoders:
+                    continue
+                decoder = new.decoders[now]
+                read = self._grouped(replace(now, hit=hits[now])).weights_read()
+                chosen_alone = old.decoders[was].share == was.weights_read()
+                made[decoder] = replace(
+                    decoder,
+                    times=retiled(decoder.times, more, sp.Rational(new.count, old.count)),
+                    share=read if chosen_alone else decoder.share,
+                )
+        return made
 
     def _kept(self, m: Mixture) -> int:
         if self.experts > m.count:

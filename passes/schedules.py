@@ -36,17 +36,25 @@ def replace_steps(
                 found += 1
                 yield from new
             elif isinstance(step, (Loop, Together)):
-                inner = tuple(walk(step.steps, label))
+                if isinstance(step, Together):  # what replaces one side by side stays one
+                    sides = (tuple(walk((side,), label)) for side in step.steps)
+                    inner = tuple(in_one(side) for side in sides if side)
+                else:
+                    inner = tuple(walk(step.steps, label))
                 yield step if inner == step.steps else replace(step, steps=inner)
             elif isinstance(step, Wait) and step.like is not None:
-                made = tuple(walk((step.like,), label)) or (step.like,)
-                like = made[0] if len(made) == 1 else Loop(made, sp.S.One)
+                like = in_one(tuple(walk((step.like,), label)) or (step.like,))
                 yield step if like is step.like else replace(step, like=like)
             else:
                 yield step
 
     schedule = tuple(walk(program.schedule, ""))
     return (replace(program, schedule=schedule) if found else program), found
+
+
+def in_one(steps: Replacement) -> Step:
+    """Return steps one after another as a single one."""
+    return steps[0] if len(steps) == 1 else Loop(steps, sp.S.One)
 
 
 def single_decode(step: Step, graph: str) -> Call | None:

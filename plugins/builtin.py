@@ -8,39 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mansard.core.hooks import Frontend, hookimpl
+from mansard.passes.shipped import technique_homes
 
 if TYPE_CHECKING:
     from mansard.ir.op import Op
     from mansard.ir.program import Program
     from mansard.passes.technique import Pass
-
-
-TECHNIQUES = (
-    "absorb_mla:AbsorbMla",
-    "batch_continuously:BatchContinuously",
-    "chunk_prefill:ChunkPrefill",
-    "contextual_sparsity:ContextualSparsity",
-    "disaggregate:Disaggregate",
-    "exit_early:ExitEarly",
-    "fuse_attention:FuseAttention",
-    "fuse_elementwise:FuseElementwise",
-    "limit_kv:LimitKv",
-    "low_rank:LowRank",
-    "merge_qkv:MergeQkv",
-    "mixture_of_depths:MixtureOfDepths",
-    "moe_routing:MoeRouting",
-    "offload:Offload",
-    "page_kv:PageKv",
-    "parallel:Parallel",
-    "prune:Prune",
-    "prune_tokens:PruneTokens",
-    "quantize:Quantize",
-    "reuse_prefix:ReusePrefix",
-    "skip_layers:SkipLayers",
-    "speculative_decode:SpeculativeDecode",
-    "split_decode_attention:SplitDecodeAttention",
-)
-"""Module and class of each technique, in the order of their names."""
 
 
 class ConfigFrontend:
@@ -71,13 +44,12 @@ def mansard_ops() -> Sequence[type[Op]]:
 
 def technique_names() -> tuple[str, ...]:
     """Return the names of the techniques; imports none of them."""
-    return tuple(place.partition(":")[0].replace("_", "-") for place in TECHNIQUES)
+    return tuple(technique_homes())
 
 
 def technique(name: str) -> type[Pass]:
     """Import one technique by its name, which is its module's."""
-    place = TECHNIQUES[technique_names().index(name)]
-    module, _, cls = place.partition(":")
+    module, cls = technique_homes()[name]
     found: type[Pass] = getattr(import_module(f"mansard.passes.{module}"), cls)
     return found
 

@@ -15,8 +15,9 @@ from mansard.ir.ops import Collective, Combine, Dequantize, Dispatch, GroupedLin
 from mansard.ir.region import Region
 from mansard.ir.rewrite import rebuild
 from mansard.ir.value import Value
+from mansard.passes.decoding import retiled
 from mansard.passes.parallel.layout import Part, Split
-from mansard.passes.parallel.weights import pushed, retiled
+from mansard.passes.parallel.weights import pushed
 
 AXIS = "ep"
 

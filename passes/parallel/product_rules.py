@@ -15,10 +15,10 @@ from mansard.ir.ops import (
     GroupedLinear,
     Linear,
 )
+from mansard.passes.decoding import retiled
 from mansard.passes.parallel.elementwise_rules import linear_map_rule
 from mansard.passes.parallel.layout import PARTIAL, Part, Partial, Sharding, Split
 from mansard.passes.parallel.sharder import Sharder
-from mansard.passes.parallel.weights import retiled
 
 
 def linear_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mansard.core.errors import SpecError
-from mansard.core.symbols import Expr, ExprLike, ceil_div, total
+from mansard.core.symbols import total
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op
 from mansard.ir.ops import Dequantize, Join, Reshape, Slice, Transpose
@@ -61,18 +61,6 @@ def _joined_parts(xs: tuple[Value, ...], axis: int, split: Split) -> list[Split]
         found.append(Split(axis, parts, split.origins))
         at += size
     return found
-
-
-def retiled(times: Expr, rows: ExprLike, blocks: ExprLike) -> Expr:
-    """Return how often a rank decodes weights, with a share of the rows and of the blocks.
-
-    A kernel decodes ``ceil_div(rows, tile·blocks)`` times where each of several blocks (experts,
-    heads) meets its own rows.
-    """
-    if not isinstance(times, ceil_div):
-        return times
-    covered, tile = times.args
-    return ceil_div(covered * rows, tile * blocks)
 
 
 def _stuck(op: Op) -> SpecError:

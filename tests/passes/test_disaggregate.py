@@ -120,3 +120,10 @@ def test_it_is_done_once_and_needs_both_phases() -> None:
 
     decode = replace(model(BIG), schedule=model(BIG).schedule[1:])
     assert [n.code for n in Disaggregate().run(decode).notes] == ["M020"]
+
+
+def test_chunks_of_a_prefill_on_a_pool_of_its_own_follow_one_another() -> None:
+    first = through("llama-3.1-8b", "disaggregate,chunk-prefill{size=256}")
+    last = through("llama-3.1-8b", "chunk-prefill{size=256},disaggregate")
+    assert first.schedule == last.schedule
+    assert priced(first).metrics.ttft_s == priced(last).metrics.ttft_s

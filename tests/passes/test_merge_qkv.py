@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import pytest
-from tests.passes.models import FAMILIES, difference, model, ops, plain, through
+from tests.passes.models import (
+    FAMILIES,
+    KNOWN,
+    difference,
+    figures,
+    model,
+    ops,
+    plain,
+    through,
+)
 
 from mansard.core.symbols import T
 from mansard.ir import parse_graph
 from mansard.ir.footprint import model_facts, storages
-from mansard.ir.ops import Linear
+from mansard.ir.ops import GroupedLinear, Linear
+from mansard.passes.parallel import Parallel
+from mansard.passes.pipeline import parse, run
 
 BEFORE = """
 graph(%x: bf16[T, 64]) {
@@ -83,3 +94,42 @@ def test_products_of_different_encodings_stay_apart() -> None:
 def test_a_second_time_changes_nothing(name: str) -> None:
     once = through(model(name), "merge-qkv")
     assert through(once, "merge-qkv") is once
+
+
+EXPERTS = """
+graph(%x: bf16[2*T, 64]) {
+  weight %gate.weight: bf16[8, 256, 64]
+  weight %up.weight: bf16[8, 256, 64]
+  %gate_proj: bf16[2*T, 256] = grouped_linear(%x, %gate.weight, hit=1/4, tokens=T)
+  %up_proj: bf16[2*T, 256] = grouped_linear(%x, %up.weight, hit=1/4, tokens=T)
+  %act: bf16[2*T, 256] = gated_activation(%gate_proj, %up_proj)
+  return %act
+}
+"""
+
+
+def test_gates_and_ups_of_experts_become_one_grouped_product() -> None:
+    before = parse_graph(EXPERTS)
+    after = through(before, "merge-qkv")
+    ((merged, _),) = ops(after, GroupedLinear)
+    assert isinstance(merged, GroupedLinear)
+    assert (merged.name, merged.w.shape) == ("gate_up_proj", (8, 512, 64))
+    found = difference(before, after)
+    assert found.pop("launches") == -1
+    assert found == {("memory", "activation"): plain(-2 * 64 * 2 * T)}
+
+
+def test_experts_of_different_chances_stay_apart() -> None:
+    graph = parse_graph(EXPERTS.replace("%up.weight, hit=1/4", "%up.weight, hit=1/2"))
+    assert through(graph, "merge-qkv").graph() is graph
+
+
+@pytest.mark.parametrize("name", ["olmo-2-7b", "olmoe-1b-7b"])
+def test_what_is_gathered_for_a_norm_on_its_way_to_attention_is_merged_all_the_same(
+    name: str,
+) -> None:
+    known = {**KNOWN, "parallel": Parallel}
+    first = run(model(name), parse("parallel{tp=2},merge-qkv", known))[0]
+    last = run(model(name), parse("merge-qkv,parallel{tp=2}", known))[0]
+    assert figures(first) == figures(last)
+    assert "layers.qkv_proj" in {op.name for op, _ in ops(first, Linear)}

@@ -12,7 +12,7 @@ from tests.passes.rewriting import applied, flops, model, moved, numbers, ops, s
 from mansard.core.errors import MansardError, SpecError
 from mansard.core.symbols import T
 from mansard.ir.cost import touched
-from mansard.ir.ops import Dispatch, GroupedLinear, TopK
+from mansard.ir.ops import Dequantize, Dispatch, GroupedLinear, TopK
 from mansard.ir.ops.padded_experts import PaddedGrouped
 from mansard.passes.moe_routing import MoeRouting
 
@@ -125,3 +125,20 @@ def test_more_experts_than_there_are_is_refused(text: str) -> None:
     with pytest.raises(MansardError) as error:
         through(MIXTRAL, f"moe-routing:{text}")
     assert error.value.hint
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["imbalance=1.25 correlation=0.5", "capacity=1.5", "experts=32", "experts=32 merge=true",
+     "top-k=4"],
+)  # fmt: skip
+def test_weights_stored_narrow_before_are_decoded_as_those_stored_narrow_after(
+    options: str,
+) -> None:
+    routing, narrow = f"moe-routing{{{options}}}", "quantize{weights=int4 group=64}"
+    first = through("olmoe-1b-7b", f"{narrow},{routing}")
+    last = through("olmoe-1b-7b", f"{routing},{narrow}")
+    assert [(d.times, d.share) for d in ops(first, Dequantize)] == [
+        (d.times, d.share) for d in ops(last, Dequantize)
+    ]
+    assert moved(first, "weight") == moved(last, "weight")

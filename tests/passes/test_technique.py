@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import sympy as sp
 from tests.passes.models import KNOWN, figures, model
+from tests.passes.rewriting import known
 
 from mansard.core.errors import SpecError, UnknownNameError
 from mansard.ir.program import Call, Loop, Program, Together, Wait, binding, calls
@@ -85,3 +86,13 @@ def test_options_are_checked_in_python_too() -> None:
         Quantize(weights="int7")
     with pytest.raises(SpecError, match="tile is 0"):
         Quantize(weights="int4", tile=0)
+
+
+def test_every_technique_is_reachable_as_an_attribute_of_passes() -> None:
+    from mansard import passes
+
+    for cls in known().values():
+        assert getattr(passes, cls.__name__) is cls
+    assert {cls.__name__ for cls in known().values()} <= set(passes.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Quantise'"):
+        _ = passes.Quantise
