@@ -27,9 +27,9 @@ class _Footprint:
 
     def __init__(self, graph: Graph):
         self._tape = Tape()
-        copies = IN_FLIGHT if IN_FLIGHT in dict(graph.defaults) else sp.S.One
+        copies = in_flight(graph)
         self._stored = {
-            name: (KEPT.get(s.value.role, "weights"), self._tape.add(_resident(s, copies)))
+            name: (KEPT.get(s.value.role, "weights"), self._tape.add(resident(s, copies)))
             for name, s in storages(graph).items()
             if s.value.place == MEMORY
         }
@@ -94,7 +94,12 @@ def _pool(program: Program, stretches: Sequence[Stretch], chip: Hardware) -> Mem
     )
 
 
-def _resident(stored: Stored, microbatches: Expr) -> Expr:
+def in_flight(graph: Graph) -> Expr:
+    """Return how many micro-batches a stage keeps the cache of."""
+    return IN_FLIGHT if IN_FLIGHT in dict(graph.defaults) else sp.S.One
+
+
+def resident(stored: Stored, microbatches: Expr) -> Expr:
     """Return the bytes a storage needs after a call, the token the call produces included.
 
     So after ``prompt`` and ``output`` tokens the cache is that long, though the last token's row

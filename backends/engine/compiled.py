@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from mansard.backends.cluster import Cluster
+from mansard.backends.engine.arrays import Columns, FastGrid, Grid
 from mansard.backends.engine.footprints import Footprints
+from mansard.backends.engine.formulas import SYMBOLS, WIDEST, Formulas
+from mansard.backends.engine.generated import scalar
 from mansard.backends.engine.lowered import Lowered, NotCompiledError
 from mansard.backends.engine.points import Array, Operand, Points
+from mansard.backends.engine.ranges import Interval
+from mansard.backends.engine.straight import Straight
 from mansard.backends.engine.timed import Timed, product_of
 from mansard.backends.hardware import Hardware
 from mansard.backends.roofline import Answer, estimate
@@ -23,6 +28,10 @@ FIGURES = (*TIMES, *SIZES)
 """Names of what can be asked, seconds, tokens per second and bytes; NaN where one is unknown."""
 CHUNK = 8192
 """Points evaluated at once, so that temporaries stay in the cache of one core."""
+FEW = 8
+"""Points that are sooner evaluated one by one."""
+MANY = 100_000
+"""Points that are worth steps of their own, made for their ranges."""
 
 
 class Figured(Protocol):
@@ -59,6 +68,8 @@ class Compiled:
         space = self.lowered.space
         self._timed = [Timed(s, self.cluster, space) for s in self.lowered.segments]
         self._footprints: Footprints | None = None
+        self._lines: dict[object, Straight | None] = {}
+        self._scalars: dict[tuple[str, ...], Callable[..., tuple[float, ...]] | None] = {}
 
     def on(self, cluster: Hardware | Cluster) -> Compiled:
         """Return the same program on other hardware; it is lowered no second time."""
@@ -84,14 +95,86 @@ class Compiled:
             output: tokens to generate, likewise.
             names: of ``FIGURES``.
         """
-        sizes = {np.size(v) for v in (batch, prompt, output)} - {1}
-        count = sizes.pop() if sizes else 1
-        if sizes:
+        columns = {"batch": batch, "prompt": prompt, "output": output}
+        arrays = [np.asarray(v, dtype=float).reshape(-1) for v in columns.values()]
+        count = max(a.size for a in arrays)
+        if any(a.size not in (1, count) for a in arrays):
             raise ValueError("batch, prompt and output differ in length")
-        columns = [np.asarray(v, dtype=float).reshape(-1) for v in (batch, prompt, output)]
+        if count <= FEW:
+            full = [np.broadcast_to(a, count) for a in arrays]
+            each = [self.point(b, p, n, names) for b, p, n in zip(*full, strict=True)]
+            return {name: np.array([at[name] for at in each]) for name in names}
+        many = count >= MANY
+        ranges = {k: (float(a.min()), float(a.max())) for k, a in zip(columns, arrays, strict=True)}
+        line = self.line(ranges if many else WIDEST)
+        if line is not None:
+            return Columns(line, names).at(columns)
+        return self._figures(arrays, count, names)
+
+    def point(
+        self, batch: float, prompt: float, output: float, names: Sequence[str] = FIGURES
+    ) -> dict[str, float]:
+        """Return each figure at one point, in plain Python."""
+        key = tuple(names)
+        if key not in self._scalars:
+            line = self.line()
+            self._scalars[key] = None if line is None else scalar(line, key)
+        function = self._scalars[key]
+        if function is not None:
+            try:
+                values = function(float(batch), float(prompt), float(output))
+                return dict(zip(key, values, strict=True))
+            except (ZeroDivisionError, OverflowError):
+                pass
+        arrays = [np.array([float(v)]) for v in (batch, prompt, output)]
+        return {name: float(v[0]) for name, v in self._figures(arrays, 1, key).items()}
+
+    def line(
+        self, ranges: Mapping[str, Interval] = WIDEST, axes: Sequence[str] = tuple(SYMBOLS)
+    ) -> Straight | None:
+        """Return every figure as straight-line steps; None where a loop must be stepped.
+
+        Args:
+            ranges: of batch, prompt and output, within which the steps hold.
+            axes: their order, those that vary most slowly first; the others have one value.
+        """
+        key = (tuple(ranges[name] for name in SYMBOLS), tuple(axes))
+        if key not in self._lines:
+            try:
+                chip = self.cluster.chip
+                made = Formulas(
+                    self.lowered, self._timed, self.footprints, chip, self.phases, ranges, axes
+                )
+                self._lines[key] = made.line
+            except NotCompiledError:
+                self._lines[key] = None
+        return self._lines[key]
+
+    def grid(
+        self, axes: Mapping[str, Sequence[float]], names: Sequence[str] = FIGURES,
+        *, fast: bool = False,
+    ) -> Grid | FastGrid | None:  # fmt: skip
+        """Return the figures of every combination; None where a loop must be stepped.
+
+        Args:
+            axes: batch, prompt and output, the one that varies most slowly first.
+            names: of ``FIGURES``.
+            fast: as loops that numba compiles (the extra ``fast``).
+        """
+        ranges = {name: (float(min(v)), float(max(v))) for name, v in axes.items()}
+        varying = {k: v for k, v in axes.items() if len(v) > 1}
+        line = self.line(ranges, tuple(varying))
+        if line is None:
+            return None
+        return FastGrid(line, names, varying) if fast else Grid(line, names, varying)
+
+    def _figures(
+        self, arrays: Sequence[Array], count: int, names: Sequence[str]
+    ) -> dict[str, Array]:
+        """Return each figure by evaluating every row as arrays, which bear any loop."""
         found = {name: np.empty(count) for name in names}
         for low in range(0, count, CHUNK):
-            part = [float(c[0]) if c.size == 1 else c[low : low + CHUNK] for c in columns]
+            part = [float(c[0]) if c.size == 1 else c[low : low + CHUNK] for c in arrays]
             size = min(CHUNK, count - low)
             values_by_name: Mapping[str, Operand]
             try:
@@ -210,6 +293,12 @@ class Stepwise:
                 value = known[name]
                 found[name][k] = np.nan if value is None else value
         return found
+
+    def point(
+        self, batch: float, prompt: float, output: float, names: Sequence[str] = FIGURES
+    ) -> dict[str, float]:
+        """Return each figure at one point."""
+        return {k: float(v[0]) for k, v in self.figures(batch, prompt, output, names).items()}
 
 
 def _figures(answer: Answer) -> dict[str, float | None]:

@@ -13,10 +13,9 @@ from mansard.backends.engine.lowered import Lowered, Segment
 from mansard.backends.engine.points import Array, Operand, Points, Stack
 from mansard.backends.engine.polynomials import Frozen, Rebound, Space, add, constant, freeze
 from mansard.backends.engine.timed import NEAR
-from mansard.backends.memory import KEPT
+from mansard.backends.memory import KEPT, in_flight, resident
 from mansard.backends.quantity import Tape, Terms
-from mansard.core.symbols import Expr, P, S
-from mansard.ir.footprint import Stored, storages
+from mansard.ir.footprint import storages
 from mansard.ir.liveness import live_sets
 from mansard.ir.value import MEMORY
 
@@ -40,37 +39,37 @@ class Footprints:
     """
 
     def __init__(self, lowered: Lowered) -> None:
-        self._segments = [s for s in lowered.segments if s.call is not None and not s.waits]
-        sizes = [_sizes(s, lowered) for s in self._segments]
-        self._fixed = {"weights": 0.0, "kv_cache": 0.0}
-        self._varying: list[tuple[str, int, Variants]] = []  # kind, how many, sizes
+        self.segments = [s for s in lowered.segments if s.call is not None and not s.waits]
+        sizes = [_sizes(s, lowered) for s in self.segments]
+        self.fixed = {"weights": 0.0, "kv_cache": 0.0}
+        self.varying: list[tuple[str, int, Variants]] = []  # kind, how many, sizes
         for (kind, variants), count in _grouped(sizes).items():
             known = [None if v is None else constant(v) for v in variants]
             if None not in known and len(set(known)) == 1:
-                self._fixed[kind] += float(known[0] or 0) * count
+                self.fixed[kind] += float(known[0] or 0) * count
             else:
-                self._varying.append((kind, count, variants))
-        self._alive = [undominated(s.alive) for s in sizes]
+                self.varying.append((kind, count, variants))
+        self.alive = [undominated(s.alive) for s in sizes]
         self._stacks = [self._stack(k) for k in range(len(sizes))]
         self._space: Space = lowered.space
 
     def _stack(self, k: int) -> Stack:
-        held = [dict(v[k] or ()) for _, _, v in self._varying]
-        return Stack([*held, *(self._alive[k] or [{}])])
+        held = [dict(v[k] or ()) for _, _, v in self.varying]
+        return Stack([*held, *(self.alive[k] or [{}])])
 
     def at(self, points: Points) -> dict[str, Operand]:
         """Return ``weights``, ``kv_cache`` and ``activations`` at every point [B]."""
-        largest = np.zeros((len(self._varying), points.size))
+        largest = np.zeros((len(self.varying), points.size))
         peak = np.zeros(points.size)
-        for k, segment in enumerate(self._segments):
+        for k, segment in enumerate(self.segments):
             for where, counts in _ends(segment, points):
                 values = self._stacks[k].at(where)
                 here = np.where(counts, values, 0.0)
-                held = here[: len(self._varying)]
+                held = here[: len(self.varying)]
                 np.maximum(largest, held, out=largest)
-                np.maximum(peak, here[len(self._varying) :].max(axis=0), out=peak)
-        found: dict[str, Operand] = {k: np.full(points.size, v) for k, v in self._fixed.items()}
-        for (kind, count, _), sizes in zip(self._varying, largest, strict=True):
+                np.maximum(peak, here[len(self.varying) :].max(axis=0), out=peak)
+        found: dict[str, Operand] = {k: np.full(points.size, v) for k, v in self.fixed.items()}
+        for (kind, count, _), sizes in zip(self.varying, largest, strict=True):
             found[kind] = found[kind] + count * sizes
         return {**found, "activations": peak}
 
@@ -94,7 +93,7 @@ def _sizes(segment: Segment, lowered: Lowered) -> _Sizes:
     graph = lowered.program.graph(segment.call.graph).wanting(segment.call.wants)
     tape = Tape()
     stored = {
-        name: (KEPT.get(s.value.role, "weights"), tape.add(_resident(s)))
+        name: (KEPT.get(s.value.role, "weights"), tape.add(resident(s, in_flight(graph))))
         for name, s in storages(graph).items()
         if s.value.place == MEMORY
     }
@@ -106,12 +105,6 @@ def _sizes(segment: Segment, lowered: Lowered) -> _Sizes:
         {name: (kind, bound.terms(slot)) for name, (kind, slot) in stored.items()},
         tuple(add(bound.terms(slot) for slot in slots) for slots in alive),
     )
-
-
-def _resident(stored: Stored) -> Expr:
-    """Return the bytes a storage needs after a call, the token the call produces included."""
-    size = stored.value.bytes * stored.copies
-    return size.xreplace({P: P + S + 1}) if stored.grows else size
 
 
 def _grouped(sizes: list[_Sizes]) -> Counter[tuple[str, Variants]]:

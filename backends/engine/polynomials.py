@@ -201,6 +201,24 @@ def times(a: Terms, b: Terms) -> Terms:
     return {m: c for m, c in total.items() if c}
 
 
+def substituted(terms: Terms, by: Mapping[int, Terms]) -> Terms:
+    """Replace atoms by polynomials, where their exponents are positive."""
+    if not any(slot in by for m in terms for slot, _ in m):
+        return terms
+    parts = []
+    for monomial, c in terms.items():
+        product: Terms = {ONE: c}
+        for slot, exponent in monomial:
+            inner = by.get(slot)
+            if inner is None or exponent < 0:
+                product = times(product, {((slot, exponent),): 1})
+                continue
+            for _ in range(exponent):
+                product = times(product, inner)
+        parts.append(product)
+    return add(parts)
+
+
 def dominates(a: Terms, b: Terms) -> bool:
     """Say whether ``a`` is at least ``b`` everywhere, coefficient by coefficient."""
     return all(a.get(m, 0) >= b.get(m, 0) for m in a.keys() | b.keys())

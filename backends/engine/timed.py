@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,25 @@ from mansard.backends.collectives import Level
 from mansard.backends.engine.greatest import Greatest, Row, crossing
 from mansard.backends.engine.lowered import NotCompiledError, Segment
 from mansard.backends.engine.points import Array, Operand, Points
-from mansard.backends.engine.polynomials import Space, SpaceAtom, add, freeze, scaled, times
-from mansard.backends.quantity import Terms
+from mansard.backends.engine.polynomials import (
+    Space,
+    SpaceAtom,
+    add,
+    constant,
+    freeze,
+    scaled,
+    substituted,
+    times,
+)
+from mansard.backends.quantity import Scalar, Terms
 from mansard.backends.rates import LINK, price
 from mansard.core.symbols import Symbol
 
 NEAR = 1e-9
 """A trip count this close to a whole number is one: only rounding keeps it away."""
+
+MOST_KINKS = 4
+"""Bends of one loop whose sides are all tried; a model has one or two lengths of window."""
 
 
 class Timed:
@@ -29,6 +41,10 @@ class Timed:
         segment: of a schedule.
         cluster: prices it.
         space: of its polynomials.
+
+    ``still`` are the rows a loop does not change and ``moving`` the others; ``kinks`` are the
+    functions that bend along it, each with the difference whose change of sign does it, and
+    ``bends`` says that products of the step occur between kinks.
 
     Raises:
         NotCompiledError: rows side by side, or a size that is not affine along the loop.
@@ -40,11 +56,11 @@ class Timed:
         if not rows and segment.seconds:
             rows = [[segment.seconds]]
         index = segment.index
-        moving = [row for row in rows if any(space.mentions(t, index) for t in row)]
-        still = [row for row in rows if not any(space.mentions(t, index) for t in row)]
-        self._still, self._moving = Greatest(still), Greatest(moving)
-        self._kinks = tuple(_kinks(space, index, moving)) if index is not None else ()
-        self._bends = index is not None and _bends(space, index, moving)
+        self.moving = [row for row in rows if any(space.mentions(t, index) for t in row)]
+        self.still = [row for row in rows if not any(space.mentions(t, index) for t in row)]
+        self._still, self._moving = Greatest(self.still), Greatest(self.moving)
+        self.kinks = dict(_kinks(space, index, self.moving)) if index is not None else {}
+        self.bends = index is not None and _bends(space, index, self.moving)
 
     def trips(self, points: Points) -> tuple[Operand, Operand]:
         """Return whole trips of the loop around it, and the fraction of one more."""
@@ -73,11 +89,12 @@ class Timed:
 
     def _loop(self, points: Points, whole: Operand, index: Symbol) -> Operand:
         edges = [0.0 * whole, whole]
-        if self._kinks:
+        if self.kinks:
             last = np.maximum(whole - 1, 0.0)
             first_at, last_at = points.at(index, 0.0 * whole), points.at(index, last)
             edges += [
-                crossing(first_at.polynomial(d), last_at.polynomial(d), whole) for d in self._kinks
+                crossing(first_at.polynomial(d), last_at.polynomial(d), whole)
+                for d in self.kinks.values()
             ]
             ordered = np.sort(np.array(np.broadcast_arrays(*edges)), axis=0)
             edges = list(ordered)
@@ -88,7 +105,7 @@ class Timed:
                 first = points.at(index, low)
                 end = points.at(index, np.maximum(after - 1, low))
                 total = total + self._moving.over(first, end, length)
-                if self._bends and np.any(length > 2):
+                if self.bends and np.any(length > 2):
                     middle = points.at(index, (low + after - 1) / 2)
                     self._moving.check_affine(first, middle, end, length > 2)
         return total
@@ -145,8 +162,8 @@ def _transfer(space: Space, size: Terms, op: str, levels: tuple[Level, ...]) -> 
     return space.atom(SpaceAtom("transfer", args=(freeze(size),), link=(op, levels)))
 
 
-def _kinks(space: Space, index: Symbol, rows: list[Row]) -> Iterator[Terms]:
-    """Yield differences whose change of sign along the loop bends a quantity.
+def _kinks(space: Space, index: Symbol, rows: list[Row]) -> Iterator[tuple[int, Terms]]:
+    """Yield functions that bend along the loop, with the difference whose sign says where.
 
     Raises:
         NotCompiledError: a function that is affine in the step on neither side of a kink.
@@ -159,13 +176,55 @@ def _kinks(space: Space, index: Symbol, rows: list[Row]) -> Iterator[Terms]:
         plain = all(_plain(space, dict(a), index) for a in atom.args)
         if atom.kind != "least" or not plain:
             raise NotCompiledError(f"a {atom.kind} that moves along the loop is stepped")
-        a, b = (dict(arg) for arg in atom.args)
-        yield add([a, scaled(b, -1)])
+        yield slot, difference(space, slot)
 
 
 def _bends(space: Space, index: Symbol, rows: list[Row]) -> bool:
-    """Say whether products of the step occur, which must cancel between the kinks."""
-    return any(space.degree(m, index) > 1 for row in rows for t in row for m in t)
+    """Say whether products of the step are left between the kinks, whichever sides hold there."""
+    bent = [t for row in rows for t in row if any(space.degree(m, index) > 1 for m in t)]
+    slots = {s for t in bent for m in t for s, _ in m if space.atom_mentions(s, index)}
+    kinked = [s for s in slots if space.atoms[s].symbol is None]
+    if len(kinked) > MOST_KINKS:
+        return True
+    signs = [difference(space, s) for s in kinked]
+    for sides in product((0, 1), repeat=len(kinked)):
+        if _is_brief(space, index, signs, sides):
+            continue
+        chosen = {s: dict(space.atoms[s].args[k]) for s, k in zip(kinked, sides, strict=True)}
+        straight = (substituted(t, chosen) for t in bent)
+        if any(space.degree(m, index) > 1 for t in straight for m in t):
+            return True
+    return False
+
+
+def difference(space: Space, slot: int) -> Terms:
+    """Return by how much the first argument of a ``least`` exceeds the second."""
+    a, b = (dict(arg) for arg in space.atoms[slot].args)
+    return add([a, scaled(b, -1)])
+
+
+def _is_brief(space: Space, index: Symbol, signs: list[Terms], sides: tuple[int, ...]) -> bool:
+    """Say whether sides can hold together for a single step at most, on which nothing bends.
+
+    Where one difference is positive and another, smaller by a constant, is not, as many steps fit
+    as that constant holds slopes: one, between ``P`` and ``P + 1`` tokens against one window.
+    """
+    for k, upper in enumerate(signs):
+        for j, lower in enumerate(signs):
+            if sides[k] == 1 and sides[j] == 0:
+                gap = constant(freeze(add([upper, scaled(lower, -1)])))
+                slope = slope_of(space, index, lower)
+                if gap is not None and slope is not None and slope > 0 and gap <= slope:
+                    return True
+    return False
+
+
+def slope_of(space: Space, index: Symbol, terms: Terms) -> Scalar | None:
+    """Return by how much a polynomial grows a step; None unless that is one number."""
+    found = [(m, c) for m, c in terms.items() if space.degree(m, index)]
+    if len(found) != 1 or len(found[0][0]) != 1 or space.atoms[found[0][0][0][0]].symbol is None:
+        return None
+    return found[0][1]
 
 
 def _plain(space: Space, terms: Terms, index: Symbol) -> bool:
