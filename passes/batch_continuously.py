@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import sympy as sp
 
 from mansard.core.errors import unknown_name
-from mansard.core.symbols import batch
+from mansard.core.symbols import batch, least
 from mansard.ir.program import Call, Loop, Program, Step
 from mansard.passes.options import option
 from mansard.passes.schedules import each_call, replace_steps, single_decode, sizes
@@ -26,10 +26,11 @@ class BatchContinuously(Pass):
     The steady state of ``batch`` slots: each decode step has every slot at work, at contexts
     spread over a sequence's life, so ``prompt + a·(L-1)`` cached tokens on average, with ``a`` 1/2
     for ``L`` decode steps each, 2/3 for lengths uniform on 1 … 2L-1, 1 for exponential ones. In the
-    ``L`` steps of a sequence the other ``batch - 1`` are prefilled one by one between steps, so a
-    step waits for ``(batch-1)/L`` prefills on average; the time to the first token is that of one
-    prompt. A static batch runs until its longest sequence ends and keeps ``E[l]/E[max l]`` of its
-    slots busy: 1 for fixed lengths, ``(B+1)/(2B)`` for uniform, ``1/H_B`` for exponential ones.
+    ``L`` steps of a sequence the other ``batch - k`` are prefilled between steps, ``k`` at a time
+    (``admitted``, one unless said), so a step waits for ``(batch-k)/(k·L)`` prefills on average;
+    the time to the first token is that of ``k`` prompts. A static batch runs until its longest
+    sequence ends and keeps ``E[l]/E[max l]`` of its slots busy: 1 for fixed lengths,
+    ``(B+1)/(2B)`` for uniform, ``1/H_B`` for exponential ones.
     """
 
     name = "batch-continuously"
@@ -43,11 +44,14 @@ class BatchContinuously(Pass):
     omits = ("steps that mix a prefill with decoding (chunk-prefill has them)", "preemption")
 
     lengths: str = option("fixed", "distribution of the outputs' lengths", choices=LENGTHS)
+    admitted: int = option(
+        1, "sequences prefilled together, as data-parallel ranks do", least=1, most=65536
+    )
 
     def run(self, program: Program) -> Outcome:
         """Prefill one sequence at a time; decode at the mean context, between prefills."""
         early = tuple(s for s in program.schedule if s.phase == "prefill")
-        alone = tuple(each_call(s, _one_sequence) for s in early)
+        alone = tuple(each_call(s, self._admitted) for s in early)
 
         def change(step: Step, phase: str) -> tuple[Step, ...] | None:
             if step in early:
@@ -72,8 +76,15 @@ class BatchContinuously(Pass):
         stalls = tuple(_relabelled(s, step.phase) for s in alone)
         others: tuple[Step, ...] = ()
         if stalls:
-            others = (Loop(stalls, (b - 1) / step.times, phase=step.phase),)
+            few = sp.Integer(self.admitted)
+            turns = b - 1 if self.admitted == 1 else (b - least(b, few)) / few
+            others = (Loop(stalls, turns / step.times, phase=step.phase),)
         return replace(step, steps=(replace(call, bind=bind), *others), index=None)
+
+    def _admitted(self, call: Call) -> Call:
+        few = {batch: sp.S.One if self.admitted == 1 else least(batch, sp.Integer(self.admitted))}
+        groups = tuple(tuple(e.xreplace(few) for e in g) for g in call.groups)
+        return replace(call, bind={s: e.xreplace(few) for s, e in call.bind.items()}, groups=groups)
 
 
 def static_utilization(lengths: str, sequences: int) -> float:
@@ -90,12 +101,6 @@ def static_utilization(lengths: str, sequences: int) -> float:
         case "exponential":
             return 1 / sum(1 / k for k in range(1, sequences + 1))
     raise unknown_name("distribution of lengths", lengths, LENGTHS)
-
-
-def _one_sequence(call: Call) -> Call:
-    one = {batch: sp.S.One}
-    groups = tuple(tuple(e.xreplace(one) for e in g) for g in call.groups)
-    return replace(call, bind={s: e.xreplace(one) for s, e in call.bind.items()}, groups=groups)
 
 
 def _relabelled(step: Step, phase: str) -> Step:

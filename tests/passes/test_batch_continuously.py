@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from tests.passes.serving import FAMILIES, O1, applied, priced, step_s, through
@@ -105,3 +106,21 @@ def test_an_unknown_distribution_is_named() -> None:
         applied(BIG, "batch-continuously{lengths=zipf}")
     with pytest.raises(MansardError, match="zipf"):
         static_utilization("zipf", 4)
+
+
+def test_prompts_admitted_together_stop_decoding_less_often() -> None:
+    """(12 - 4)/4 = 2 prefills of four prompts in the 99 steps of a sequence, then 11 of one."""
+    asked: dict[str, Any] = {"batch": 12, "prompt": 256, "output": 100}
+    four = priced(through(BIG, f"batch-continuously{{admitted=4}},{O1}"), **asked).phases
+    one = priced(through(BIG, f"batch-continuously,{O1}"), **asked).phases
+    prompts = {n: priced(through(BIG, O1), **(asked | {"batch": n})).phases["prefill"].time_s
+               for n in (1, 4)}  # fmt: skip
+    assert four["prefill"].time_s == pytest.approx(prompts[4], rel=1e-12)
+    step = one["decode"].time_s - 11 * prompts[1] / 99
+    assert four["decode"].time_s == pytest.approx(step + 2 * prompts[4] / 99, rel=1e-9)
+    small = priced(
+        through(BIG, f"batch-continuously{{admitted=4}},{O1}"), batch=2, prompt=256, output=9
+    )
+    assert small.phases["prefill"].time_s == pytest.approx(
+        priced(through(BIG, O1), batch=2, prompt=256, output=9).phases["prefill"].time_s
+    )

@@ -42,6 +42,15 @@ def cost(metrics: Metrics) -> str:
     return f"{metrics.cost:.3g} $ ({metrics.cost_per_mtok:.3g} $ per M tokens)"
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> counted(1, "replica"), counted(2, "replica")
+    ('1 replica', '2 replicas')
+    """
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
 def change(share: float) -> str:
     """Say by how much something changed.
 

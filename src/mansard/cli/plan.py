@@ -1,0 +1,67 @@
+"""``mansard plan``: the fewest devices that serve a rate within objectives."""
+
+from __future__ import annotations
+
+import click
+
+from mansard.cli.options import TOKENS
+from mansard.cli.output import output_options, read_output
+from mansard.cli.question import Asked, question_options
+
+FORMS = ("table", "json", "md")
+NONE = "none"
+
+
+@click.command(short_help="The fewest devices that serve a rate within objectives.")
+@question_options
+@click.option("--slo", required=True, metavar="CONDITIONS",
+              help="What a user is promised: 'ttft<1s,tpot<30ms'.")  # fmt: skip
+@click.option("--rate", required=True, metavar="N/s", help="Requests: 5/s, 300/min.")
+@click.option("--vs", "variants", multiple=True, metavar="SPEC",
+              help="A pipeline to try, after -t; `none` adds none. Repeatable.")  # fmt: skip
+@click.option("--max-devices", "most", type=TOKENS, default=64, show_default=True,
+              help="Of an option; --on HW:N says the same.")  # fmt: skip
+@click.option("--split", type=click.Choice(("both", "together", "apart")), default="both",
+              help="Prefill and decode on the same devices, or apart. Default: try both.")  # fmt: skip
+@output_options(FORMS)
+@click.pass_context
+def plan(
+    ctx: click.Context, asked: Asked, slo: str, rate: str, variants: tuple[str, ...], most: int,
+    split: str, form: str | None, out: str | None,
+) -> None:  # fmt: skip
+    """Find the fewest devices HW that serve MODEL at a rate, and how they share it.
+
+    Exits with 1 when nothing serves it.
+
+    \b
+      mansard plan llama-3.1-70b --on h100-sxm --slo 'ttft<1s,tpot<30ms' --rate 5/s -p 2k -n 256
+    """  # noqa: D301 - click reads the \b as "keep these lines"
+    to = read_output(form, out, FORMS)
+    from mansard.cli.analyze import print_notes
+    from mansard.core import units
+    from mansard.core.errors import SpecError
+    from mansard.query.planning.plan import plan as ask
+
+    model, keywords = asked.keywords()
+    if keywords.pop("batch") != 1:
+        raise SpecError("the batch is what a plan chooses", hint="leave -b out")
+    pipelines = [() if v.strip() == NONE else (v,) for v in variants] or [()]
+    found = ask(
+        model, slo=slo, rate=float(units.parse(rate, "1/s", bare=True)), variants=pipelines,
+        most_devices=most, split=split, **keywords,
+    )  # fmt: skip
+    match to.form:
+        case "json":
+            from mansard.render.encodings import as_json
+
+            to.write(as_json(found.to_dict()))
+        case "md":
+            from mansard.render.plan import markdown
+
+            to.write(markdown(found))
+        case _:
+            from mansard.render.plan import show
+
+            to.print(lambda stream: show(found, stream))
+    print_notes(found.notes)
+    ctx.exit(0 if found.best else 1)

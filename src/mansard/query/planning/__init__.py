@@ -1,0 +1,1 @@
+"""How many devices a service needs, laid out how."""

@@ -1,0 +1,182 @@
+"""Ways to run a service: replicas that do everything, or some that prefill and some that decode."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mansard.core.errors import MansardError
+from mansard.core.units import format_bytes
+from mansard.query.planning.objectives import Objective
+from mansard.query.planning.replica import Replica
+
+Figures = Mapping[str, np.ndarray]
+ALL, PREFILL, DECODE = "all", "prefill", "decode"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Replicas that do the same.
+
+    Args:
+        does: "all", "prefill" or "decode".
+        layout: of a replica, in words.
+        devices_each: of a replica.
+        replicas: of them.
+        batch: sequences of a replica at a time.
+        memory: of its fullest device [B].
+        requests_per_s: a replica serves at that batch.
+    """
+
+    does: str
+    layout: str
+    devices_each: int
+    replicas: int
+    batch: int
+    memory: float
+    requests_per_s: float
+
+    @property
+    def devices(self) -> int:
+        """Of the pool."""
+        return self.devices_each * self.replicas
+
+
+@dataclass(frozen=True)
+class Option:
+    """A way to serve the whole rate within the objectives.
+
+    Args:
+        variant: the techniques it adds, as pipeline text.
+        pools: one that does everything, or one that prefills and one that decodes.
+        ttft_s, tpot_s: what a user sees, without waiting in a queue [s].
+        tokens_per_s: generated at full load.
+    """
+
+    variant: str
+    pools: tuple[Pool, ...]
+    ttft_s: float
+    tpot_s: float
+    tokens_per_s: float
+
+    @property
+    def devices(self) -> int:
+        """Of all pools."""
+        return sum(pool.devices for pool in self.pools)
+
+    @property
+    def requests_per_s(self) -> float:
+        """What it serves at most."""
+        return min(pool.requests_per_s * pool.replicas for pool in self.pools)
+
+    @property
+    def order(self) -> tuple[float, ...]:
+        """Fewest devices first, then the fastest for its users, then the fewest pools."""
+        return (self.devices, self.tpot_s, self.ttft_s, len(self.pools))
+
+
+@dataclass(frozen=True)
+class Load:
+    """What has to be served.
+
+    Args:
+        rate: requests a second.
+        output: tokens each generates.
+        objectives: what its users are promised.
+    """
+
+    rate: float
+    output: int
+    objectives: tuple[Objective, ...]
+
+
+def together(replica: Replica, load: Load) -> Option | None:
+    """Return the best option of replicas that prefill and decode; None where none can serve."""
+    f = replica.steady
+    served = f["throughput"] / load.output
+    good = _fits(f) & _kept(f, load)
+    if not good.any():
+        return None
+    count = np.where(good, np.ceil(_share(load.rate, served)), np.inf)
+    tpot = np.nan_to_num(f["tpot"])
+    k = int(np.lexsort((replica.batches, tpot, count))[0])
+    pool = Pool(ALL, str(replica.layout), replica.layout.devices, int(count[k]),
+                int(replica.batches[k]), float(f["memory"][k]), float(served[k]))  # fmt: skip
+    tokens = pool.replicas * float(f["throughput"][k])
+    return Option(replica.variant, (pool,), float(f["ttft"][k]), float(tpot[k]), tokens)
+
+
+def apart(early: Replica, late: Replica, load: Load) -> Option | None:
+    """Return the best option that prefills on one layout and decodes on another.
+
+    The cache moves between the two; its time counts into the first token's.
+    """
+    first, f = early.static, late.static
+    at = early.layout.dp
+    try:
+        sent_s = max(early.transfer_s, late.transfer_s)
+    except MansardError:
+        return None
+    ttft = first["ttft"][0] + sent_s
+    if load.output < 2 or not np.isfinite(ttft) or not _fits(first)[0]:
+        return None
+    figures = {**f, "ttft": np.full_like(f["tpot"], ttft)}
+    figures["latency"] = ttft + (load.output - 1) * f["tpot"]
+    decoded = late.batches / ((load.output - 1) * f["tpot"])
+    good = _fits(f) & _kept(figures, load)
+    if not good.any():
+        return None
+    prefilled = at / float(first["ttft"][0])
+    count = np.where(good, np.ceil(_share(load.rate, decoded)), np.inf)
+    k = int(np.lexsort((late.batches, f["tpot"], count))[0])
+    needed = math.ceil(_share(load.rate, prefilled))
+    pools = (
+        Pool(PREFILL, str(early.layout), early.layout.devices, needed, at,
+             float(first["memory"][0]), prefilled),
+        Pool(DECODE, str(late.layout), late.layout.devices, int(count[k]),
+             int(late.batches[k]), float(f["memory"][k]), float(decoded[k])),
+    )  # fmt: skip
+    most = min(pool.requests_per_s * pool.replicas for pool in pools)
+    return Option(late.variant, pools, float(ttft), float(f["tpot"][k]), most * load.output)
+
+
+def nearest_miss(replicas: Sequence[Replica], load: Load) -> Iterator[str]:
+    """Say of each objective, and of memory, how near any replica comes to it alone."""
+    if not any(_fits(r.steady).any() for r in replicas):
+        least = min(replicas, key=lambda r: r.steady["memory"][0])
+        need, has = (format_bytes(float(least.steady[n][0])) for n in ("memory", "capacity"))
+        yield f"memory: {need} a device at least, with {least.layout}; it has {has}"
+        return
+    for objective in load.objectives:
+        if any((_fits(r.steady) & objective.holds(r.steady)).any() for r in replicas):
+            continue
+        for name in sorted(objective.comparison.names):
+            found = [
+                (float(np.nanmin(np.where(_fits(r.steady), r.steady[name], np.nan))), r)
+                for r in replicas
+                if _fits(r.steady).any() and np.isfinite(r.steady[name]).any()
+            ]
+            if found:
+                value, which = min(found, key=lambda pair: pair[0])
+                yield f"{objective.text}: the least {name} is {value:.4g} ({which.layout})"
+
+
+def _share(rate: float, served: np.ndarray | float) -> np.ndarray:
+    """Return how many replicas a rate takes; float noise adds none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.maximum(1.0, np.asarray(rate / served) - 1e-9)
+
+
+def _fits(figures: Figures) -> np.ndarray:
+    """Say where the memory suffices; an unknown capacity holds anything."""
+    return ~(figures["memory"] > figures["capacity"])
+
+
+def _kept(figures: Figures, load: Load) -> np.ndarray:
+    kept = np.isfinite(figures["throughput"])
+    for objective in load.objectives:
+        kept = kept & objective.holds(figures)
+    return kept

@@ -1,0 +1,176 @@
+"""``plan``: the fewest devices that serve a rate within objectives, and how they share a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from mansard.backends.chips import parse_target
+from mansard.core.errors import MansardError, SpecError
+from mansard.core.notes import Note
+from mansard.query.overrides import read_overrides
+from mansard.query.planning.front import Point, front
+from mansard.query.planning.layouts import NODE, layouts
+from mansard.query.planning.objectives import read_objectives
+from mansard.query.planning.options import Load, Option, apart, nearest_miss, together
+from mansard.query.planning.replica import Replica
+from mansard.query.report import finite
+from mansard.query.source import Source, load_with
+from mansard.query.study import Study, study
+from mansard.query.target import SHARING
+from mansard.query.techniques import Spec, read_techniques
+
+SCHEMA = "mansard.plan/1"
+MOST_DEVICES = 64
+ASSUMES = (
+    "prompts and outputs are all of the length asked for, and requests arrive evenly: no time in a"
+    " queue, and no time until the step under way ends",
+    "each replica is in its steady state: a prompt is prefilled when a sequence ends, between"
+    " decode steps, which wait for it (batch-continuously)",
+    "apart: whole prompts, one a replica at a time; a cache moves at the link's rate before its"
+    " first decode step (disaggregate)",
+    f"replicas of 1, 2, 4 … {NODE} devices, joined by the chip's own link",
+    "times are bounds: engines need more devices, mostly 1.4 to 2 times as many",
+)
+"""What a plan rests on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The answer of ``plan``.
+
+    Args:
+        model, on: what was asked.
+        load: what has to be served.
+        options: the best of each layout, the best first; empty where nothing can serve.
+        front: what no other point beats in both throughput a device and speed for a user.
+        misses: why nothing can serve, a sentence each.
+        skipped: layouts that could not be evaluated, with their reason.
+        notes: what the figures rest on.
+    """
+
+    model: str
+    on: str
+    load: Load
+    options: tuple[Option, ...]
+    front: tuple[Point, ...]
+    misses: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...]
+    notes: tuple[Note, ...]
+
+    @property
+    def best(self) -> Option | None:
+        """The option with the fewest devices."""
+        return self.options[0] if self.options else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        options = [
+            asdict(o) | {"devices": o.devices, "requests_per_s": o.requests_per_s}
+            for o in self.options
+        ]
+        found = finite({
+            "schema": SCHEMA, "model": self.model, "on": self.on, "rate": self.load.rate,
+            "objectives": [o.text for o in self.load.objectives],
+            "devices": self.best.devices if self.best else None,
+            "options": options, "front": [asdict(p) for p in self.front],
+            "misses": list(self.misses), "skipped": [list(pair) for pair in self.skipped],
+            "assumes": list(ASSUMES),
+        })  # fmt: skip
+        assert isinstance(found, dict)
+        return found
+
+
+def plan(
+    source: Source,
+    *,
+    on: str | Path,
+    slo: str,
+    rate: float,
+    variants: Sequence[Sequence[Spec]] = ((),),
+    most_devices: int = MOST_DEVICES,
+    split: str = "both",
+    **asked: Any,
+) -> Plan:
+    """Find the fewest devices that serve a rate of requests within objectives.
+
+    Args:
+        source: what ``load`` takes.
+        on: a chip; ``name:N`` allows N devices at most.
+        slo: ``ttft<1s,tpot<30ms``: conditions on what a user sees.
+        rate: requests a second.
+        variants: pipelines to try; each follows ``techniques``, which all have in common.
+        most_devices: an option takes no more.
+        split: "together", "apart" (prefill and decode on devices of their own) or "both".
+        asked: prompt, output, techniques, level and set, as ``analyze`` takes them.
+
+    Raises:
+        MansardError: no such model or chip, a technique that divides the model already, a rate
+            that is no positive number, or no layout that can be evaluated.
+    """
+    if not 0 < rate < 1e9:
+        raise SpecError(f"a rate of {rate:g} requests a second", hint="write --rate 5/s")
+    objectives = read_objectives(slo)
+    chip, nodes, per_node = parse_target(str(on))
+    most = nodes * per_node if ":" in str(on) else most_devices
+    base = _one_device(study(source, on=chip, **asked))
+    load = Load(rate, base.scenario.output, objectives)
+    found: list[Replica] = []
+    skipped: list[tuple[str, str]] = []
+    mixture = _has_experts(base)
+    for layout, variant in product(layouts(most, experts=mixture), variants):
+        replica = Replica(base, layout, ",".join(map(str, variant)))
+        try:
+            assert replica.steady is not None
+        except MansardError as problem:
+            skipped.append((f"{layout} {replica.variant}".strip(), problem.message))
+        else:
+            found.append(replica)
+    if not found:
+        raise SpecError(f"no layout can be evaluated: {skipped[0][1]}", hint="check the techniques")
+    options = sorted(_options(found, load, split), key=lambda option: option.order)
+    kept = tuple(option for option in options if option.devices <= most)
+    misses = () if kept else (*nearest_miss(found, load), *_too_many(options, most))
+    notes = base.analyze().notes
+    name = base.prepared.program.origin.name
+    return Plan(name, chip, load, kept, front(found), misses, tuple(skipped),
+                tuple(n for n in notes if n.code not in ("M030", "M040")))  # fmt: skip
+
+
+def _options(found: Sequence[Replica], load: Load, split: str) -> Iterator[Option]:
+    if split in ("both", "together"):
+        yield from filter(None, (together(replica, load) for replica in found))
+    if split in ("both", "apart"):
+        for late in found:
+            alike = [early for early in found if early.variant == late.variant]
+            made = filter(None, (apart(early, late, load) for early in alike))
+            if best := min(made, key=lambda option: option.order, default=None):
+                yield best
+
+
+def _too_many(options: Sequence[Option], most: int) -> Iterator[str]:
+    if options:
+        yield f"devices: {options[0].devices} would serve it; at most {most} were allowed"
+
+
+def _one_device(asked: Study) -> Study:
+    """Return the question with its model loaded once, checked to divide nothing itself."""
+    if asked.scenario.phase != "both" or asked.scenario.single_step:
+        raise SpecError("a plan needs both phases", hint="leave --phase and --context out")
+    for technique in read_techniques(asked.techniques):
+        if technique.name in (*SHARING, "batch-continuously"):
+            raise SpecError(f"{technique.name} is what a plan chooses", hint="leave it out")
+    overrides = read_overrides(asked.set)
+    program = load_with(asked.source, overrides.model)
+    rest = {k: v for k, v in asked.set.items() if not k.startswith("model.")}
+    return replace(asked, source=program, set=rest)
+
+
+def _has_experts(asked: Study) -> bool:
+    from mansard.ir.ops import GroupedLinear
+
+    graph = asked.prepared.program.graph("target")
+    return any(isinstance(op, GroupedLinear) for op, _ in graph.walk())

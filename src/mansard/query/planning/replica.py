@@ -1,0 +1,75 @@
+"""One replica at every batch: what it serves in the steady state, and what its users see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from mansard.backends.engine.compiled import CHUNK
+from mansard.core.errors import SpecError
+from mansard.query.planning.layouts import Layout
+from mansard.query.study import Study
+
+FIGURES = ("ttft", "tpot", "latency", "throughput", "tokens_per_s_per_user", "memory", "capacity")
+STEADY = "batch-continuously"
+APART = "disaggregate"
+
+
+@dataclass(frozen=True, eq=False)
+class Replica:
+    """A model on the devices of one layout.
+
+    Args:
+        study: the question on one device, with the user's techniques alone.
+        layout: how the devices share the model.
+        variant: further techniques, as pipeline text.
+    """
+
+    study: Study
+    layout: Layout
+    variant: str
+
+    @cached_property
+    def batches(self) -> np.ndarray:
+        """Every batch that is tried, of the replica."""
+        step = self.layout.dp
+        return np.arange(step, CHUNK * step + 1, step, dtype=float)
+
+    @cached_property
+    def steady(self) -> Mapping[str, np.ndarray]:
+        """Figures at each batch with prompts admitted as others end."""
+        admitted = f"{STEADY}{{admitted={self.layout.dp}}}"
+        return self._figures(admitted, self.layout.pipeline)
+
+    @cached_property
+    def static(self) -> Mapping[str, np.ndarray]:
+        """Figures at each batch when every sequence is prefilled, then all are decoded."""
+        return self._figures(self.layout.pipeline)
+
+    @cached_property
+    def transfer_s(self) -> float:
+        """Time to hand one prompt's cache to another replica [s].
+
+        Raises:
+            SpecError: the model keeps no cache, or no link is known.
+        """
+        asked = self._asked(2 * self.layout.devices, self.layout.pipeline, APART)
+        few = replace(asked, scenario=replace(asked.scenario, batch=self.layout.dp))
+        sent = few.analyze().phases.get("transfer")
+        if sent is None:
+            raise SpecError("nothing is handed over", hint="the model keeps no cache")
+        return sent.total_s
+
+    def _asked(self, devices: int, *pipelines: str) -> Study:
+        on = f"{self.study.on}:{devices}" if devices > 1 else self.study.on
+        more = tuple(text for text in (self.variant, *pipelines) if text)
+        return replace(self.study, on=on, techniques=(*self.study.techniques, *more))
+
+    def _figures(self, *pipelines: str) -> Mapping[str, np.ndarray]:
+        asked = self._asked(self.layout.devices, *pipelines)
+        lengths = float(asked.scenario.prompt), float(asked.scenario.output)
+        found = asked.compiled.figures(self.batches, *lengths, FIGURES)
+        return {name: np.asarray(values) for name, values in found.items()}

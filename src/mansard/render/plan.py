@@ -1,0 +1,119 @@
+"""A plan in a terminal and as Markdown: the best option, its rivals, the front, assumptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+from rich import box
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from mansard.core.units import format_bytes, format_time
+from mansard.query.planning.options import Option, Pool
+from mansard.query.planning.plan import ASSUMES, Plan
+from mansard.render import words
+from mansard.render.console import show_parts
+from mansard.render.markdown_table import table
+from mansard.render.palette import BAD, QUIET, STRONG
+
+OPTIONS, POINTS = 8, 8
+"""Rows of each table."""
+OPTION_COLUMNS = ("devices", "replicas", "batch", "TTFT", "TPOT", "serves", "memory")
+POINT_COLUMNS = ("layout", "batch", "per user", "per device", "TTFT")
+
+
+def show(plan: Plan, stream: IO[str]) -> None:
+    """Print a plan."""
+    show_parts(lambda width: renderables(plan, width), stream)
+
+
+def renderables(plan: Plan, width: int) -> Iterator[RenderableType]:
+    """Yield the parts of a plan."""
+    yield Text(f"{plan.model} on {plan.on} · {_asked(plan)}", STRONG)
+    if plan.best:
+        yield Text(f"{words.counted(plan.best.devices, 'device')}: {_said(plan.best)}", STRONG)
+        yield ""
+        yield _table(OPTION_COLUMNS, [_option(o) for o in plan.options[:OPTIONS]], 2)
+    else:
+        yield Text("nothing serves it within the objectives:", BAD)
+        for miss in plan.misses:
+            yield Text(f"  {miss}")
+    if len(plan.options) > OPTIONS:
+        yield Text(f"{len(plan.options) - OPTIONS} more (-f json)", QUIET)
+    yield ""
+    yield Text("Front  speed for a user against throughput of a device, prefills included", STRONG)
+    yield _table(POINT_COLUMNS, [_point(plan, k) for k in _sampled(len(plan.front))], 1)
+    for what, why in plan.skipped:
+        yield Text(f"not tried: {what}: {why}", QUIET)
+    yield ""
+    for sentence in ASSUMES:
+        yield Padding(Text(f"· {sentence}", QUIET), (0, 0, 0, 1))
+
+
+def markdown(plan: Plan) -> str:
+    """Return the plan as Markdown."""
+    best = _said(plan.best) if plan.best else "nothing serves it: " + "; ".join(plan.misses)
+    return "\n".join([
+        f"# {plan.model} on {plan.on}: {_asked(plan)}", "", best, "",
+        *table(OPTION_COLUMNS, [_option(o) for o in plan.options], 2), "",
+        *table(POINT_COLUMNS, [_point(plan, k) for k in range(len(plan.front))], 1), "",
+        *(f"- {sentence}" for sentence in ASSUMES),
+    ]) + "\n"  # fmt: skip
+
+
+def _asked(plan: Plan) -> str:
+    slo = ", ".join(o.text for o in plan.load.objectives)
+    return f"{plan.load.rate:g} requests/s, {slo}"
+
+
+def _said(option: Option) -> str:
+    parts = [
+        f"{words.counted(p.replicas, 'replica')} of {p.layout}"
+        f"{'' if p.does == 'all' else f' to {p.does}'}, batch {p.batch}"
+        for p in option.pools
+    ]
+    return " + ".join(parts) + (f", with {option.variant}" if option.variant else "")
+
+
+def _option(option: Option) -> list[str]:
+    return [
+        str(option.devices),
+        "\n".join([*map(_replicas, option.pools), *([option.variant] if option.variant else [])]),
+        "\n".join(str(p.batch) for p in option.pools),
+        format_time(option.ttft_s),
+        format_time(option.tpot_s),
+        f"{option.requests_per_s:.3g} req/s",
+        "\n".join(format_bytes(p.memory) for p in option.pools),
+    ]
+
+
+def _replicas(pool: Pool) -> str:
+    return f"{pool.replicas} × {pool.layout}" + ("" if pool.does == "all" else f" to {pool.does}")
+
+
+def _point(plan: Plan, k: int) -> list[str]:
+    p = plan.front[k]
+    return [
+        f"{p.layout} {p.variant}".strip(), str(p.batch),
+        words.tokens_per_s(p.tokens_per_s_per_user), words.tokens_per_s(p.tokens_per_s_per_device), format_time(p.ttft_s),
+    ]  # fmt: skip
+
+
+def _sampled(count: int) -> list[int]:
+    """Return positions of at most ``POINTS`` of ``count``, both ends among them, sparser later."""
+    if count <= POINTS:
+        return list(range(count))
+    return sorted({round(count ** (k / (POINTS - 1))) - 1 for k in range(POINTS)})
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], texts: int) -> Table:
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for k, name in enumerate(columns):
+        number = k != columns.index("replicas" if texts == 2 else "layout")
+        shown.add_column(name, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*map(Text, row))
+    return shown

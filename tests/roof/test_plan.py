@@ -1,0 +1,172 @@
+"""The fewest devices that serve a rate, against trying everything."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import mansard as ms
+from mansard.query.planning.front import front
+from mansard.query.planning.layouts import layouts
+from mansard.query.planning.objectives import read_objectives
+from mansard.query.planning.plan import Plan, plan
+
+Run = Callable[..., Any]
+LENGTHS: dict[str, Any] = {"prompt": 1024, "output": 32}
+SMALL = 1_200_000_000
+"""Bytes of memory, so that few sequences fit."""
+
+
+def everything(
+    model: str, chip: str, most: int, rate: float, ttft: float, tpot: float, variants: list[str]
+) -> Iterator[tuple[int, float]]:
+    """Devices and time per token of every layout and batch that serves, each from ``analyze``."""
+    asked = {**LENGTHS, "set": {"hardware.memory.capacity": f"{SMALL}B"}}
+    experts = "moe" in model
+    for variant in variants:
+        for layout in layouts(most, experts=experts):
+            for batch in range(layout.dp, 200, layout.dp):
+                texts = [variant, f"batch-continuously{{admitted={layout.dp}}}", layout.pipeline]
+                found = ms.analyze(
+                    model, on=f"{chip}:{layout.devices}", batch=batch,
+                    techniques=[text for text in texts if text], **asked,
+                )  # fmt: skip
+                if not found.memory.fits:
+                    break
+                assert found.ttft is not None
+                assert found.tpot is not None
+                assert found.throughput is not None
+                if found.ttft < ttft and found.tpot < tpot:
+                    served = found.throughput / LENGTHS["output"]
+                    yield layout.devices * max(1, math.ceil(rate / served - 1e-9)), found.tpot
+
+
+@pytest.mark.parametrize(
+    ("model", "chip", "most", "rate", "ttft", "tpot", "variants"),
+    [
+        ("qwen2.5-0.5b", "l4", 2, 60.0, 0.1, 0.015, [""]),
+        ("qwen2.5-0.5b", "a100-sxm-80gb", 1, 200.0, 0.05, 0.004, ["", "quantize{weights=int8}"]),
+        ("smollm2-135m", "h100-sxm", 2, 1500.0, 0.02, 0.003, [""]),
+    ],
+)
+def test_a_plan_is_the_best_of_everything(
+    model: str, chip: str, most: int, rate: float, ttft: float, tpot: float, variants: list[str]
+) -> None:
+    found = plan(
+        model, on=chip, slo=f"ttft<{ttft * 1e3}ms,tpot<{tpot * 1e3}ms", rate=rate, **LENGTHS,
+        set={"hardware.memory.capacity": f"{SMALL}B"}, split="together",
+        variants=[(v,) if v else () for v in variants], most_devices=1000,
+    )  # fmt: skip
+    tried = list(everything(model, chip, most, rate, ttft, tpot, variants))
+    assert tried
+    assert found.best is not None
+    allowed = [o for o in found.options if o.pools[0].devices_each <= most]
+    best = min(allowed, key=lambda o: o.order)
+    assert best.devices == min(tried)[0]
+    assert best.tpot_s == pytest.approx(min(tried)[1], rel=1e-9)
+
+
+@pytest.fixture(scope="module")
+def served() -> Plan:
+    return plan(
+        "llama-3.1-8b", on="h100-sxm:4", slo="ttft<300ms,tpot<20ms", rate=6, prompt=1024, output=128
+    )
+
+
+def test_an_option_is_what_analyze_says_of_it(served: Plan) -> None:
+    best = served.best
+    assert best is not None
+    (pool,) = best.pools
+    layout = f"parallel{{{pool.layout}}}" if pool.devices_each > 1 else ""
+    again = ms.analyze(
+        "llama-3.1-8b", on=f"h100-sxm:{pool.devices_each}", batch=pool.batch, prompt=1024,
+        output=128, techniques=[t for t in ("batch-continuously", layout) if t],
+    )  # fmt: skip
+    assert best.tpot_s == pytest.approx(again.tpot, rel=1e-9)
+    assert best.ttft_s == pytest.approx(again.ttft, rel=1e-9)
+    assert again.throughput is not None
+    assert pool.requests_per_s == pytest.approx(again.throughput / 128, rel=1e-9)
+    assert pool.requests_per_s * pool.replicas >= 6
+
+
+def test_apart_the_cache_moves_before_the_first_step(served: Plan) -> None:
+    apart = [o for o in served.options if len(o.pools) == 2]
+    assert apart
+    for option in apart:
+        prefill, decode = option.pools
+        assert option.ttft_s > 1 / prefill.requests_per_s  # a prompt, then its cache's way
+        assert min(p.requests_per_s * p.replicas for p in option.pools) >= 6
+        assert decode.batch >= 1
+        assert option.devices <= 4
+
+
+def test_nothing_on_the_front_is_beaten_in_both(served: Plan) -> None:
+    points = [(p.tokens_per_s_per_user, p.tokens_per_s_per_device) for p in served.front]
+    assert len(points) > 10
+    for user, device in points:
+        assert not any(u >= user and d >= device for u, d in points if (u, d) != (user, device))
+    assert front([]) == ()
+
+
+def test_where_nothing_serves_the_nearest_miss_is_said(run: Run) -> None:
+    ran = run("plan", "llama-3.1-8b", "--on", "h100-sxm:2", "--rate", "1/s", "-p", "256",
+              "-n", "16", "--slo", "tpot<1ms")  # fmt: skip
+    assert ran.code == 1
+    assert "tpot<1ms: the least tpot is" in ran.out
+    ran = run("plan", "llama-3.1-405b", "--on", "l4", "--rate", "1/s", "--slo", "tpot<1s")
+    assert ran.code == 1
+    assert "memory: " in ran.out
+    ran = run("plan", "qwen2.5-0.5b", "--on", "l4:1", "--rate", "9000/s", "--slo", "tpot<1s")
+    assert ran.code == 1
+    assert "at most 1 were allowed" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--slo", "tpto<3ms", "--rate", "1/s"], "tpto"),
+        (["--slo", "memory<3GB", "--rate", "1/s"], "metric a user of the service sees"),
+        (["--slo", "tpot<3GB", "--rate", "1/s"], "3GB"),
+        (["--slo", ",", "--rate", "1/s"], "no objective"),
+        (["--slo", "tpot<3ms", "--rate", "0"], "rate of 0"),
+        (["--slo", "tpot<3ms", "--rate", "-1/s"], "negative"),
+        (["--slo", "tpot<3ms", "--rate", "fast"], "'fast'"),
+        (["--slo", "tpot<3ms", "--rate", "1/s", "-b", "4"], "batch is what a plan chooses"),
+        (["--slo", "tpot<3ms", "--rate", "1/s", "-t", "parallel:tp=2"], "parallel is what a plan"),
+        (["--slo", "tpot<3ms", "--rate", "1/s", "--phase", "decode"], "both phases"),
+        (["--slo", "tpot<3ms"], "--rate"),
+    ],
+)
+def test_a_plan_that_cannot_be_made_says_why(run: Run, options: list[str], says: str) -> None:
+    ran = run("plan", "qwen2.5-0.5b", "--on", "l4", *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert says in ran.err
+
+
+def test_json_and_markdown_say_the_same(run: Run) -> None:
+    ask = ("plan", "qwen2.5-0.5b", "--on", "l4:2", "--slo", "tpot<20ms", "--rate", "50/s",
+           "-p", "256", "-n", "16")  # fmt: skip
+    document = json.loads(run(*ask, "-f", "json").out)
+    assert document["schema"] == "mansard.plan/1"
+    assert document["devices"] == document["options"][0]["devices"]
+    text = run(*ask, "-f", "md").out
+    assert text.startswith("# qwen2.5-0.5b on l4")
+    assert f"batch {document['options'][0]['pools'][0]['batch']}" in text
+
+
+def test_objectives_are_arithmetic_over_what_users_see() -> None:
+    import numpy as np
+
+    (rule,) = read_objectives("latency - ttft <= 2*tpot + 1s/4")
+    held = rule.holds(
+        {
+            "latency": np.array([1.0, 3.0]),
+            "ttft": np.array([0.5, 0.5]),
+            "tpot": np.array([0.2, 0.2]),
+        }
+    )
+    assert held.tolist() == [True, False]
