@@ -50,7 +50,7 @@ def everything(
     [
         ("qwen2.5-0.5b", "l4", 2, 60.0, 0.1, 0.015, [""]),
         ("qwen2.5-0.5b", "a100-sxm-80gb", 1, 200.0, 0.05, 0.004, ["", "quantize{weights=int8}"]),
-        ("smollm2-135m", "h100-sxm", 2, 1500.0, 0.02, 0.003, [""]),
+        ("smollm2-135m", "h100-sxm", 1, 1500.0, 0.02, 0.003, [""]),
     ],
 )
 def test_a_plan_is_the_best_of_everything(

@@ -22,7 +22,7 @@ NONE = "none"
 @click.option("--max-devices", "most", type=TOKENS, default=64, show_default=True,
               help="Of an option; --on HW:N says the same.")  # fmt: skip
 @click.option("--split", type=click.Choice(("both", "together", "apart")), default="both",
-              help="Prefill and decode on the same devices, or apart. Default: try both.")  # fmt: skip
+              help="Prefill and decode on the same devices or apart. Default: both.")  # fmt: skip
 @output_options(FORMS)
 @click.pass_context
 def plan(

@@ -98,7 +98,8 @@ def _point(plan: Plan, k: int) -> list[str]:
     p = plan.front[k]
     return [
         f"{p.layout} {p.variant}".strip(), str(p.batch),
-        words.tokens_per_s(p.tokens_per_s_per_user), words.tokens_per_s(p.tokens_per_s_per_device), format_time(p.ttft_s),
+        words.tokens_per_s(p.tokens_per_s_per_user),
+        words.tokens_per_s(p.tokens_per_s_per_device), format_time(p.ttft_s),
     ]  # fmt: skip
 
 
