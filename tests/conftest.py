@@ -6,8 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mansard.cli import main
+
+# How long an example takes says nothing about the code: timings are benchmarks.
+settings.register_profile("mansard", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("mansard")
 
 
 @dataclass(frozen=True)
