@@ -26,6 +26,7 @@ CODES: dict[str, str] = {
     "M031": "no driver reserve is counted",
     "M040": "more than one device was asked for without saying how to use them",
     "M041": "the batch does not divide over data-parallel ranks; the fullest one is counted",
+    "M042": "how the draft of speculative decoding is stored and divided",
     "M050": "a plugin was skipped",
     "M060": "an operator of an ONNX graph has no rule; its sizes are what the file declares",
     "M061": "a size the ONNX file declares, or two operands, contradict what operators make",

@@ -27,6 +27,9 @@ from mansard.passes.trees import Tree, tree_of
 
 NGRAM, SELF, MEDUSA, EAGLE = "ngram", "self", "medusa", "eagle"
 BUILT = (NGRAM, SELF, MEDUSA, EAGLE)
+PADDING = 512
+"""Entries by which the vocabularies of one tokenizer may differ: checkpoints pad them to multiples
+of up to 512 (Qwen2.5 has 151,936 at 0.5 B and 152,064 at 7 B)."""
 Change = Callable[[Step, str], tuple[Step, ...] | None]
 
 
@@ -94,7 +97,7 @@ class SpeculativeDecode(Pass):
         tokens = float(self._tree.tokens(self._alpha))
         said = f"{tokens:.2f} tokens a trip instead of 1"
         if isinstance(self.draft, Program):
-            said += f", proposed by {self.draft.origin.name or 'the draft'} as it is, not sharded"
+            said += f", proposed by {self.draft.origin.name or 'the draft'}"
         return said
 
     @property
@@ -150,7 +153,13 @@ class SpeculativeDecode(Pass):
         ours, theirs = target.output("logits").shape[-1], draft.output("logits").shape[-1]
         if ours != theirs:
             text = f"the draft's vocabulary has {theirs} entries, the target's {ours}"
-            yield Note("M022", f"{self.name}: {text}: their tokens differ")
+            if abs(ours - theirs) >= PADDING:
+                raise SpecError(
+                    f"{self.name}: {text}: their tokens differ",
+                    hint="draft with a model of the target's own tokenizer, or draft=self, "
+                    "medusa, eagle or ngram",
+                )
+            yield Note("M022", f"{self.name}: {text}; that is taken for padding of one vocabulary")
         if parameters(draft) >= parameters(target):
             yield Note("M022", f"{self.name}: the draft is no smaller than the target")
         if isinstance(self.draft, Program) and self.draft.origin.pipeline:
@@ -230,11 +239,27 @@ class SpeculativeDecode(Pass):
         return made
 
 
-def best_gamma(tpot_s: Callable[[int], float], most: int = 16) -> int:
+def best_gamma(tpot_s: Callable[[int], float], most: int = 16, start: int = 4) -> int:
     """Return the number of proposals, of 0 … ``most``, with the least time per token.
+
+    Time per token falls, then rises: tokens a trip level off while proposals and their
+    verification cost more and more. So it is followed from ``start`` while it falls; none at all
+    is tried as well, since one proposal may cost more than it brings.
 
     Args:
         tpot_s: gamma → time per output token [s].
         most: the largest gamma tried.
+        start: the first one tried.
     """
-    return min(range(most + 1), key=tpot_s)
+    known: dict[int, float] = {}
+
+    def time(gamma: int) -> float:
+        if gamma not in known:
+            known[gamma] = tpot_s(gamma)
+        return known[gamma]
+
+    best = min(max(start, 1), most)
+    for step in (1, -1):
+        while 1 <= best + step <= most and time(best + step) < time(best):
+            best += step
+    return best if time(best) < time(0) else 0

@@ -19,23 +19,18 @@ from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op, finish
 from mansard.ir.ops import Collective, Dequantize, GroupedLinear
-from mansard.ir.region import Region, Repeat
 from mansard.ir.value import Shape, Value, stored_parts
 from mansard.passes.parallel.demands import runs
 from mansard.passes.parallel.layout import (
     Part,
-    Partial,
-    Run,
     Sharding,
     Split,
     divided,
     fits,
 )
 from mansard.passes.parallel.planned import Frame, NeedsWhole, Plan
-from mansard.passes.parallel.ranked import Ranked, named_outputs
+from mansard.passes.parallel.uneven import is_single, uneven
 from mansard.passes.parallel.weights import pushed
-
-MANY_DIVISORS = 4096
 
 
 class Sharder:
@@ -54,9 +49,10 @@ class Sharder:
         self.experts = ranks if experts is None else experts
         self.kept: set[Op] = set()
         self.whole_leaves: set[Value] = set()
-        self._reset()
+        self.reset()
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
+        """Forget everything but what is known to stay whole."""
         self.leaves: dict[Value, Split] = {}
         self.owners: dict[Value, Op] = {}
         self.problems: dict[Op, SpecError] = {}
@@ -96,10 +92,10 @@ class Sharder:
         if self._handed_out(graph, value) and len(found) == 1:
             return (self.padded(found[0].size),)
         for run in found:
-            if _is_single(run, ranks):
+            if is_single(run, ranks):
                 raise NeedsWhole({op}, op)
             if not fits(run, ranks):
-                self.problems.setdefault(op, self._uneven(op, run.blocks, run.noun, ranks))
+                self.problems.setdefault(op, uneven(op, run, ranks, self.axis))
         return tuple(divided(run, ranks) for run in found)
 
     def padded(self, rows: Expr) -> Part:
@@ -150,9 +146,10 @@ class Sharder:
 
     def summed(self, graph: Graph, op: Op, value: Value) -> None:
         """Let an op that needs summands added up read what an all-reduce makes of them."""
-        self.plan(op).operands[value] = self._sum(graph, value)
+        self.plan(op).operands[value] = self.sum(graph, value)
 
-    def _sum(self, graph: Graph, value: Value) -> Value:
+    def sum(self, graph: Graph, value: Value) -> Value:
+        """Return what an all-reduce makes of summands, planned once."""
         if value not in self.reduced:
             reduce = self.collective(value, "all_reduce", graph.producers[value].name)
             self.plan(graph.producers[value]).after.append(reduce)
@@ -170,36 +167,10 @@ class Sharder:
         """Return a name no value of the graph at hand has."""
         return fresh_name(name, self.frame.taken)
 
-    # The walk.
-
-    def run(self, graph: Graph) -> Graph:
-        """Return the graph of one rank; the same when nothing can be divided.
-
-        Raises:
-            SpecError: a size does not divide, or an op has no rule.
-        """
-        while True:
-            self._reset()
-            self.top = graph
-            self._enter(graph)
-            try:
-                self._visit(graph)
-                break
-            except NeedsWhole as conflict:
-                if conflict.origins <= self.kept:
-                    raise SpecError(
-                        f"{conflict.op.kind} %{conflict.op.out.name} cannot be divided over "
-                        f"{self.axis}",
-                        hint="use another axis of parallel",
-                    ) from None
-                self.kept |= conflict.origins
-        for op, problem in self.problems.items():
-            if op not in self.kept:
-                raise problem
-        if not self.leaves:
-            return graph
-        ranked = Ranked(self.frames, self.leaves, self.why)
-        return named_outputs(ranked.graph(graph, {}), graph)
+    def enter(self, graph: Graph) -> None:
+        """Start on a graph: what is asked and said is of it until another is entered."""
+        names = {v.name for v in (*graph.inputs, *graph.producers)}
+        self.frame = self.frames[graph] = Frame(taken=names)
 
     @property
     def held_again(self) -> tuple[str, ...]:
@@ -212,87 +183,6 @@ class Sharder:
                 found[made.name] = None
         return tuple(found)
 
-    def _visit(self, graph: Graph) -> None:
-        from mansard.passes.parallel.rules import HANDLE_PARTIAL, ORIGINS, rule_of
-
-        for op in graph.ops:
-            if self._is_weight_view(graph, op):
-                self.frame.weighty.update(op.outs)
-                continue
-            if isinstance(op, Region):
-                self._region(graph, op)
-                continue
-            if not isinstance(op, HANDLE_PARTIAL):
-                for v in op.operands:
-                    if isinstance(self.of(v), Partial):
-                        self.summed(graph, op, v)
-                    elif v in self.reduced:
-                        self.plan(op).operands[v] = self.reduced[v]
-            moved = any(self.of(v) is not None for v in op.operands)
-            if moved or isinstance(op, ORIGINS):
-                results = rule_of(op, self.axis)(self, graph, op)
-                results = results if isinstance(results, tuple) else (results,)
-                self.frame.state.update(zip(op.outs, results, strict=False))
-        self._finish(graph)
-
-    def _is_weight_view(self, graph: Graph, op: Op) -> bool:
-        if not (op.is_view or isinstance(op, Dequantize)):
-            return False
-        made = graph.producers
-        return all(
-            v in self.frame.weighty or (v not in made and v.role == "weight" and bool(v.storage))
-            for v in op.operands
-        )
-
-    def _region(self, graph: Graph, op: Region) -> None:
-        for v in op.ins:
-            if isinstance(self.of(v), Partial):
-                self.summed(graph, op, v)
-            elif v in self.reduced:
-                self.plan(op).operands[v] = self.reduced[v]
-        given = tuple(self.of(v) for v in op.ins)
-        handed = len(op.body.outputs) if isinstance(op, Repeat) else 0
-        for v, sharding in zip(op.ins[:handed], given, strict=False):
-            if sharding is not None:
-                self.refuse(op, v)
-        if self.seen.setdefault(op.body, given) != given:
-            self.refuse(op, *op.ins)
-        left = self._inside(op, given)
-        self.frame.state.update(zip(op.outs, left, strict=True))
-
-    def _inside(self, op: Region, given: tuple[Sharding, ...]) -> tuple[Sharding, ...]:
-        """Walk a body, once; return how what it hands out lies."""
-        outer = self.frame
-        if op.body not in self.frames:
-            self._enter(op.body)
-            self.frame.state.update(zip(op.body.inputs, given, strict=True))
-            self._visit(op.body)
-        self.frame = self.frames[op.body]
-        left = tuple(self.of(v) for v in op.body.outputs)
-        if isinstance(op, Repeat):
-            self.refuse(op, *op.body.outputs)
-        self.frame = outer
-        return left
-
-    def _enter(self, graph: Graph) -> None:
-        names = {v.name for v in (*graph.inputs, *graph.producers)}
-        self.frame = self.frames[graph] = Frame(taken=names)
-
-    def _finish(self, graph: Graph) -> None:
-        """Sum up what a graph hands out as summands; gather what its caller wants whole."""
-        given: dict[Value, Value] = {}
-        for v in dict.fromkeys(graph.outputs):
-            sharding = self.of(v)
-            if v in self.reduced:
-                given[v] = self.reduced[v]
-            elif isinstance(sharding, Partial):
-                given[v] = self._sum(graph, v)
-            elif isinstance(sharding, Split) and graph is self.top:
-                gather = self.collective(v, "all_gather", graph.producers[v].name, v.shape)
-                self.frame.last.append(gather)
-                given[v] = gather.out
-        self.frame.outputs = given
-
     def _handed_out(self, graph: Graph, value: Value) -> bool:
         """Whether a value leaves the graph, perhaps after elementwise ops: logits do."""
         if graph is not self.top:
@@ -303,26 +193,6 @@ class Sharder:
                 return False
             value = users[0].out
         return True
-
-    def _uneven(self, op: Op, blocks: Expr, noun: str, ranks: int) -> SpecError:
-        size = f"{int(blocks):,}" if blocks.is_Integer else str(blocks)
-        hint = "use another degree"
-        if blocks.is_Integer and blocks > 0:
-            several = [d for d in sp.divisors(int(blocks)) if d <= MANY_DIVISORS]
-            shown = ", ".join(map(str, several[:10])) + (", …" if len(several) > 10 else "")
-            hint = f"{self.axis.partition('@')[0]} must divide it: {shown}"
-        return SpecError(
-            f"{self.axis.partition('@')[0]}={ranks} does not divide the {size} {noun} of {op.name}",
-            hint=hint,
-        )
-
-
-def _is_single(run: Run, ranks: int) -> bool:
-    """Whether a run is one block, a part of one, or fewer columns than ranks: not worth cutting."""
-    if not run.blocks.is_number:
-        return False
-    few = run.noun == "columns" and run.blocks < ranks
-    return bool(few or run.blocks < 1 or (run.blocks == 1 and not run.copies))
 
 
 def _roots(graph: Graph, value: Value) -> Iterable[Value]:

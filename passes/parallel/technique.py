@@ -12,9 +12,11 @@ from mansard.ir.program import TARGET, Program, calls
 from mansard.passes.options import option
 from mansard.passes.parallel.context import with_sequence_dealt
 from mansard.passes.parallel.experts import AXIS, Spread, with_experts_spread
+from mansard.passes.parallel.overlapped import with_runs_overlapped
 from mansard.passes.parallel.sharder import Sharder
 from mansard.passes.parallel.stages import Stage, busiest
 from mansard.passes.parallel.steps import Sharing, shared
+from mansard.passes.parallel.walk import Walk
 from mansard.passes.technique import EVERY, Outcome, Pass, variant
 
 AXES = ("tp", "cp", "dp", "pp")
@@ -36,6 +38,8 @@ class Parallel(Pass):
     dp: a rank has ``batch/dp`` sequences, rounded up. cp: tokens and attention are dealt to ranks
     that exchange heads by all-to-all [Jacobs 2023, §3]. pp: ``layers/pp`` layers a stage; a step is
     cut in microbatches and waits while the pipeline fills [Narayanan 2021, §2.2].
+    overlap: a run of layers takes the longest of its streams - kernels, and the messages of each
+    axis - which two half batches that take turns reach at best; embedding and head are waited for.
     """
 
     name = "parallel"
@@ -43,7 +47,7 @@ class Parallel(Pass):
     source = "[Shoeybi 2019, §3]"
     assumes = (
         "the busiest rank is waited for; an uneven batch gives it one sequence more",
-        "collectives are not hidden behind other work",
+        "collectives wait for arithmetic and it for them, unless overlap is asked for",
         "a vocabulary is padded to a multiple of tp, as engines store it",
         "every rank is handed all logits",
         "the last stage has as many layers as any, and the head",
@@ -58,6 +62,7 @@ class Parallel(Pass):
     ep: int = option(1, "ranks that hold different experts; it divides tp·dp", least=1, most=4096)
     dp: int = option(1, "ranks that the batch is dealt to", least=1, most=65536)
     cp: int = option(1, "ranks that a sequence is dealt to", least=1, most=4096)
+    overlap: bool = option(False, "collectives of a run of layers travel beside its arithmetic")
     microbatches: int = option(0, "parts of a step in a pipeline; 0: as many as stages", least=0)
 
     def __post_init__(self) -> None:
@@ -109,6 +114,11 @@ class Parallel(Pass):
                 because = _why("one stage of a pipeline [Narayanan 2021, §2.2]")
                 stages[name] = busiest(graph, self.pp, self._axis("pp"), because)
                 graph = stages[name].graph
+            if self.overlap:
+                graph, runs = with_runs_overlapped(graph, _why("messages beside arithmetic"))
+                if not runs:
+                    text = f"parallel: no run of layers of {name!r} sends anything to overlap"
+                    notes.append(Note("M022", text))
             made = self._put(made, name, graph)
         if self.on in (TARGET, EVERY):
             made = self._schedule(made, stages)
@@ -166,7 +176,7 @@ class Parallel(Pass):
         if self.tp > 1:
             because = _why("divided over tensor ranks [Shoeybi 2019, §3]")
             sharder = Sharder(self.tp, self._axis("tp"), because, spread.width)
-            graph, again = sharder.run(graph), sharder.held_again
+            graph, again = Walk(sharder).run(graph), sharder.held_again
         if self.cp > 1:
             because = _why("attention dealt to ranks [Jacobs 2023, §3]")
             graph = with_sequence_dealt(graph, self.cp, self._axis("cp"), because)
@@ -196,7 +206,8 @@ class Parallel(Pass):
 
     def _said(self) -> str:
         degrees = [f"{a}={n}" for a in (*AXES, "ep") if (n := getattr(self, a)) > 1]
-        return f"{self.devices} devices: {', '.join(degrees)}"
+        beside = "; messages of layers beside their arithmetic" if self.overlap else ""
+        return f"{self.devices} devices: {', '.join(degrees)}{beside}"
 
 
 def _why(reason: str) -> str:

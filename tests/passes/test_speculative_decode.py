@@ -11,7 +11,7 @@ import sympy as sp
 from tests.passes.serving import FAMILIES, O1, applied, model, priced, step_s, through
 
 from mansard.core.dtypes import Encoding
-from mansard.core.errors import MansardError
+from mansard.core.errors import MansardError, SpecError
 from mansard.core.symbols import P, S, output
 from mansard.ir.footprint import storages
 from mansard.ir.mask import Mask
@@ -105,10 +105,17 @@ def test_a_draft_of_the_targets_own_layers_shares_their_weights() -> None:
 
 def test_a_draft_that_cannot_help_is_said() -> None:
     assert run(model(BIG), [SpeculativeDecode(draft=model(SMALL))])[1][0].notes == ()
-    (note,) = run(model(BIG), [SpeculativeDecode(draft=model("gpt2"))])[1][0].notes
-    assert (note.code, "50257" in note.message) == ("M022", True)
+    big, small = model("qwen2.5-7b"), model("qwen2.5-0.5b")
+    (note,) = run(big, [SpeculativeDecode(draft=small)])[1][0].notes
+    assert (note.code, "151936 entries, the target's 152064" in note.message) == ("M022", True)
     (note,) = run(model(SMALL), [SpeculativeDecode(draft=model(BIG))])[1][0].notes
     assert (note.code, "no smaller" in note.message) == ("M022", True)
+
+
+def test_a_draft_of_another_vocabulary_is_an_error() -> None:
+    with pytest.raises(SpecError, match="50257 entries, the target's 128256") as caught:
+        run(model(BIG), [SpeculativeDecode(draft=model("gpt2"))])
+    assert "the target's own tokenizer" in (caught.value.hint or "")
 
 
 def test_medusa_heads_cost_two_products_each() -> None:
@@ -201,6 +208,18 @@ def test_the_best_number_of_proposals_falls_with_acceptance() -> None:
     rare, often = (best_gamma(lambda g, a=a: tpot_s(a, g), 8) for a in (0.05, 0.95))  # type: ignore[misc]
     assert rare == 0
     assert often == 8
+
+
+@pytest.mark.parametrize("start", [1, 4, 16])
+@pytest.mark.parametrize("alpha", [0.3, 0.7, 0.9])
+def test_the_best_gamma_is_found_from_anywhere_without_trying_all(alpha: float, start: int) -> None:
+    """A draft of a tenth of the target's time, and a target that slows down by 2 % a token."""
+
+    def tpot_s(gamma: int) -> float:
+        tokens = (1 - alpha ** (gamma + 1)) / (1 - alpha)
+        return (0.1 * gamma + 1 + 0.02 * gamma) / tokens
+
+    assert best_gamma(tpot_s, start=start) == min(range(17), key=tpot_s)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

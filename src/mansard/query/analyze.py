@@ -20,6 +20,7 @@ from mansard.query.prepare import prepare
 from mansard.query.scenario import make_scenario
 from mansard.query.settings import from_file, is_scenario, keywords
 from mansard.query.source import Source
+from mansard.query.speculation import drafts
 from mansard.query.target import dealt
 from mansard.query.techniques import Spec
 
@@ -93,6 +94,7 @@ def analyze(
         *answer.notes,
         *ready.notes,
         *dealt(asked.batch, program.mesh),
+        *drafts(applied, program),
         *concerns(asked, ready.max_context, target.chip, answer.memory),
     ]
     return Estimate(

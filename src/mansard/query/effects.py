@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mansard.backends.estimate import Memory, Number, Phase
 from mansard.core.notes import Note
 from mansard.ir.program import TARGET, Program
+
+if TYPE_CHECKING:
+    from mansard.passes.technique import Pass
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Technique:
         notes: what its reader should know.
         before: the program it got.
         after: the program it returned; the same object when nothing changed.
+        technique: the pass itself.
     """
 
     name: str
@@ -29,6 +34,7 @@ class Technique:
     notes: tuple[Note, ...]
     before: Program
     after: Program
+    technique: Pass = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -42,11 +48,16 @@ class Figures:
 
 @dataclass(frozen=True)
 class Effect:
-    """A technique with the figures on either side of it."""
+    """A technique with the figures on either side of it.
+
+    Args:
+        advice: what would be better here, in words; empty where nothing was looked for.
+    """
 
     technique: Technique
     before: Figures
     after: Figures
+    advice: str = ""
 
 
 def count_ops(program: Program) -> Number:

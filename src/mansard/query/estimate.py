@@ -20,6 +20,7 @@ from mansard.query.effects import Effect, Figures, Technique, count_ops
 from mansard.query.find import find_row
 from mansard.query.report import result
 from mansard.query.scenario import Scenario
+from mansard.query.speculation import best_gamma
 
 if TYPE_CHECKING:
     from mansard.backends.roofline import Answer
@@ -124,7 +125,12 @@ class Estimate:
                 known[program] = Figures(count_ops(program), answer.memory, answer.phases)
             return known[program]
 
-        return tuple(Effect(t, figures(t.before), figures(t.after)) for t in self.techniques)
+        return tuple(
+            Effect(
+                t, figures(t.before), figures(t.after), best_gamma(self.techniques, at, self.price)
+            )
+            for at, t in enumerate(self.techniques)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the ``mansard.result/1`` document: plain JSON values, null for unknown."""

@@ -77,9 +77,12 @@ def op_record(row: Row) -> dict[str, Any]:
 
 
 def memory_record(memory: Memory) -> dict[str, Any]:
-    """Return memory by what occupies it."""
+    """Return memory by what occupies it; of each pool where the schedule names several."""
     names = ("weights", "kv_cache", "activations", "overhead", "total", "capacity", "fits")
-    return {name: getattr(memory, name) for name in names}
+    record: dict[str, Any] = {name: getattr(memory, name) for name in names}
+    if memory.pools:
+        record["pools"] = {name: memory_record(pool) for name, pool in memory.pools.items()}
+    return record
 
 
 def finite(value: Any) -> Any:

@@ -102,6 +102,7 @@ def _reported(applied: Sequence[Applied], own: int) -> Iterator[Technique]:
             notes=done.notes,
             before=done.before,
             after=done.after,
+            technique=done.technique,
         )
 
 

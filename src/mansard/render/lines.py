@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mansard.backends.estimate import Number, Phase, Row
+from mansard.core.units import format_bytes
+from mansard.ir.program import TARGET
 
 GROUPINGS = ("op", "kind", "layer")
 DEFAULT_TOP = 10
@@ -33,6 +35,7 @@ class Line:
     Args:
         count: occurrences; of a group, of the op in it that occurs most.
         ops: how many rows it adds up.
+        link_bytes: that cross a link.
         bound: what bounds most of its time.
         share: of the phase's time.
     """
@@ -45,11 +48,19 @@ class Line:
     time_s: float
     share: float
     ops: int = 1
+    link_bytes: Number = 0
 
     @property
     def intensity(self) -> float | None:
         """FLOP/B; None when nothing moves."""
         return float(self.flops) / float(self.bytes) if self.bytes else None
+
+    @property
+    def moved(self) -> str:
+        """Bytes of memory; of a line that moves nothing but a message, those of the link."""
+        if self.link_bytes and not self.bytes:
+            return f"→ {format_bytes(self.link_bytes)}"
+        return format_bytes(self.bytes)
 
 
 def lines(phase: Phase, view: View) -> tuple[list[Line], list[Line]]:
@@ -57,7 +68,10 @@ def lines(phase: Phase, view: View) -> tuple[list[Line], list[Line]]:
     groups: dict[str, list[Row]] = {}
     for number, row in enumerate(phase.ops):
         groups.setdefault(_key(row, number, view.by), []).append(row)
-    found = sorted((_line(rows, view.by) for rows in groups.values()), key=lambda g: -g.share)
+    several = len({row.graph for row in phase.ops if row.graph}) > 1
+    within = phase.name if several else None
+    made = (_line(rows, view.by, within) for rows in groups.values())
+    found = sorted(made, key=lambda g: -g.share)
     top = len(found) if view.top is None else view.top
     shown = [_once(line) for line in found[:top]] if view.each else found[:top]
     return shown, found[top:]
@@ -66,15 +80,17 @@ def lines(phase: Phase, view: View) -> tuple[list[Line], list[Line]]:
 def _once(line: Line) -> Line:
     """Return the figures of one occurrence."""
     n = line.count or 1
-    return replace(line, flops=line.flops / n, bytes=line.bytes / n, time_s=line.time_s / n)
+    return replace(line, flops=line.flops / n, bytes=line.bytes / n, time_s=line.time_s / n,
+                   link_bytes=line.link_bytes / n)  # fmt: skip
 
 
 def total(phase: Phase) -> Line:
     """Return the sum of a phase."""
     share = 1.0 if phase.ops else 0.0
     return Line(
-        "total", 0, phase.flops, phase.bytes, phase.bound, phase.time_s, share, len(phase.ops)
-    )
+        "total", 0, phase.flops, phase.bytes, phase.bound, phase.time_s, share, len(phase.ops),
+        phase.link_bytes,
+    )  # fmt: skip
 
 
 def layer_of(name: str) -> str:
@@ -96,7 +112,7 @@ def _key(row: Row, number: int, by: str) -> str:
             return str(number)
 
 
-def _line(rows: Sequence[Row], by: str) -> Line:
+def _line(rows: Sequence[Row], by: str, within: str | None) -> Line:
     first = rows[0]
     names = {"kind": first.kind, "layer": layer_of(first.name)}
     weight: dict[str, float] = {}
@@ -104,7 +120,7 @@ def _line(rows: Sequence[Row], by: str) -> Line:
         weight[row.bound] = weight.get(row.bound, 0.0) + row.share
     counts = [row.count for row in rows]
     return Line(
-        name=names.get(by, first.name),
+        name=names.get(by, _whose(first, within) + first.name),
         count=sum(counts) if by == "kind" else max(counts),
         flops=sum(r.flops * r.count for r in rows),
         bytes=sum(r.bytes * r.count for r in rows),
@@ -112,4 +128,12 @@ def _line(rows: Sequence[Row], by: str) -> Line:
         time_s=sum(r.time_s * r.count for r in rows),
         share=sum(r.share for r in rows),
         ops=len(rows),
+        link_bytes=sum(r.link_bytes * r.count for r in rows),
     )
+
+
+def _whose(row: Row, within: str | None) -> str:
+    """Say whose op it is where a phase runs other graphs than the target: ``draft: ``."""
+    base, _, variant = row.graph.partition("@")
+    owner = variant if base == TARGET else base
+    return f"{owner}: " if within is not None and owner not in ("", within) else ""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mansard.backends.estimate import Phase
+from mansard.backends.estimate import Memory, Phase
 from mansard.core.units import format_bytes, format_count, format_time
 from mansard.render import words
 from mansard.render.lines import View, lines
 from mansard.render.markdown_table import escape, table
+from mansard.render.technique_words import said, written
 
 if TYPE_CHECKING:
     from mansard.query.estimate import Estimate
@@ -56,12 +57,15 @@ def _phase(phase: Phase, view: View) -> Iterator[str]:
     bounds = ", ".join(f"{name} {words.percent(share)}" for name, share in words.bounds(phase))
     yield f"## {escape(phase.name.capitalize())}: {format_time(phase.time_s)} a step ({bounds})"
     yield ""
+    if words.overlaps(phase):
+        yield f"{format_time(phase.overlapped_s)} if all of it ran at once."
+        yield ""
     header = ("operator" if view.by == "op" else view.by, "bound", "×", "FLOPs", "bytes", "FLOP/B",
               "time", "share")  # fmt: skip
     shown, rest = lines(phase, view)
     rows = [
         (line.name, line.bound, words.times(line.count), format_count(line.flops),
-         format_bytes(line.bytes), words.intensity(line.intensity), format_time(line.time_s),
+         line.moved, words.intensity(line.intensity), format_time(line.time_s),
          words.percent(line.share))
         for line in shown
     ]  # fmt: skip
@@ -77,16 +81,47 @@ def _memory(estimate: Estimate) -> Iterator[str]:
     yield f"## Memory: {format_bytes(memory.total)} of {words.capacity(memory)}, {fits}"
     yield ""
     names = ("weights", "kv_cache", "activations", "overhead")
-    yield from table(
-        ("what", "size"),
-        [(name.replace("_", " "), format_bytes(getattr(memory, name))) for name in names],
-    )
+    if not memory.pools:
+        rows = [(name.replace("_", " "), format_bytes(getattr(memory, name))) for name in names]
+        yield from table(("what", "size"), rows)
+        return
+    yield "A device of each pool; the heading is the fullest's."
+    yield ""
+    each = [
+        (name.replace("_", " "), *(format_bytes(getattr(p, name)) for p in memory.pools.values()))
+        for name in (*names, "total")
+    ]
+    yield from table(("what", *memory.pools), each)
 
 
 def _techniques(estimate: Estimate) -> Iterator[str]:
+    """Yield what each technique changed, and what the program then held, did and took."""
+    effects = estimate.effects
     yield "## Techniques"
     yield ""
-    for technique in estimate.techniques:
-        options = " ".join(f"{k}={v}" for k, v in technique.options.items())
-        name = technique.name + (f"{{{options}}}" if options else "")
-        yield f"- {escape(name)}: {escape(technique.changed or 'nothing to change')}"
+    yield "Figures are those after each technique, in the order they ran."
+    yield ""
+    header = ("technique", "changed", "memory", "weights", "KV cache", "activations", "ops")
+    stages = [("as loaded", "", effects[0].before)]
+    stages += [(written(e.technique), said(e), e.after) for e in effects]
+    rows = [(name, changed, *_held(f.memory), format_count(f.ops)) for name, changed, f in stages]
+    yield from table(header, rows, numbers=2)
+    for phase in effects[0].before.phases:
+        yield ""
+        figures = (phase, "time", "FLOPs", "weight bytes", "KV bytes", "activation bytes",
+                  "link bytes", "kernels")  # fmt: skip
+        made = ((name, f.phases.get(phase)) for name, _, f in stages)
+        yield from table(figures, [(name, *_done(p)) for name, p in made if p is not None])
+
+
+def _held(memory: Memory) -> tuple[str, ...]:
+    sizes = (memory.total, memory.weights, memory.kv_cache, memory.activations)
+    return tuple(map(format_bytes, sizes))
+
+
+def _done(phase: Phase) -> tuple[str, ...]:
+    moved = (phase.weight_bytes, phase.kv_bytes, phase.activation_bytes, phase.link_bytes)
+    return (
+        format_time(phase.time_s), format_count(phase.flops), *map(format_bytes, moved),
+        format_count(phase.kernels),
+    )  # fmt: skip

@@ -21,17 +21,27 @@ LABELS = {
 
 
 def memory_bar(memory: Memory, width: int) -> Iterator[RenderableType]:
-    """Yield the heading, the bar and its legend."""
-    sizes = {name: float(getattr(memory, name)) for name in MEMORY}
-    capacity = float(memory.capacity or 0)
-    yield _heading(memory)
-    yield _bar(sizes, capacity, min(width - 4, 100))
-    yield from packed(list(_legend(memory, capacity)), width - 2, Text("   "), indent=2)
+    """Yield the heading, the bar and its legend; those of a device of each pool where several."""
+    if not memory.pools:
+        yield _heading(memory)
+        yield from _drawn(memory, width)
+        return
+    yield _heading(memory).append(f", a device of the fullest of {len(memory.pools)} pools", QUIET)
+    for name, pool in memory.pools.items():
+        yield Text.assemble("  ", (name, STRONG), f"  {format_bytes(pool.total)}")
+        yield from _drawn(pool, width)
 
 
 def _heading(memory: Memory) -> Text:
     text = Text.assemble(("Memory", STRONG), f"  {format_bytes(memory.total)}")
     return text.append(f" of {words.capacity(memory)}", QUIET)
+
+
+def _drawn(memory: Memory, width: int) -> Iterator[RenderableType]:
+    sizes = {name: float(getattr(memory, name)) for name in MEMORY}
+    capacity = float(memory.capacity or 0)
+    yield _bar(sizes, capacity, min(width - 4, 100))
+    yield from packed(list(_legend(memory, capacity)), width - 2, Text("   "), indent=2)
 
 
 def _bar(sizes: dict[str, float], capacity: float, width: int) -> Text:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mansard.backends.estimate import Phase
-from mansard.core.units import format_bytes, format_count, format_time
+from mansard.core.units import format_count, format_time
 from mansard.query.scenario import Scenario
 from mansard.render import words
 from mansard.render.bars import bar
@@ -37,7 +37,7 @@ _SHARE = _Column("share", lambda line: words.percent(line.share))
 FULL = (
     _COUNT,
     _Column("FLOPs", lambda line: format_count(line.flops)),
-    _Column("bytes", lambda line: format_bytes(line.bytes)),
+    _Column("bytes", lambda line: line.moved),
     _Column("FLOP/B", lambda line: words.intensity(line.intensity)),
     _BOUND,
     _TIME,
@@ -75,6 +75,8 @@ def _heading(phase: Phase, scenario: Scenario, width: int) -> Iterator[Text]:
         Text(f"{resource} {words.percent(share)}", bound_style(resource))
         for resource, share in words.bounds(phase)
     ]
+    if words.overlaps(phase):
+        bounds.append(Text(f"{format_time(phase.overlapped_s)} if all of it ran at once", QUIET))
     yield from packed([head, *bounds], width, Text(" · ", QUIET))
 
 
@@ -125,4 +127,5 @@ def _summed(rest: list[Line]) -> Line:
     return Line(
         f"{len(rest)} more (--all)", 0, sum(r.flops for r in rest), sum(r.bytes for r in rest),
         greatest.bound, sum(r.time_s for r in rest), sum(r.share for r in rest),
+        link_bytes=sum(r.link_bytes for r in rest),
     )  # fmt: skip

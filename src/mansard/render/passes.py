@@ -12,13 +12,14 @@ from rich.text import Text
 
 from mansard.backends.estimate import Phase
 from mansard.core.units import format_bytes, format_count, format_time
-from mansard.query.effects import Effect, Figures, Technique
+from mansard.query.effects import Effect, Figures
 from mansard.render import words
 from mansard.render.palette import QUIET, STRONG
+from mansard.render.technique_words import UNCHANGED, said, written
 
 SAME = "·"
-LONGEST_NAME, SHORTEST_NAME = 44, 16
-GAP, LONGEST_LIST = 2, 2
+LONGEST_NAME, SHORTEST_NAME, SHORTEST_CHANGE = 44, 20, 24
+GAP = 2
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def passes(effects: Sequence[Effect], width: int) -> Iterator[RenderableType]:
     yield Text.assemble(("Techniques", STRONG), (told, QUIET))
     for measures in measured(tuple(effects[0].before.phases)):
         every = lines(effects, measures)
-        if _room(every, measures, width) >= SHORTEST_NAME:
+        if _room(every, measures, width) >= _least(every):
             break
     yield _table(every, measures, width)
 
@@ -75,37 +76,40 @@ def lines(effects: Sequence[Effect], measures: Sequence[Measure]) -> list[Line]:
     found = [Line("as loaded", "", first)]
     for effect in effects:
         after = tuple(m.write(effect.after) for m in measures)
-        changed = effect.technique.changed or "nothing to change"
-        found.append(Line(written(effect.technique), changed, after))
+        found.append(Line(written(effect.technique), said(effect), after))
     return found
 
 
-def written(technique: Technique) -> str:
-    """Return a technique as pipelines write it, long lists by their length."""
-    options = " ".join(f"{k}={_value(v)}" for k, v in technique.options.items())
-    return technique.name + (f"{{{options}}}" if options else "")
-
-
-def _value(value: object) -> str:
-    if isinstance(value, list):
-        few = len(value) <= LONGEST_LIST
-        return f"[{' '.join(map(str, value)) if few else f'{len(value)} names'}]"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _room(every: Sequence[Line], measures: Sequence[Measure], width: int) -> int:
-    """Return the cells that names may take beside everything else, ``changed`` kept whole."""
+    """Return the cells that are left beside the figures, for names and what changed."""
     taken = [max(len(m.title), *(len(line.figures[k]) for line in every)) + GAP
              for k, m in enumerate(measures)]  # fmt: skip
-    return width - sum(taken) - max(len(line.changed) for line in every) - 2 * GAP
+    return width - sum(taken) - 2 * GAP
+
+
+def _least(every: Sequence[Line]) -> int:
+    """Return the cells without which names and what changed cannot be read."""
+    name = max(len(part) for line in every for part in _pieces(line.name))
+    change = max(len(line.changed) for line in every)
+    return min(name, SHORTEST_NAME) + min(change, SHORTEST_CHANGE)
+
+
+def _widths(every: Sequence[Line], room: int) -> tuple[int, int]:
+    """Share the room: names stay whole while what changed can be read beside them."""
+    name = max(len(line.name) for line in every)
+    change = max(len(line.changed) for line in every)
+    piece = max(len(part) for line in every for part in _pieces(line.name))
+    narrow = min(change, max(SHORTEST_CHANGE, room - LONGEST_NAME))
+    wide = min(name, LONGEST_NAME, max(room - change, min(piece, room - narrow)))
+    return wide, max(room - wide, 8)
 
 
 def _table(every: Sequence[Line], measures: Sequence[Measure], width: int) -> Table:
-    name_width = min(max(_room(every, measures, width), SHORTEST_NAME), LONGEST_NAME)
+    name_width, change_width = _widths(every, _room(every, measures, width))
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),
                   header_style=STRONG)  # fmt: skip
     table.add_column("technique", overflow="fold", max_width=name_width)
-    table.add_column("changed", overflow="fold")
+    table.add_column("changed", max_width=change_width)
     for measure in measures:
         table.add_column(measure.title, justify="right", no_wrap=True)
     before = every[0].figures
@@ -113,14 +117,19 @@ def _table(every: Sequence[Line], measures: Sequence[Measure], width: int) -> Ta
         pairs = zip(before, line.figures, strict=True)
         cells = [Text(SAME, QUIET) if at and old == new else Text(new) for old, new in pairs]
         name = line.name if len(line.name) <= name_width else _broken(line.name, name_width)
-        quiet = QUIET if line.changed == "nothing to change" else ""
+        quiet = QUIET if line.changed == UNCHANGED else ""
         table.add_row(Text(name, "cyan" if at else QUIET), Text(line.changed, quiet), *cells)
         before = line.figures
     return table
 
 
+def _pieces(name: str) -> list[str]:
+    """Cut a technique between its options."""
+    head, brace, rest = name.partition("{")
+    return [f"{head}{brace}", *(f" {part}" for part in rest.split(" ") if part)]
+
+
 def _broken(name: str, width: int) -> str:
     """Break a long technique between its options."""
-    head, brace, rest = name.partition("{")
-    parts = [f"{head}{brace}", *(f" {part}" for part in rest.split(" "))]
-    return "\n".join(part if len(part) <= width else words.shorten(part, width) for part in parts)
+    pieces = _pieces(name)
+    return "\n".join(p if len(p) <= width else words.shorten(p, width) for p in pieces)

@@ -24,6 +24,10 @@ CAVEATS = (
 """What a roofline is worth, from the longest to the shortest way to say it."""
 
 
+SHORTEST_TAIL = 10
+"""Cells of an op's name that are worth naming its graph in front."""
+
+
 def caveat(width: int) -> str:
     """Return the caveat that fits in one line."""
     return next((c for c in CAVEATS if len(c) <= width), CAVEATS[-1])
@@ -138,6 +142,11 @@ def bounds(phase: Phase) -> list[tuple[str, float]]:
     return sorted(((r, s) for r, s in shares if s >= 0.0005), key=lambda pair: -pair[1])
 
 
+def overlaps(phase: Phase) -> bool:
+    """Whether messages take time that something else could hide, enough to be worth a word."""
+    return "link" in phase.time_by_resource_s and phase.overlapped_s < 0.99 * phase.time_s
+
+
 def times(count: Number) -> str:
     """Write a number of occurrences.
 
@@ -166,9 +175,14 @@ def shorten(name: str, width: int) -> str:
 
     >>> shorten("layers.gate_up_proj", 17), shorten("layers.query_key_value_proj", 12)
     ('….gate_up_proj', '…_value_proj')
+    >>> shorten("draft: layers.gate_up_proj", 22)
+    'draft: ….gate_up_proj'
     """
     if len(name) <= width:
         return name
+    owner, colon, own = name.rpartition(": ")
+    if colon and width - len(owner) >= SHORTEST_TAIL:
+        return owner + colon + shorten(own, width - len(owner + colon))
     tail = name[len(name) - width + 1 :]
     dot = tail.find(".")
     return f"…{tail[dot:] if 0 <= dot <= width // 3 else tail}"
