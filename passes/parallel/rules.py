@@ -39,6 +39,14 @@ from mansard.ir.ops.eviction import AccumulateScores, CompressCache
 from mansard.ir.ops.paging import Paged
 from mansard.ir.ops.partial_values import MergePartials
 from mansard.ir.ops.recurrent import Recurrence
+from mansard.ir.ops.tensor import (
+    Elementwise,
+    MatMul,
+    RecurrentCell,
+    Reduce,
+    Scatter,
+    TensorOp,
+)
 from mansard.passes.parallel.attention_rules import (
     accumulate_rule,
     append_rule,
@@ -69,6 +77,7 @@ from mansard.passes.parallel.product_rules import (
     linear_rule,
 )
 from mansard.passes.parallel.sharder import Sharder
+from mansard.passes.parallel.tensor_rules import broadcast_rule, matmul_rule, reduce_rule
 from mansard.passes.parallel.view_rules import (
     join_rule,
     last_rows_rule,
@@ -131,5 +140,9 @@ RULES: dict[type[Op], Rule] = {
     Scale: linear_map_rule,
     Combine: combine_rule,
     Recurrence: recurrence_rule,
+    Elementwise: broadcast_rule,
+    MatMul: matmul_rule,
+    Reduce: reduce_rule,
+    **dict.fromkeys((TensorOp, Scatter, RecurrentCell), whole_rule),
     **dict.fromkeys((TopK, Dispatch, WeighHeads, MixStreams, SpreadStream), whole_rule),
 }

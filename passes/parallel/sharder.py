@@ -18,7 +18,7 @@ from mansard.core.symbols import Expr, ceil_div
 from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op, finish
-from mansard.ir.ops import Collective, Dequantize, GroupedLinear
+from mansard.ir.ops import Collective, Dequantize, GroupedLinear, Slice
 from mansard.ir.value import Shape, Value, stored_parts
 from mansard.passes.parallel.demands import runs
 from mansard.passes.parallel.layout import (
@@ -55,6 +55,7 @@ class Sharder:
         """Forget everything but what is known to stay whole."""
         self.leaves: dict[Value, Split] = {}
         self.owners: dict[Value, Op] = {}
+        self.claimed: set[tuple[Op, Value]] = set()
         self.problems: dict[Op, SpecError] = {}
         self.seen: dict[Graph, tuple[Sharding, ...]] = {}
         self.frames: dict[Graph, Frame] = {}
@@ -111,6 +112,10 @@ class Sharder:
         Raises:
             NeedsWhole: others need it otherwise; ``blamed``, or ``op`` itself, gives way.
         """
+        self.claimed.add((op, value))
+        if value in self.whole_leaves and len(value.shape) == 1 and len(parts) == 1:
+            self._own_part(op, value, parts[0])
+            return
         for each, split in pushed(graph, value, Split(axis % len(value.shape), parts)):
             if each in graph.producers:
                 self.frame.between[each] = split
@@ -126,7 +131,16 @@ class Sharder:
         for leaf in _roots(graph, value):
             self.whole_leaves.add(leaf)
             if leaf in self.leaves:
-                raise NeedsWhole({self.owners[leaf]}, op)
+                vector = len(leaf.shape) == 1  # others then read their part of it
+                raise NeedsWhole(() if vector else {self.owners[leaf]}, op)
+
+    def _own_part(self, op: Op, vector: Value, part: Part) -> None:
+        """Let an op read its part of a vector that is stored whole for another."""
+        own = finish(
+            Slice(vector, 0, 0, part.local, kernel=op.kernel), self.fresh(f"{vector.name}.own")
+        )
+        self.plan(op).before.append(own.explained(self.why))
+        self.plan(op).operands[vector] = own.out
 
     def refuse(self, op: Op, *values: Value) -> Sharding:
         """Send what divided these values back to being whole.

@@ -35,7 +35,7 @@ class Walk:
                 self._visit(graph)
                 break
             except NeedsWhole as conflict:
-                if conflict.origins <= self.s.kept:
+                if conflict.origins and conflict.origins <= self.s.kept:
                     raise SpecError(
                         f"{conflict.op.kind} %{conflict.op.out.name} cannot be divided over "
                         f"{self.s.axis}",
@@ -69,7 +69,15 @@ class Walk:
                 results = rule_of(op, self.s.axis)(self.s, graph, op)
                 results = results if isinstance(results, tuple) else (results,)
                 self.s.frame.state.update(zip(op.outs, results, strict=False))
+            self._note_whole(graph, op)
         self._finish(graph)
+
+    def _note_whole(self, graph: Graph, op: Op) -> None:
+        """Note the stored vectors that an op reads whole: another op may have divided them."""
+        for v in op.operands:
+            vector = v.role == "weight" and v.storage and len(v.shape) == 1
+            if vector and v not in graph.producers and (op, v) not in self.s.claimed:
+                self.s.claim_whole(graph, op, v)
 
     def _is_weight_view(self, graph: Graph, op: Op) -> bool:
         if not (op.is_view or isinstance(op, Dequantize)):
