@@ -67,7 +67,7 @@ def build(cls: type[Pass], given: Mapping[str, Value]) -> Pass:
         if spelled(name) not in known:
             raise unknown_name(f"option of {cls.name}", name, known)
         declared = known[spelled(name)]
-        values[declared.name] = _read(cls, declared, value)
+        values[declared.name] = read(cls, declared, value)
     missing = [n for n, f in known.items() if f.default is MISSING and f.name not in values]
     if missing:
         raise SpecError(f"{cls.name} needs {', '.join(missing)}", hint=f"write {missing[0]}=…")
@@ -100,7 +100,12 @@ def _fits(value: Any, wanted: Any) -> bool:
     return wanted not in (bool, str) or isinstance(value, wanted)
 
 
-def _read(cls: type[Pass], declared: Field[Any], value: Value) -> Any:
+def read(cls: type[Pass], declared: Field[Any], value: Value) -> Any:
+    """Return what a user wrote as a value of an option.
+
+    Raises:
+        SpecError: of the wrong type, or out of range.
+    """
     wanted = _types(cls)[declared.name]
     where = f"{cls.name}: {spelled(declared.name)}"
     result: Any = value

@@ -22,10 +22,22 @@ from mansard.backends.roofline import Answer, estimate
 from mansard.core.symbols import batch, output, prompt
 from mansard.ir.program import Program
 
-TIMES = ("ttft", "tpot", "latency", "throughput", "tokens_per_s_per_user", "prefill", "decode")
+TIMES = (
+    "ttft",
+    "tpot",
+    "latency",
+    "throughput",
+    "tokens_per_s_per_user",
+    "prefill",
+    "decode",
+    "period",
+)
 SIZES = ("memory", "weights", "kv_cache", "activations", "overhead", "capacity")
 FIGURES = (*TIMES, *SIZES)
-"""Names of what can be asked, seconds, tokens per second and bytes; NaN where one is unknown."""
+"""Names of what can be asked, seconds, tokens per second and bytes; NaN where one is unknown.
+
+``period`` is the time from one batch to the next, for which devices are taken.
+"""
 CHUNK = 8192
 """Points evaluated at once, so that temporaries stay in the cache of one core."""
 FEW = 8
@@ -233,6 +245,7 @@ class Compiled:
             "latency": latency,
             "throughput": batch_ * output_ / period,
             "tokens_per_s_per_user": 1.0 / tpot,
+            "period": period,
             "prefill": self._mean("prefill", seconds, tokens, unknown),
             "decode": self._mean("decode", seconds, tokens, unknown),
         }
@@ -288,11 +301,17 @@ class Stepwise:
         found = {name: np.empty(columns[0].size) for name in names}
         for k, (b, p, n) in enumerate(zip(*columns, strict=True)):
             scenario = {"batch": int(b), "prompt": int(p), "output": int(n)}
-            known = _figures(estimate(self.program, self.cluster, scenario, self.phases))
+            known = _figures(estimate(self.program, self.cluster, scenario, self.phases), scenario)
             for name in names:
                 value = known[name]
                 found[name][k] = np.nan if value is None else value
         return found
+
+    def grid(
+        self, axes: Mapping[str, Sequence[float]], names: Sequence[str] = FIGURES,
+        *, fast: bool = False,
+    ) -> None:  # fmt: skip
+        """Return nothing: there are no steps that a grid could share."""
 
     def point(
         self, batch: float, prompt: float, output: float, names: Sequence[str] = FIGURES
@@ -301,14 +320,17 @@ class Stepwise:
         return {k: float(v[0]) for k, v in self.figures(batch, prompt, output, names).items()}
 
 
-def _figures(answer: Answer) -> dict[str, float | None]:
+def _figures(answer: Answer, scenario: Mapping[str, int]) -> dict[str, float | None]:
     m, memory = answer.metrics, answer.memory
     phases = {k: answer.phases[k].time_s if k in answer.phases else None
               for k in ("prefill", "decode")}  # fmt: skip
+    rate = m.throughput_tok_s
+    period = scenario["batch"] * scenario["output"] / rate if rate else None
     return {
         "ttft": m.ttft_s, "tpot": m.tpot_s, "latency": m.latency_s,
         "throughput": m.throughput_tok_s, "tokens_per_s_per_user": m.tokens_per_s_per_user,
-        **phases, "memory": memory.total, "weights": memory.weights, "kv_cache": memory.kv_cache,
+        **phases, "period": period, "memory": memory.total, "weights": memory.weights,
+        "kv_cache": memory.kv_cache,
         "activations": memory.activations, "overhead": memory.overhead,
         "capacity": memory.capacity,
     }  # fmt: skip

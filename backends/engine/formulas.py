@@ -97,6 +97,8 @@ class Formulas:
         line.show("tpot", tpot)
         line.show("latency", latency)
         line.show("throughput", rate if known else unknown)
+        several = do("where", do("less", one, n), unknown, period) if tpot == unknown else period
+        line.show("period", several if known else unknown)
         line.show("tokens_per_s_per_user", do("div", one, tpot))
         for phase in ("prefill", "decode"):
             value = seconds.get(phase, unknown)

@@ -11,6 +11,7 @@ from mansard.core.errors import unknown_name
 COMMANDS: dict[str, tuple[str, str]] = {
     "analyze": ("mansard.cli.analyze:analyze", "One model on one hardware: time, memory, bounds."),
     "compare": ("mansard.cli.compare:compare", "Models, chips or techniques side by side."),
+    "sweep": ("mansard.cli.sweep:sweep", "Every combination of some axes, or the best of them."),
     "plan": ("mansard.cli.plan:plan", "The fewest devices that serve a rate within objectives."),
     "graph": ("mansard.cli.graph:graph", "The operator graph of a model, before or after passes."),
     "models": ("mansard.cli.models:models", "The models mansard knows by name."),

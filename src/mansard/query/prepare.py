@@ -43,6 +43,12 @@ class Prepared:
         return self.target.laid_out(self.program.mesh)
 
 
+def target_of(on: str | Path | Hardware, changed: Mapping[str, object]) -> Target:
+    """Return the devices that ``on`` names, with fields of the chip changed."""
+    overrides = read_overrides(changed)
+    return read_target(on, overrides.hardware, overrides.network)
+
+
 def prepare(
     source: Source,
     on: str | Path | Hardware,
@@ -57,8 +63,7 @@ def prepare(
         MansardError: a name nothing carries, a model or chip that cannot be read, a technique that
             cannot be applied, or one that uses other devices than there are.
     """
-    overrides = read_overrides(changed)
-    target = read_target(on, overrides.hardware, overrides.network)
+    overrides, target = read_overrides(changed), target_of(on, changed)
     asked_for, unsaid = spread_over(techniques, target)
     loaded = load_with(source, overrides.model)
     if scenario.single_step:

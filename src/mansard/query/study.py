@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mansard.backends.hardware import Hardware
     from mansard.query.estimate import Estimate
     from mansard.query.source import Source
+    from mansard.query.sweeps.result import Sweep
     from mansard.query.techniques import Spec
 
 
@@ -68,6 +69,26 @@ class Study:
             prompt=None if step else asked.prompt, output=None if step else asked.output,
             context=asked.prompt if step else None, level=self.level, phase=asked.phase,
             set=self.set, estimate=self.kind, price=self.price,
+        )  # fmt: skip
+
+    def sweep(
+        self,
+        axes: Mapping[str, object] | None = None,
+        *,
+        pareto: Sequence[str] | str = (),
+        top: int | None = None,
+        best: str | None = None,
+        unfit: bool = False,
+        engine: str = "auto",
+        progress: Callable[[int, int], None] | None = None,
+        **more: object,
+    ) -> Sweep:
+        """Evaluate every combination of values of some axes; see ``query.sweeps.run.sweep``."""
+        from mansard.query.sweeps.run import sweep
+
+        return sweep(
+            self, axes, pareto=pareto, top=top, best=best, unfit=unfit, engine=engine,
+            progress=progress, **more,
         )  # fmt: skip
 
 

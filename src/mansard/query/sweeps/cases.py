@@ -1,0 +1,231 @@
+"""Cases of a sweep: each combination of what needs a program or prices of its own."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from mansard.core.errors import MansardError, SpecError, UnknownNameError
+from mansard.core.notes import Note
+from mansard.query.prepare import Prepared, target_of
+from mansard.query.scenario import Scenario
+from mansard.query.study import Study
+from mansard.query.sweeps.axes import Axis, placed
+
+if TYPE_CHECKING:
+    from mansard.backends.engine.compiled import Compiled, Stepwise
+
+
+@dataclass(frozen=True)
+class Case:
+    """One combination of the axes the engine cannot evaluate at once.
+
+    Args:
+        number: counts them.
+        at: axis → the index of its value.
+        study: with those values.
+    """
+
+    number: int
+    at: Mapping[str, int]
+    study: Study
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The axes of a sweep over a study.
+
+    Args:
+        study: what does not vary.
+        axes: in the order the user gave them.
+    """
+
+    study: Study
+    axes: tuple[Axis, ...]
+
+    @property
+    def structural(self) -> tuple[Axis, ...]:
+        """Axes of which each value is a case of its own."""
+        return tuple(a for a in self.axes if not a.is_size)
+
+    @property
+    def sizes(self) -> tuple[Axis, ...]:
+        """Axes that the engine evaluates at once."""
+        return tuple(a for a in self.axes if a.is_size)
+
+    @property
+    def points_of_case(self) -> int:
+        """Combinations of the sizes."""
+        return math.prod(len(a.values) for a in self.sizes)
+
+    @property
+    def cases(self) -> int:
+        """How many cases."""
+        return math.prod(len(a.values) for a in self.structural)
+
+    @property
+    def points(self) -> int:
+        """How many points in all."""
+        return self.cases * self.points_of_case
+
+    def grid(self) -> dict[str, Sequence[float]]:
+        """Return batch, prompt and output: the values of an axis, or the one of the study."""
+        asked = self.study.scenario
+        found: dict[str, Sequence[float]] = {
+            "batch": (asked.batch,), "prompt": (asked.prompt,), "output": (asked.output,)
+        }  # fmt: skip
+        for axis in self.sizes:
+            found["prompt" if axis.name == "context" else axis.name] = axis.values
+        return found
+
+    def case_at(self, number: int) -> dict[str, int]:
+        """Return axis → the index of its value in a case."""
+        at: dict[str, int] = {}
+        rest = number
+        for axis in reversed(self.structural):
+            rest, at[axis.name] = divmod(rest, len(axis.values))
+        return at
+
+    def cases_at(self, at: Mapping[str, Any]) -> Any:
+        """Return the number of the case of each point, from the indices of its values."""
+        found: Any = 0 * next(iter(at.values()), 0)
+        for axis in self.structural:
+            found = found * len(axis.values) + at[axis.name]
+        return found
+
+    def case(self, number: int) -> Case:
+        """Return one case; the last axis varies fastest.
+
+        Raises:
+            MansardError: a value that no option or field takes.
+        """
+        at = self.case_at(number)
+        chosen = {a.name: (a, a.values[at[a.name]]) for a in self.structural}
+        return Case(number, at, _changed(self.study, chosen))
+
+
+def _changed(study: Study, chosen: Mapping[str, tuple[Axis, Any]]) -> Study:
+    """Return a study with the values of structural axes."""
+    changed: dict[str, object] = dict(study.set)
+    options: dict[str, dict[str, Any]] = {}
+    source, on = study.source, study.on
+    for name, (axis, value) in chosen.items():
+        match axis.kind:
+            case "model":
+                source = value
+            case "on":
+                on = value
+            case "technique":
+                technique, _, key = name.partition(".")
+                options.setdefault(technique, {})[key] = value
+            case _:
+                changed[name] = str(value)
+    techniques = placed(study.techniques, options) if options else study.techniques
+    return replace(study, source=source, on=on, techniques=techniques, set=changed)
+
+
+def laid_out(study: Study, axes: Sequence[Axis]) -> Layout:
+    """Check how axes go with each other and with the study.
+
+    Raises:
+        SpecError: an axis given twice, or ``context`` beside prompt, output or another phase.
+    """
+    names = [a.name for a in axes]
+    if not names:
+        raise SpecError("nothing varies", hint="add --vary batch=1..512x2, or ask analyze")
+    for name in names:
+        if names.count(name) > 1:
+            raise SpecError(f"the axis {name} is given twice", hint="put its values in one list")
+    asked = study.scenario
+    if "context" in names:
+        clash = next((n for n in ("prompt", "output") if n in names), None)
+        if clash or asked.phase == "prefill":
+            raise SpecError(
+                f"context asks for one decode step, {clash or 'phase'} for something else",
+                hint="vary either context, or prompt and output",
+            )
+        asked = Scenario(asked.batch, asked.prompt, 2, "decode", single_step=True)
+    elif asked.single_step:
+        clash = next((n for n in ("prompt", "output") if n in names), None)
+        if clash:
+            raise SpecError(f"{clash} varies, but context asks for one decode step",
+                            hint="vary context, or leave --context out")  # fmt: skip
+    elif asked.phase == "decode":
+        outputs = next((a.values for a in axes if a.name == "output"), (asked.output,))
+        if min(outputs) < 2:
+            raise SpecError("with an output of 1 there is no decode step",
+                            hint="begin the axis output at 2")  # fmt: skip
+    return Layout(replace(study, scenario=asked), tuple(axes))
+
+
+MOST_PROGRAMS = 64
+
+
+@dataclass
+class Engines:
+    """Programs that cases share, each loaded, rewritten and lowered once."""
+
+    notes: list[Note] = field(default_factory=list)
+    _programs: dict[object, tuple[Prepared, Compiled | Stepwise]] = field(default_factory=dict)
+    _last: tuple[object, Compiled | Stepwise] | None = None
+
+    def of(self, case: Case) -> Compiled | Stepwise:
+        """Return the engine of a case.
+
+        Raises:
+            MansardError: the model, the hardware or a technique cannot be had like this.
+        """
+        study = case.study
+        program = _program(study)
+        key = (program, study.on, tuple(sorted((k, str(v)) for k, v in study.set.items())))
+        if self._last is None or self._last[0] != key:
+            self._last = (key, self._made(study, program))
+        return self._last[1]
+
+    def _made(self, study: Study, program: object) -> Compiled | Stepwise:
+        if program in self._programs:
+            prepared, first = self._programs[program]
+            target = target_of(study.on, study.set)
+            if target.devices == prepared.target.devices:
+                target.check(prepared.program.mesh)
+                return first.on(target.laid_out(prepared.program.mesh))
+        engine = study.compiled
+        while len(self._programs) >= MOST_PROGRAMS:
+            del self._programs[next(iter(self._programs))]
+        self._programs[program] = (study.prepared, engine)
+        self.notes += study.prepared.notes
+        return engine
+
+
+def _program(study: Study) -> object:
+    """Return what a program is made of: studies that agree on it share one."""
+    overrides = sorted((k, str(v)) for k, v in study.set.items() if not k.startswith("hardware."))
+    source = study.source
+    if isinstance(source, Mapping):
+        source = json.dumps(source, sort_keys=True, default=str)
+    asked = study.scenario
+    return (source, study.techniques, study.level, tuple(overrides), asked.phase, asked.single_step)
+
+
+def unusable(error: MansardError) -> bool:
+    """Say whether an error is about one combination, not about a name nobody knows."""
+    return not isinstance(error, UnknownNameError)
+
+
+def parts(layout: Layout, most: int) -> Iterator[tuple[int, dict[str, tuple[int, int]]]]:
+    """Yield (case, axis → first index and one after the last) of at most ``most`` points."""
+    lengths = [len(a.values) for a in layout.sizes]
+    spans: list[list[tuple[int, int]]] = []
+    left = most
+    for n in reversed(lengths):
+        step = max(1, min(n, left))
+        spans.insert(0, [(k, min(k + step, n)) for k in range(0, n, step)])
+        left = max(1, left // step)
+    for number in range(layout.cases):
+        for chosen in itertools.product(*spans):
+            names = [a.name for a in layout.sizes]
+            yield number, dict(zip(names, chosen, strict=True))

@@ -1,0 +1,113 @@
+"""Rows of a sweep: the labels of points and the metrics the contract names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mansard.backends.hardware import Hardware
+from mansard.ir.program import Program
+from mansard.query.metrics import METRICS
+from mansard.query.sweeps.cases import Engines, Layout
+from mansard.query.sweeps.metrics import FIGURES, FITS, SHOWN, valued
+from mansard.query.sweeps.reduce import Array, Numbers
+
+if TYPE_CHECKING:
+    from mansard.backends.engine.compiled import Compiled, Stepwise
+
+SPENT = ("energy", "cost", "cost_per_mtok")
+
+
+def labelled(layout: Layout, numbers: Numbers, engines: Engines) -> dict[str, Sequence[Any]]:
+    """Return the columns of some points, evaluated case by case."""
+    at = indices(layout, numbers)
+    cases = layout.cases_at(at)
+    grid = layout.grid()
+    found: dict[str, Array] = {n: np.full(numbers.size, np.nan) for n in (*FIGURES, *SPENT)}
+    for number in np.unique(cases):
+        here = np.flatnonzero(cases == number)
+        engine = engines.of(layout.case(int(number)))
+        sizes: dict[str, Any] = {name: float(values[0]) for name, values in grid.items()}
+        for axis in layout.sizes:
+            name = "prompt" if axis.name == "context" else axis.name
+            sizes[name] = _taken(axis.values, at[axis.name][here])
+        values = engine.figures(sizes["batch"], sizes["prompt"], sizes["output"], FIGURES)
+        for name, value in spent(engine, values, layout.study.price).items():
+            found[name][here] = value
+    return assembled(layout, numbers, found)
+
+
+def assembled(
+    layout: Layout, numbers: Numbers, figures: Mapping[str, Array]
+) -> dict[str, Sequence[Any]]:
+    """Return labels and metrics as columns, in the contract's order."""
+    at = indices(layout, numbers)
+    by_name = {a.name: a for a in layout.axes}
+    study, asked = layout.study, layout.study.scenario
+    fixed: dict[str, Any] = {"model": shown(study.source), "on": shown(study.on)}
+    fixed |= {"batch": asked.batch}
+    fixed |= ({"context": asked.prompt} if asked.single_step
+              else {"prompt": asked.prompt, "output": asked.output})  # fmt: skip
+    columns: dict[str, Sequence[Any]] = {}
+    for name in dict.fromkeys((*fixed, *by_name)):
+        axis = by_name.get(name)
+        if axis is None:
+            columns[name] = [fixed[name]] * numbers.size
+        elif axis.is_size:
+            columns[name] = _taken(axis.values, at[name]).astype(np.int64).tolist()
+        else:
+            values = [shown(axis.shown(k)) for k in range(len(axis.values))]
+            columns[name] = [values[k] for k in at[name].tolist()]
+    for name in SHOWN:
+        whole = METRICS[name].dimension == "bytes"
+        columns[METRICS[name].field] = _whole(figures[name]) if whole else figures[name].tolist()
+    memory, capacity = figures["memory"], figures["capacity"]
+    unknown = np.isnan(capacity)
+    columns[FITS] = [None if u else bool(m <= c)
+                     for u, m, c in zip(unknown, memory, capacity, strict=True)]  # fmt: skip
+    return columns
+
+
+def spent(
+    engine: Compiled | Stepwise, figures: Mapping[str, Any], price: float | None
+) -> dict[str, Any]:
+    """Return figures with the energy and the money of a batch."""
+    chip, devices = engine.cluster.chip, engine.cluster.devices
+    return {**figures, **{name: valued(name, figures, chip, devices, price) for name in SPENT}}
+
+
+def indices(layout: Layout, numbers: Numbers) -> dict[str, Numbers]:
+    """Return axis → the index of its value at each point."""
+    found: dict[str, Numbers] = {}
+    rest = numbers
+    for axis in reversed(layout.axes):
+        rest, found[axis.name] = np.divmod(rest, len(axis.values))
+    return found
+
+
+def shown(value: Any) -> Any:
+    """Return what a source or a chip is called; anything else as it is."""
+    match value:
+        case Program():
+            return value.origin.name
+        case Hardware():
+            return value.id
+        case Path():
+            return str(value)
+        case Mapping():
+            return str(value.get("_name_or_path", "") or value.get("model_type", "config"))
+    return value
+
+
+def _taken(values: Sequence[Any], at: Numbers) -> Any:
+    if isinstance(values, range):
+        return np.asarray(values.start + at * values.step, dtype=float)
+    return np.asarray(values, dtype=float)[at]
+
+
+def _whole(values: Array) -> list[int | float | None]:
+    """Return bytes as whole numbers where they are."""
+    return [None if v != v else int(v) if v == int(v) else v for v in values.tolist()]

@@ -1,0 +1,94 @@
+"""A sweep as a table: what varies, then the metrics; what is the same in every row is said once."""
+
+from __future__ import annotations
+
+import io
+from typing import IO, TYPE_CHECKING, Any
+
+from mansard.core.units import format_bytes, format_count, format_rate, format_time
+from mansard.query.metrics import METRICS
+from mansard.query.sweeps.metrics import FITS
+from mansard.query.sweeps.metrics import SHOWN as SWEPT
+from mansard.render.listing import Column, Listing, document, show
+
+if TYPE_CHECKING:
+    from mansard.query.sweeps.result import Sweep
+
+SHOWN = 60
+"""Rows of a table for people; every other form has all."""
+HIDDEN = ("capacity", "latency", "energy", "cost")
+"""Metrics a table leaves out; every other form has them."""
+TITLES = {METRICS[n].field: METRICS[n].label for n in SWEPT if n not in HIDDEN} | {FITS: "fits"}
+
+
+def listing(sweep: Sweep, most: int | None = None) -> Listing:
+    """Return the rows with the columns people see.
+
+    Args:
+        sweep: the result.
+        most: rows; all unless given.
+    """
+    records = [row for row, _ in zip(sweep.records(), range(most or len(sweep)), strict=False)]
+    axes = {axis.name: axis for axis in sweep.axes}
+    labels = [n for n in sweep.labels if n in axes and len(axes[n].values) > 1]
+    measured = [n for n in TITLES if any(r[n] is not None for r in records)]
+    if all(r[FITS] for r in records):
+        measured = [n for n in measured if n != FITS]
+    same = [f"{n} {_text(n, records[0][n])}" for n in sweep.labels if n not in labels and records]
+    columns = [Column(n, n, number=all(_is_number(r[n]) for r in records)) for n in labels]
+    columns += [Column(n, TITLES[n], number=n != "fits") for n in measured]
+    shown = [{n: _text(n, r[n]) for n in (*labels, *measured)} for r in records]
+    return Listing(columns, records, shown, _footer(sweep, same, len(records)))
+
+
+def show_sweep(sweep: Sweep, stream: IO[str]) -> None:
+    """Print a sweep as a table."""
+    show(listing(sweep, SHOWN), stream)
+
+
+def written(sweep: Sweep, form: str) -> str:
+    """Return a sweep as json, jsonl, csv or md."""
+    return document(listing(sweep), form)
+
+
+def plain(sweep: Sweep) -> str:
+    """Return the table as text."""
+    stream = io.StringIO()
+    show_sweep(sweep, stream)
+    return stream.getvalue().rstrip("\n")
+
+
+def _footer(sweep: Sweep, same: list[str], shown: int) -> str:
+    what = sweep.reduced or "every point"
+    parts = [f"{what}: {format_points(len(sweep))} of {format_points(sweep.points)}"]
+    if shown < len(sweep):
+        parts.append(f"the first {shown} shown (-f csv has all)")
+    if sweep.interrupted:
+        parts.append(f"stopped after {format_points(sweep.evaluated)}")
+    return " · ".join([*parts, *same])
+
+
+def format_points(count: int) -> str:
+    """Write a number of points: ``12,288 points``."""
+    return f"{count:,} point{'' if count == 1 else 's'}"
+
+
+def _text(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    match name:
+        case "ttft_s" | "tpot_s" | "latency_s":
+            return format_time(value)
+        case "throughput_tok_s" | "tokens_per_s_per_user":
+            return format_rate(value, "tok/s")
+        case "memory" | "capacity":
+            return format_bytes(value)
+        case "fits":
+            return "yes" if value else "no"
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) >= 10**7):
+        return format_count(value)
+    return str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
