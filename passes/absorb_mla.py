@@ -21,12 +21,18 @@ from mansard.ir.ops import (
 )
 from mansard.ir.ops.partial_values import MergePartials, PartialValues
 from mansard.ir.pattern import Match
+from mansard.ir.program import Program
 from mansard.ir.rewrite import Rule
 from mansard.ir.value import Value
 from mansard.passes.labels import source
-from mansard.passes.technique import Pass
+from mansard.passes.options import option
+from mansard.passes.technique import Outcome, Pass
 
 WHY = "(q·W_k)·c = q·(W_k·c): the latent is attended to as it lies [DeepSeek-AI 2024 V2, §2.1.2]"
+
+
+BOTH = "both"
+"""The value of ``phase`` that means all of them."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +63,10 @@ class AbsorbMla(Pass):
     The key half of ``kv_b`` is multiplied with the queries and the value half with the outputs:
     ``2·T·heads·nope·rank`` and ``2·T·heads·rank·v`` for the step's tokens in the place of
     ``2·B·(P+S)·rank·heads·(nope+v)`` for all of them; scores take ``2·B·heads·pairs·(rank+rope)``,
-    values ``2·B·heads·pairs·rank``, and one kernel reads a latent once for every head. Saves work
-    in decode and costs some in a prefill: ``phase=decode`` absorbs there alone.
+    values ``2·B·heads·pairs·rank``, and one kernel reads a latent once for every head. So a pair
+    costs more and a cached token less: decode gains and a prefill, whose pairs are many, loses.
+    Only decode absorbs therefore, on a variant that shares every weight, unless ``phase`` says
+    otherwise.
     """
 
     name = "absorb-mla"
@@ -66,6 +74,14 @@ class AbsorbMla(Pass):
     source = "[DeepSeek-AI 2024 V2, §2.1.2]"
     assumes = ("the halves of kv_b are read in place: products of heads with parts of one matrix",)
     omits = ("absorbing once and storing the larger product",)
+
+    phase: str = option("decode", "the phase that absorbs: decode, prefill, …, or both")
+
+    def run(self, program: Program) -> Outcome:
+        """Absorb on the variant of a phase, or in every graph that every phase calls."""
+        if self.phase == BOTH:
+            return replace(self, phase="").run(program)
+        return super().run(program)
 
     def rules(self) -> Sequence[Rule]:
         """Find the pattern the frontend writes."""

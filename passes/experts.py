@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+import sympy as sp
+
+from mansard.core.symbols import Expr
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op
 from mansard.ir.ops import Combine, Dequantize, Dispatch, GroupedLinear, TopK
 from mansard.ir.value import Value
+from mansard.passes.dimensions import Axis, scaled
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,35 @@ def mixtures(graph: Graph) -> Iterator[Mixture]:
                 made = {e: graph.producers.get(e.w) for e in experts}
                 narrow = {e: d for e, d in made.items() if isinstance(d, Dequantize)}
                 yield Mixture(choice, op, experts, combine, narrow)
+
+
+def fewer(graph: Graph, kept: Mapping[Mixture, int], why: str, *, merged: bool = False) -> Graph:
+    """Return the graph with fewer experts stored; a token still goes to as many of them.
+
+    Args:
+        graph: to change.
+        kept: mixture → experts that are left.
+        why: reason, for the ops that change.
+        merged: whether the router keeps the logits of those that were merged into others.
+    """
+    ratios: dict[Expr, list[Axis]] = {}
+    for m, count in kept.items():
+        axes: list[Axis] = [(op.w, 0) for op in m.experts]
+        if not merged:
+            axes += [(m.choice.x, -1), *_scales(graph, m)]
+        ratios.setdefault(sp.Rational(count, m.count), []).extend(axes)
+    for ratio, axes in ratios.items():
+        graph = graph if ratio == 1 else scaled(graph, axes, ratio, why)
+    return graph
+
+
+def _scales(graph: Graph, m: Mixture) -> list[Axis]:
+    """Return the axes of factors an expert has on its routes."""
+    found: list[Axis] = []
+    for op, _ in graph.walk():
+        if op.outs and op.out is m.dispatch.routes and op is not m.choice:
+            found += [(v, 0) for v in op.operands if v.shape == (sp.Integer(m.count),)]
+    return found
 
 
 def _above(graph: Graph, value: Value) -> TopK | None:

@@ -98,6 +98,21 @@ def part(op: Repeat, first: int, count: int) -> Repeat:
     return replace(op, body=body, trips=expr(count), outs=())
 
 
+def without_deepest(graph: Graph, layers: int, what: str, why: str) -> Graph:
+    """Return the graph without the deepest layers of its longest run.
+
+    Raises:
+        SpecError: none of the run is left, or the layers are no whole trips.
+    """
+    old = longest(graph, what)
+    kept = int(old.trips) - trips(old, layers, what)
+    if not kept:
+        raise SpecError(f"{what}: no layer of the run is left", hint="leave out fewer")
+    made = finish(part(old, 0, kept).explained(why), old.out.name)
+    swapped = dict(zip(old.outs, made.outs, strict=True))
+    return verify(rebuild(graph, edits={old: [made]}, swapped=swapped))
+
+
 def cut(graph: Graph, what: str, at: tuple[int, ...]) -> Graph:
     """Return the graph with its longest run cut after given trips, which changes no cost.
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import sympy as sp
 
 from mansard.core.errors import SpecError
-from mansard.core.symbols import Expr
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op
 from mansard.ir.ops import Dequantize, Dispatch, GroupedLinear, TopK
@@ -16,9 +15,8 @@ from mansard.ir.ops.padded_experts import PaddedGrouped
 from mansard.ir.program import Program
 from mansard.ir.rewrite import Rewritten
 from mansard.passes.decoding import retiled
-from mansard.passes.dimensions import Axis, scaled
 from mansard.passes.editing import edited
-from mansard.passes.experts import Mixture, mixtures
+from mansard.passes.experts import Mixture, fewer, mixtures
 from mansard.passes.options import option
 from mansard.passes.technique import Outcome, Pass
 from mansard.passes.written_numbers import exact
@@ -87,7 +85,7 @@ class MoeRouting(Pass):
                     f"moe-routing: {self.top_k or m.chosen} of {kept[m]} experts a token",
                     hint="keep more experts, or lower top-k",
                 )
-        graph = self._fewer(graph, kept, why)
+        graph = fewer(graph, kept, why, merged=self.merge)
         before, found = found, tuple(mixtures(graph))
         chosen = {m.choice: sp.Integer(self.top_k or m.chosen) for m in found}
         hits = {op: chosen[m.choice] / m.count for m in found for op in m.experts}
@@ -145,26 +143,7 @@ class MoeRouting(Pass):
             )
         return self.experts or m.count
 
-    def _fewer(self, graph: Graph, kept: dict[Mixture, int], why: str) -> Graph:
-        ratios: dict[Expr, list[Axis]] = {}
-        for m, count in kept.items():
-            axes: list[Axis] = [(op.w, 0) for op in m.experts]
-            if not self.merge:
-                axes += [(m.choice.x, -1), *_scales(graph, m)]
-            ratios.setdefault(sp.Rational(count, m.count), []).extend(axes)
-        for ratio, axes in ratios.items():
-            graph = graph if ratio == 1 else scaled(graph, axes, ratio, why)
-        return graph
-
     def counts(self, op: Op) -> bool:
         """One mixture a dispatch."""
         return isinstance(op, Dispatch)
 
-
-def _scales(graph: Graph, m: Mixture) -> list[Axis]:
-    """Return the axes of factors an expert has on its routes."""
-    found: list[Axis] = []
-    for op, _ in graph.walk():
-        if op.outs and op.out is m.dispatch.routes and op is not m.choice:
-            found += [(v, 0) for v in op.operands if v.shape == (sp.Integer(m.count),)]
-    return found

@@ -14,14 +14,20 @@ from mansard.ir.op import Op
 from mansard.ir.ops import Linear
 from mansard.ir.ops.partial_linear import PartialLinear
 from mansard.ir.program import Program
+from mansard.ir.region import Repeat
 from mansard.ir.rewrite import Rewritten, retype
 from mansard.ir.value import Value
 from mansard.passes.editing import edited
-from mansard.passes.options import option
-from mansard.passes.smaller import SIZES, Kept, smaller
+from mansard.passes.experts import fewer
+from mansard.passes.layers import without_deepest
+from mansard.passes.options import option, spelled
+from mansard.passes.smaller import SIZES, Kept, fewer_experts, fewer_layers, smaller
 from mansard.passes.stored_weights import KEPT, compressible
-from mansard.passes.technique import Outcome, Pass
+from mansard.passes.technique import Outcome, Pass, counted, touched_by
 from mansard.passes.written_numbers import exact
+
+STRUCTURES = (*SIZES, "layers", "experts")
+"""Options that say which share of a dimension is kept."""
 
 EXPLOITED = ("2:4",)
 """Patterns a matrix unit may exploit [Mishra 2021, §3]; others save memory alone."""
@@ -35,16 +41,21 @@ class Prune(Pass):
     16-bit column for every kept weight (csr); products are computed dense, or skip the zeros
     (``compute=sparse``, on hardware that does). ``pattern=N:M``: N of M weights with ``⌈log2 M⌉``
     bits each: 2:4 in fp16 stores 0.5625 of the bytes; a chip with 2:4 units computes them at that
-    rate, another at its dense one. ``heads``, ``kv-heads``, ``width``, ``hidden``: the share of
-    that dimension that is kept; every matrix, norm and cache that has it shrinks, so work scales
-    exactly. Shares are rounded to a whole size, which the report states. Less ``hidden`` needs
-    matrices of ``hidden²`` in front of the residual sums [Ashkboos 2024, §3.2].
+    rate, another at its dense one. ``heads``, ``kv-heads``, ``width``, ``hidden``, ``layers``,
+    ``experts``: the share of that dimension that is kept; every matrix, norm and cache that has it
+    shrinks, so work scales exactly. Shares are rounded to a whole size, which the report states.
+    Less ``hidden`` needs matrices of ``hidden²`` in front of the residual sums [Ashkboos 2024,
+    §3.2]. Fewer ``layers`` are the first of the longest run [Gromov 2024], as ``skip-layers``
+    leaves them; fewer ``experts`` keep top-k and lose the router's rows [Lu 2024], as
+    ``moe-routing`` does, so a step reads more of those that are left. Tokens are pruned by
+    ``prune-tokens``.
     """
 
     name = "prune"
     noun = "weight"
     source = "[Frantar 2023; Mishra 2021; Ma 2023; Ashkboos 2024; Xia 2023 Flash-LLM]"
     assumes = (
+        "layers of one run are alike, and so are experts: it does not matter which of them go",
         "kept weights are spread evenly: every row and every group has its share",
         "decoding a sparse tile hides behind loading it",
     )
@@ -58,6 +69,8 @@ class Prune(Pass):
     kv_heads: float = option(1.0, "share of KV heads kept, query heads staying", least=0, most=1)
     width: float = option(1.0, "share of the feed-forward width kept", least=0, most=1)
     hidden: float = option(1.0, "share of the hidden size kept", least=0, most=1)
+    layers: float = option(1.0, "share of the longest run of layers kept", least=0, most=1)
+    experts: float = option(1.0, "share of every mixture's experts kept", least=0, most=1)
     rotations: bool = option(True, "matrices that turn the residual when hidden shrinks")
     skip: tuple[str, ...] = option(KEPT, "modules whose single weights all stay")
 
@@ -71,13 +84,14 @@ class Prune(Pass):
             _pattern(self.pattern)
         if self.compute == "sparse" and not self.sparsity:
             raise SpecError("prune: compute=sparse without sparsity", hint="add sparsity=…")
-        for name in SIZES:
+        for name in STRUCTURES:
             if getattr(self, name) == 0:
-                raise SpecError(f"prune: {name} is 0, so nothing is left", hint="keep some of it")
+                what = spelled(name)
+                raise SpecError(f"prune: {what} is 0, so nothing is left", hint="keep some of it")
 
     def run(self, program: Program) -> Outcome:
         """Prune; say to which sizes shares were rounded, and what no unit exploits."""
-        if not (self.sparsity or self.pattern) and all(getattr(self, s) == 1 for s in SIZES):
+        if not (self.sparsity or self.pattern) and all(getattr(self, s) == 1 for s in STRUCTURES):
             return Outcome(program, 0)
         outcome = super().run(program)
         notes = [Note("M021", f"prune: {text}") for text in self._rounded(program)]
@@ -90,7 +104,10 @@ class Prune(Pass):
     def _rounded(self, program: Program) -> list[str]:
         graph = program.graph(self.on) if self.on in program.graphs else program.graph()
         said = {k.text: None for k in self._dimensions(graph) if k.text}
-        return list(said)
+        if self.layers != 1:
+            said[fewer_layers(graph, exact(self.layers)).text] = None
+        said |= {k.text: None for k in fewer_experts(graph, exact(self.experts)).values()}
+        return [text for text in said if text]
 
     def transform(self, graph: Graph) -> Rewritten:
         """Shrink dimensions, then thin out what is left."""
@@ -99,11 +116,29 @@ class Prune(Pass):
         dimensions = self._dimensions(graph)
         graph = smaller(graph, dimensions, why, rotate=self.rotations)
         found = len(dimensions)
+        experts = {m: k.left for m, k in fewer_experts(graph, exact(self.experts)).items()}
+        if any(left != m.count for m, left in experts.items()):
+            graph = fewer(graph, experts, why)
+            found += len(experts)
+        if self.layers != 1 and (gone := fewer_layers(graph, exact(self.layers)).gone):
+            graph = without_deepest(graph, gone, self.name, why)
+            found += gone
         if self.sparsity or self.pattern:
             chosen = compressible(graph, self.skip)
             graph = self._thinned(graph, chosen, why)
             found += len(chosen)
         return Rewritten(before if not found else graph, found)
+
+    def counts(self, op: Op) -> bool:
+        """Weights, not the runs that hold them."""
+        return not isinstance(op, Repeat)
+
+    def describe(self, before: Graph, after: Graph) -> str:
+        """Count weights that changed, and layers that went."""
+        said = [] if self.layers == 1 else [fewer_layers(before, exact(self.layers)).gone]
+        layers = [counted(gone, "layer") for gone in said]
+        changed = touched_by(after, self.name, self.counts)
+        return ", ".join([*([counted(changed, self.noun)] if changed != 0 else []), *layers])
 
     def _dimensions(self, graph: Graph) -> tuple[Kept, ...]:
         wanted = {name: exact(getattr(self, name)) for name in SIZES}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from mansard.core.errors import SpecError
 from mansard.core.symbols import T, expr
 from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph
@@ -14,7 +13,7 @@ from mansard.ir.region import Repeat, Routed
 from mansard.ir.rewrite import Rewritten, rebuild
 from mansard.ir.value import Value
 from mansard.ir.verify import verify
-from mansard.passes.layers import cut, enclosed, longest, part, trips
+from mansard.passes.layers import cut, enclosed, longest, part, trips, without_deepest
 from mansard.passes.options import option
 from mansard.passes.technique import Outcome, Pass
 from mansard.passes.written_numbers import exact
@@ -59,6 +58,8 @@ class SkipLayers(Pass):
     def transform(self, graph: Graph) -> Rewritten:
         """Shorten the longest run, and route a share through the rest."""
         why = f"{self.name}: tokens leave layers out {self.source}"
+        if not self.run_share:
+            return Rewritten(without_deepest(graph, self.layers, self.name, why), self.layers)
         old = longest(graph, self.name)
         skipped = trips(old, self.layers, self.name)
         kept = int(old.trips) - skipped
@@ -68,15 +69,11 @@ class SkipLayers(Pass):
         if kept:
             made.append(finish(part(old, 0, kept).explained(why), fresh_name(old.out.name, taken)))
             ins = made[-1].outs + old.ins[len(made[-1].outs) :]
-        if self.run_share:
-            inner = finish(replace(part(old, kept, skipped), ins=ins).explained(why), old.out.name)
-            body = enclosed([inner], ins, inner.outs)
-            region = Routed(body, ins, exact(self.run_share), T, name=f"{old.name}.skipped")
-            made.append(finish(region.explained(why), fresh_name(f"{old.out.name}.skipped", taken)))
-            ins = made[-1].outs + old.ins[len(made[-1].outs) :]
-        swapped: dict[Value, Value] = dict(zip(old.outs, ins, strict=False))
-        if not made:
-            raise SpecError("skip-layers: no layer of the run is left", hint="skip fewer")
+        inner = finish(replace(part(old, kept, skipped), ins=ins).explained(why), old.out.name)
+        body = enclosed([inner], ins, inner.outs)
+        region = Routed(body, ins, exact(self.run_share), T, name=f"{old.name}.skipped")
+        made.append(finish(region.explained(why), fresh_name(f"{old.out.name}.skipped", taken)))
+        swapped: dict[Value, Value] = dict(zip(old.outs, made[-1].outs, strict=True))
         return Rewritten(verify(rebuild(graph, edits={old: made}, swapped=swapped)), self.layers)
 
     def describe(self, before: Graph, after: Graph) -> str:

@@ -17,6 +17,8 @@ from mansard.ir.rewrite import everywhere, rebuild
 from mansard.ir.value import TensorType, Value
 from mansard.ir.verify import verify
 from mansard.passes.dimensions import Axis, scaled
+from mansard.passes.experts import Mixture, mixtures
+from mansard.passes.layers import layers_of, longest
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,53 @@ SIZES: dict[str, Size] = {
     "hidden": _hidden,
 }
 """Option of ``prune`` → where that dimension is."""
+
+
+@dataclass(frozen=True)
+class Fewer:
+    """How many of a kind of part are left.
+
+    Args:
+        left: of them.
+        gone: of them.
+        text: how the share was rounded; empty where it is exact.
+    """
+
+    left: int
+    gone: int
+    text: str = ""
+
+
+def fewer_layers(graph: Graph, share: Expr) -> Fewer:
+    """Return how many layers of the longest run a share leaves, by whole periods."""
+    run = longest(graph, "prune: layers")
+    period, count = layers_of(run.body), int(run.trips)
+    ratio, text = _rounded(sp.Integer(count), share, "layers")
+    left = int(ratio * count)
+    if text:
+        kept = sp.Rational(left, count)
+        text = f"layers {count * period} → {left * period} ({float(kept):.4g})"
+    return Fewer(left * period, (count - left) * period, text)
+
+
+def fewer_experts(graph: Graph, share: Expr) -> dict[Mixture, Fewer]:
+    """Return how many experts of each mixture a share leaves; none where all are kept.
+
+    Raises:
+        SpecError: fewer than a token goes to.
+    """
+    found: dict[Mixture, Fewer] = {}
+    for m in mixtures(graph) if share != 1 else ():
+        ratio, text = _rounded(sp.Integer(m.count), share, "experts")
+        left = int(ratio * m.count)
+        if left < m.chosen:
+            raise SpecError(
+                f"prune: experts={float(share):g} leaves {left} of {m.count}, and a token goes to "
+                f"{m.chosen}",
+                hint=f"keep at least {m.chosen / m.count:.4g}, or lower moe-routing's top-k first",
+            )
+        found[m] = Fewer(left, m.count - left, text)
+    return found
 
 
 def _rotated(graph: Graph, why: str) -> Graph:

@@ -16,10 +16,14 @@ from tests.passes.rewriting import (
     through,
 )
 
+from mansard.backends.chips import load as chip
+from mansard.backends.roofline import estimate
+from mansard.core.errors import MansardError
 from mansard.core.symbols import B, P, S
 from mansard.ir.ops import BlockLinear, Scores
 
 LITE = "deepseek-v2-lite"  # 16 heads, rank 512, rope 64, nope 128, value 128, 27 layers
+ABSORBED = "absorb-mla{phase=both}"
 HEADS, RANK, ROPE, NOPE, VALUE, LAYERS = 16, 512, 64, 128, 128, 27
 
 
@@ -29,19 +33,19 @@ def test_work_is_the_closed_form() -> None:
     expand = 2 * B * (P + S) * RANK * HEADS * (NOPE + VALUE)
     absorbed = 2 * HEADS * pairs * (2 * RANK + ROPE)
     halves = 2 * B * S * HEADS * RANK * (NOPE + VALUE)
-    change = flops(through(LITE, "absorb-mla")) - flops(model(LITE))
+    change = flops(through(LITE, ABSORBED)) - flops(model(LITE))
     assert plain(change - LAYERS * (absorbed + halves - whole - expand)) == 0
 
 
 def test_one_kernel_reads_a_latent_once_for_every_head() -> None:
-    program = through(LITE, "absorb-mla,fuse-attention")
+    program = through(LITE, f"{ABSORBED},fuse-attention")
     step = {"B": 3, "S": 1, "P": 999}
     reads = numbers(moved(program, "cache"), **step)
     assert reads == LAYERS * 3 * (1000 + 1) * (RANK + ROPE) * 2  # keys read, one row appended
 
 
 def test_weights_are_the_same_bytes_read_in_place() -> None:
-    before, after = model(LITE), through(LITE, "absorb-mla")
+    before, after = model(LITE), through(LITE, ABSORBED)
     assert stored(before, "weight") == stored(after, "weight")
     assert plain(moved(before, "weight") - moved(after, "weight")) == 0
     assert {op.w.storage for op in ops(after, BlockLinear)} <= {
@@ -54,7 +58,8 @@ def test_weights_are_the_same_bytes_read_in_place() -> None:
               "quantize{weights=int4 kv=int8}", "prune:heads=0.5"],
 )  # fmt: skip
 def test_it_commutes_with_what_else_changes_attention(other: str) -> None:
-    one, two = through(LITE, f"absorb-mla,{other}"), through(LITE, f"{other},absorb-mla")
+    one = through(LITE, f"{ABSORBED},{other}")
+    two = through(LITE, f"{other},{ABSORBED}")
     assert plain(flops(one) - flops(two)) == 0
     step = {"B": 2, "S": 1, "P": 700}
     for role in ("weight", "cache", "table", "activation"):
@@ -63,13 +68,43 @@ def test_it_commutes_with_what_else_changes_attention(other: str) -> None:
 
 
 def test_golden_text_of_what_is_attended_to() -> None:
-    (first, _) = ops(through(LITE, "absorb-mla"), Scores)
+    (first, _) = ops(through(LITE, ABSORBED), Scores)
     assert str(first.q.shape) == "(T, 9216)"
     assert first.k.shape == (B, 1, P + S, 576)
     assert first.heads == sp.Integer(16)
 
 
 def test_other_attention_is_left_alone_with_a_note() -> None:
-    program, (report,) = applied("llama-3.1-8b", "absorb-mla")
+    program, (report,) = applied("llama-3.1-8b", ABSORBED)
     assert program is model("llama-3.1-8b")
     assert report.notes[0].code == "M020"
+
+
+def test_decode_alone_absorbs_unless_asked_and_shares_every_weight() -> None:
+    program = through(LITE, "absorb-mla")
+    assert set(program.graphs) == {"target", "target@decode"}
+    assert program.graph() is model(LITE).graph()
+    assert ops(program, BlockLinear, "target@decode")
+    assert set(through(LITE, ABSORBED).graphs) == {"target"}
+    scenario = {"batch": 64, "prompt": 2048, "output": 128}
+    plain_, decode, both = (
+        estimate(through(LITE, f"{text}fuse-attention"), chip("h100-sxm"), scenario)
+        for text in ("", "absorb-mla,", f"{ABSORBED},")
+    )
+    assert decode.memory.weights == plain_.memory.weights == both.memory.weights
+    assert decode.phases["prefill"].time_s == plain_.phases["prefill"].time_s
+    assert both.phases["prefill"].time_s > 1.1 * plain_.phases["prefill"].time_s
+    assert decode.phases["decode"].time_s == both.phases["decode"].time_s
+    assert decode.phases["decode"].time_s < plain_.phases["decode"].time_s / 3
+
+
+def test_a_pair_costs_more_and_a_cached_token_less() -> None:
+    """Why a prefill loses: per pair 2·heads·(2·rank + rope) instead of (nope + rope + value)."""
+    more = plain(flops(through(LITE, ABSORBED)) - flops(model(LITE)))
+    prefill, decode = ({"B": 64, "S": s, "P": p} for s, p in ((2048, 0), (1, 2048)))
+    assert numbers(more, **prefill) > 0 > numbers(more, **decode)
+
+
+def test_a_phase_nothing_calls_is_refused() -> None:
+    with pytest.raises(MansardError, match="phase"):
+        through(LITE, "absorb-mla{phase=encode}")

@@ -101,6 +101,44 @@ def test_a_smaller_hidden_size_turns_each_residual() -> None:
     )
 
 
+def test_fewer_layers_are_what_skipping_them_leaves() -> None:
+    """One run shortened: a quarter of the layers' work, weights and cache, to the byte."""
+    half, skipped = through(LLAMA, "prune:layers=0.25"), through(LLAMA, "skip-layers:layers=24")
+    assert plain(flops(half) - flops(skipped)) == 0
+    for role in ("weight", "cache", "activation"):
+        assert plain(moved(half, role) - moved(skipped, role)) == 0
+    head = 2 * 4096 * 32000
+    one = {"B": 1, "S": 1, "P": 0}
+    whole = numbers(flops(model(LLAMA)), **one) - head
+    assert numbers(flops(half), **one) - head == whole / 4
+    assert plain(stored(half, "cache") * 4 - stored(model(LLAMA), "cache")) == 0
+
+
+def test_layers_round_to_whole_periods_and_say_so() -> None:
+    """Gemma 2 alternates windows: 26 layers are 13 periods of two."""
+    (report,) = applied("gemma-2-2b", "prune:layers=0.5")[1]
+    assert [n.message for n in report.notes] == ["prune: layers 26 → 14 (0.5385)"]
+    assert report.changed == "12 layers"
+
+
+def test_fewer_experts_are_what_moe_routing_keeps() -> None:
+    mixtral = "mixtral-8x7b-v0.1"
+    half, kept = through(mixtral, "prune:experts=0.5"), through(mixtral, "moe-routing:experts=4")
+    assert plain(flops(half) - flops(kept)) == 0
+    assert plain(moved(half, "weight") - moved(kept, "weight")) == 0
+    assert stored(half, "weight") == stored(kept, "weight")
+    gone = 32 * 4 * (3 * 4096 * 14336 + 4096)  # four experts a layer and their rows of the router
+    assert stored(model(mixtral), "weight") - stored(half, "weight") == 2 * gone
+    before = numbers(flops(model(mixtral)), B=1, S=1, P=0)  # top-k stays: the router alone shrinks
+    assert before - numbers(flops(half), B=1, S=1, P=0) == 32 * 2 * 4 * 4096
+
+
+def test_fewer_experts_than_a_token_goes_to_are_refused() -> None:
+    with pytest.raises(MansardError, match="a token goes to 2") as error:
+        through("mixtral-8x7b-v0.1", "prune:experts=0.1")
+    assert "0.25" in error.value.hint
+
+
 def test_a_share_is_rounded_and_the_report_says_so() -> None:
     (report,) = applied(LLAMA, "prune:width=0.7")[1]
     assert [n.message for n in report.notes] == ["prune: width 11008 → 7706 (0.7)"]
@@ -126,7 +164,9 @@ def test_golden_text_of_a_pruned_projection() -> None:
 @pytest.mark.parametrize(
     "options",
     [{"sparsity": 1.0}, {"pattern": "4:2"}, {"pattern": "two"}, {"compute": "sparse"},
-     {"sparsity": 0.5, "pattern": "2:4"}, {"width": 0.0}, {"format": "coo"}],
+     {"sparsity": 0.5, "pattern": "2:4"}, {"width": 0.0}, {"format": "coo"},
+     {"layers": 999.0}, {"layers": 0.0}, {"experts": -1.0}, {"kv_heads": 0.0},
+     {"sparsity": float("nan")}, {"sparsity": -0.1}, {"pattern": "0:4"}, {"pattern": "4:4"}],
 )  # fmt: skip
 def test_options_that_make_no_sense_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(SpecError) as error:
