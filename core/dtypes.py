@@ -52,7 +52,8 @@ class Encoding:
         density: share of elements that are kept.
         index_bits: bits that locate each kept element.
         bitmap: whether one bit per element, kept or not, locates them instead.
-        exceptions: ``(share, encoding)`` of outliers that are kept in another way.
+        exceptions: ``(share, encoding)`` of outliers that are kept besides, in another way; their
+            places in the rest stay, as in SpQR and every dense-and-sparse format.
         structure: what a matrix unit may exploit, "2:4" or "dense".
     """
 
@@ -77,8 +78,7 @@ class Encoding:
         own = self.density * (BITS[self.dtype] + self.index_bits) + int(self.bitmap)
         if self.group:
             own += sp.Rational(self.scale_bits + self.zero_bits, self.group)
-        kept = 1 - sp.Add(*(share for share, _ in self.exceptions))
-        return own * kept + sp.Add(*(share * e.bits for share, e in self.exceptions))
+        return own + sp.Add(*(share * e.bits for share, e in self.exceptions))
 
     @property
     def plain(self) -> Encoding:
@@ -116,7 +116,7 @@ def parse_encoding(text: str) -> Encoding:
     """Read the text form of an encoding.
 
     >>> parse_encoding("int3g16s3z3(bf16)+1/100@{fp16i16}").bits
-    2929/800
+    739/200
 
     Raises:
         SpecError: it is not one.

@@ -22,6 +22,7 @@ CODES: dict[str, str] = {
     "M020": "a technique matched nothing",
     "M021": "a technique left something out on purpose",
     "M022": "a technique was asked for in a way that cannot help",
+    "M023": "a part of a model was left out of a technique, which has no form for it",
     "M030": "the model does not fit the device's memory",
     "M031": "no driver reserve is counted",
     "M040": "more than one device was asked for without saying how to use them",

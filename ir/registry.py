@@ -12,6 +12,7 @@ from mansard.ir.ops import (
     paging,
     partial_linear,
     partial_values,
+    recent,
     recurrent,
     sharing,
     tensor,
@@ -27,6 +28,7 @@ _MODULES = (
     paging,
     partial_linear,
     partial_values,
+    recent,
     sharing,
     tensor,
 )

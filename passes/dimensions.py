@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
+from mansard.core.dtypes import Encoding
 from mansard.core.errors import MansardError, SpecError
 from mansard.core.symbols import Expr
 from mansard.ir.graph import Graph
@@ -39,8 +40,9 @@ from mansard.ir.ops import (
     Transpose,
     Values,
 )
+from mansard.ir.ops.recent import AppendRecent
 from mansard.ir.region import Region, Repeat
-from mansard.ir.value import TensorType, Value, stored_parts
+from mansard.ir.value import Shape, TensorType, Value, stored_parts
 from mansard.passes.editing import edited
 
 Axis = tuple[Value, int]
@@ -98,7 +100,7 @@ def scaled(graph: Graph, seeds: Iterable[Axis], ratio: Expr, why: str) -> Graph:
         for new, old in zip(shape, leaf.shape, strict=True):
             share = share * new / old
         live = None if leaf.type.live is None else leaf.type.live * share
-        return replace(leaf.type, shape=shape, live=live)
+        return replace(leaf.type, shape=shape, live=live, encoding=_regrouped(leaf, shape))
 
     def attributes(op: Op) -> Op:
         new = _resized(op, ratio, is_scaled)
@@ -120,6 +122,13 @@ def scaled(graph: Graph, seeds: Iterable[Axis], ratio: Expr, why: str) -> Graph:
             f"a dimension meets an op that needs its old size: {error.message}",
             hint="prune another dimension, or prune before the pass that made the op",
         ) from error
+
+
+def _regrouped(leaf: Value, shape: Shape) -> Encoding:
+    """Return the encoding of a smaller leaf: a scale a channel serves as many as are left."""
+    old, rows = leaf.encoding, leaf.shape[-1]
+    whole = rows.is_Integer and old.group == rows and shape[-1].is_Integer
+    return replace(old, group=int(shape[-1])) if whole else old
 
 
 def _whole(size: Expr, leaf: Value) -> Expr:
@@ -196,6 +205,9 @@ def _ties(op: Op) -> Ties:
                 yield (op.by, -1), (op.x, -1)
         case Append():
             yield (op.x, -1), (op.cache, 1)
+            if isinstance(op, AppendRecent):
+                yield (op.older, 1), (op.cache, 1)
+                yield (op.outs[1], 1), (op.cache, 1)
             yield from _same(op.cache, op.out)
         case Scores():
             yield (op.q, -1), (op.out, 1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import sympy as sp
 
@@ -12,7 +12,9 @@ from mansard.ir.graph import Graph
 from mansard.ir.op import Op
 from mansard.ir.ops import Combine, Dequantize, Dispatch, GroupedLinear, TopK
 from mansard.ir.value import Value
+from mansard.passes.decoding import retiled
 from mansard.passes.dimensions import Axis, scaled
+from mansard.passes.editing import edited
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,23 @@ def fewer(graph: Graph, kept: Mapping[Mixture, int], why: str, *, merged: bool =
         ratios.setdefault(sp.Rational(count, m.count), []).extend(axes)
     for ratio, axes in ratios.items():
         graph = graph if ratio == 1 else scaled(graph, axes, ratio, why)
-    return graph
+    decoders = dict(_decoders(kept, tuple(mixtures(graph))))
+    return edited(graph, attributes=lambda op: decoders.get(op, op)) if decoders else graph
+
+
+def _decoders(
+    before: Iterable[Mixture], after: Iterable[Mixture]
+) -> Iterator[tuple[Op, Dequantize]]:
+    """Yield what decodes experts' weights, and what it is where fewer are stored."""
+    for old, new in zip(before, after, strict=True):
+        blocks = sp.Rational(new.count, old.count)
+        for was, now in zip(old.experts, new.experts, strict=True):
+            if now not in new.decoders or blocks == 1:
+                continue
+            decoder = new.decoders[now]
+            chosen_alone = old.decoders[was].share == was.weights_read()
+            share = now.weights_read() if chosen_alone else decoder.share
+            yield decoder, replace(decoder, times=retiled(decoder.times, 1, blocks), share=share)
 
 
 def _scales(graph: Graph, m: Mixture) -> list[Axis]:

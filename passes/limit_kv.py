@@ -23,6 +23,7 @@ from mansard.ir.verify import verify
 from mansard.passes.editing import edited
 from mansard.passes.labels import source
 from mansard.passes.options import option
+from mansard.passes.recent_kv import recent_caches
 from mansard.passes.schedules import replace_steps
 from mansard.passes.technique import Outcome, Pass
 
@@ -126,11 +127,18 @@ class LimitKv(Pass):
             if isinstance(op, Scores) and self._limits(op.mask):
                 kept[op.mask.kept(P)] = Mask(kind, self.size).kept(P)
 
+        parts: dict[Value, Expr] = {}
+        for op in recent_caches(graph):
+            if op.kept in kept:
+                new, wide = kept[op.kept], op.window + op.sinks
+                parts[op.cache] = least(new, wide)
+                parts[op.older] = new - least(new, wide)
+
         def shape(leaf: Value) -> TensorType:
             if leaf.role not in ("cache", "state") or len(leaf.shape) < 3:
                 return leaf.type
             at = 2
-            new = kept.get(leaf.shape[at])
+            new = parts.get(leaf) or kept.get(leaf.shape[at])
             if new is None:
                 return leaf.type
             live = leaf.type.live

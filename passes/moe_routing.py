@@ -86,11 +86,11 @@ class MoeRouting(Pass):
                     hint="keep more experts, or lower top-k",
                 )
         graph = fewer(graph, kept, why, merged=self.merge)
-        before, found = found, tuple(mixtures(graph))
+        found = tuple(mixtures(graph))
         chosen = {m.choice: sp.Integer(self.top_k or m.chosen) for m in found}
         hits = {op: chosen[m.choice] / m.count for m in found for op in m.experts}
         rows = {m.dispatch for m in found}
-        narrow = self._decoders(before, found, chosen, hits)
+        narrow = self._decoders(found, chosen, hits)
 
         def set_(op: Op) -> Op:
             if isinstance(op, TopK) and op in chosen:
@@ -116,22 +116,19 @@ class MoeRouting(Pass):
         )  # fmt: skip
 
     def _decoders(
-        self, before: Sequence[Mixture], after: Sequence[Mixture],
-        chosen: Mapping[TopK, Expr], hits: Mapping[GroupedLinear, Expr],
+        self, found: Sequence[Mixture], chosen: Mapping[TopK, Expr],
+        hits: Mapping[GroupedLinear, Expr],
     ) -> dict[Op, Dequantize]:  # fmt: skip
         """Return what decodes experts' weights: those that are read, once a tile of their rows."""
         made: dict[Op, Dequantize] = {}
-        for old, new in zip(before, after, strict=True):
-            more = exact(self.capacity or self.imbalance) * chosen[new.choice] / new.chosen
-            for was, now in zip(old.experts, new.experts, strict=True):
-                if now not in new.decoders:
-                    continue
-                decoder = new.decoders[now]
-                read = self._grouped(replace(now, hit=hits[now])).weights_read()
-                chosen_alone = old.decoders[was].share == was.weights_read()
+        for m in found:
+            more = exact(self.capacity or self.imbalance) * chosen[m.choice] / m.chosen
+            for op, decoder in m.decoders.items():
+                read = self._grouped(replace(op, hit=hits[op])).weights_read()
+                chosen_alone = decoder.share == op.weights_read()
                 made[decoder] = replace(
                     decoder,
-                    times=retiled(decoder.times, more, sp.Rational(new.count, old.count)),
+                    times=retiled(decoder.times, more, 1),
                     share=read if chosen_alone else decoder.share,
                 )
         return made
@@ -146,4 +143,3 @@ class MoeRouting(Pass):
     def counts(self, op: Op) -> bool:
         """One mixture a dispatch."""
         return isinstance(op, Dispatch)
-

@@ -158,6 +158,8 @@ def _check(cls: type[Pass], declared: Field[Any], value: Any) -> None:
         raise SpecError(f"{cls.name}: {error.message}", hint=error.hint)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         least, most = about.get("least"), about.get("most")
+        if math.isnan(value):
+            raise SpecError(f"{where} is {value}, not a number", hint="write a number")
         if least is not None and value < least:
             raise SpecError(f"{where} is {value}, below {least:g}", hint=f"at least {least:g}")
         if most is not None and value > most:

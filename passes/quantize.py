@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
+import sympy as sp
+
 from mansard.core.dtypes import BITS, FORMATS, Encoding, stored
 from mansard.core.errors import SpecError
 from mansard.core.notes import Note
@@ -32,10 +34,15 @@ from mansard.ir.verify import verify
 from mansard.passes.fuse_elementwise import joining
 from mansard.passes.labels import relabelled
 from mansard.passes.options import option
-from mansard.passes.technique import Outcome, Pass, counted
+from mansard.passes.outlier_features import split_features
+from mansard.passes.recent_kv import KeepRecent, recent_caches
+from mansard.passes.step_ranges import read_steps, split_decode
+from mansard.passes.technique import EVERY, Outcome, Pass, counted
+from mansard.passes.written_numbers import exact
 
 FORMAT_NAMES = tuple(n for n in [*BITS, *FORMATS] if n not in ("bool", "int32", "int64", "fp64"))
 Product = Linear | GroupedLinear | BlockLinear
+COLUMN_BITS = 16  # of an outlier's column [Dettmers 2023]
 REASON = "{}: fewer bits for what is stored [Yuan 2024, §3.1]"
 
 
@@ -47,29 +54,58 @@ class Quantize(Pass):
     decoding is work of its own on the vector unit, repeated for each tile of rows a kernel makes.
     Weights and activations: products run at the narrow rate, and activations are quantized first.
     Changes no FLOP on the matrix unit. An option left empty leaves that kind of tensor as it is,
-    and so does a format that is no narrower (``weights=bf16``). Limited to a phase, the weights are
-    a second copy, since the other phases keep theirs.
+    and so does a format that is no narrower (``weights=bf16``). Limited to a phase, or to a range
+    of decode ``steps`` [Chen 2024 PMPD], the weights are a second copy, since the others keep
+    theirs.
+
+    ``per=channel``: a scale for each row of a weight matrix, token of an activation, and head and
+    token of a cache: ``scale-bits`` over that row's length. ``outliers o``: of weights alone, the
+    share ``o`` lies in the wide dtype besides, with a 16-bit column each, so ``32·o`` bits more
+    [Dettmers 2023]; with activations, the share ``o`` of the input features, rounded to
+    whole columns, is multiplied in the wide dtype by a second, smaller product over decoded
+    weights: ``2·T·n·k·o`` there and ``2·T·n·k·(1-o)`` narrow [Dettmers 2022, §3.2]. ``kv-window w``
+    and ``kv-sinks s``: the last ``w`` tokens of a sequence and the first ``s`` stay wide, so of
+    ``P`` tokens ``least(P, w+s)`` do; those that leave the window are quantized then [Liu 2024,
+    alg. 1; Duanmu 2024].
     """
 
     name = "quantize"
     noun = "tensor"
-    source = "[Yuan 2024, §3.1]"
+    source = (
+        "[Yuan 2024, §3.1; Dettmers 2022; Dettmers 2023; Liu 2024; Duanmu 2024; Chen 2024 PMPD]"
+    )
     assumes = (
         "scales and zero points are read with the elements they serve",
         "a product's result is stored in the wide dtype",
+        "outliers of weights are put in place while a tile is decoded",
+        "the window moves by a token a step; kernels that quantize by groups of tokens do so later",
+        "a row's scale is divided with the row where ranks share one",
     )
     omits = (
         "what fewer bits do to the model's answers",
         "decoding of keys that only some masks pick (chunks, budgets)",
         "widening int4 weights to int8 activations, a shift in the product's own loop",
+        "row pointers of sparse outliers, 32 bits a row; gathering outlier columns",
+        "fusing what follows into the sum of a product and its outlier features",
+        "nested formats, whose narrow weights are a part of the wider: copies lie side by side",
     )
 
     weights: str = option("", "format of weights of matrix products", choices=FORMAT_NAMES)
     activations: str = option("", "format of the inputs of those products", choices=FORMAT_NAMES)
     kv: str = option("", "format of the key-value cache", choices=FORMAT_NAMES)
-    group: int = option(0, "elements that share a scale; 0 counts none", least=0)
+    per: str = option(
+        "group", "what shares a scale: so many elements, or a whole channel",
+        choices=("group", "channel"),
+    )  # fmt: skip
+    group: int = option(0, "elements that share a scale; 0: the tensor, not counted", least=0)
     scale_bits: int = option(16, "bits of a scale", least=0, most=64)
     zero_bits: int = option(0, "bits of a zero point", least=0, most=64)
+    outliers: float = option(
+        0.0, "share of weights, or with activations of features, kept wide", least=0, most=0.5
+    )
+    kv_window: int = option(0, "recent tokens of a cache that stay wide", least=0)
+    kv_sinks: int = option(0, "first tokens of a cache that stay wide", least=0)
+    steps: str = option("", "only these decode steps, from 0: 0-63, or 64- to the end")
     skip: tuple[str, ...] = option(("lm_head", "router", "embed"), "modules left as they are")
     dequantize: str = option(
         "fused", "decoding: fused in the product, a kernel of its own, or free",
@@ -81,35 +117,84 @@ class Quantize(Pass):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (self.weights or self.activations or self.kv):
-            raise SpecError("quantize: nothing to quantize", hint="write weights=…, kv=… or both")
-        if self.activations and not self.weights:
-            raise SpecError("quantize: activations without weights", hint="add weights=…")
-        if self.kv and self.phase:
-            raise SpecError(
-                f"quantize: kv={self.kv} in {self.phase} alone: every phase reads the same cache",
-                hint="leave phase out, or quantize weights alone",
-            )
+        for wrong, message, hint in self._contradictions():
+            if wrong:
+                raise SpecError(f"quantize: {message}", hint=hint)
+
+    def _contradictions(self) -> Iterator[tuple[object, str, str]]:
+        """Yield (whether options contradict each other, how, what to do)."""
+        alone = f"{self.phase or f'steps {self.steps}'} alone: every phase reads the same cache"
+        either = self.weights or self.activations or self.kv
+        keeps = self.kv_window or self.kv_sinks
+        scales = self.group or self.per == "channel"
+        yield not either, "nothing to quantize", "write weights=…, kv=… or both"
+        yield self.activations and not self.weights, "activations without weights", "add weights=…"
+        yield (self.kv and (self.phase or self.steps), f"kv={self.kv} in {alone}",
+               "leave phase and steps out, or quantize weights alone")  # fmt: skip
+        yield (self.group and self.per == "channel", f"group={self.group} and per=channel",
+               "give one of them: a channel is a group of its own length")  # fmt: skip
+        yield (self.zero_bits and not scales, f"zero-bits={self.zero_bits} of no group",
+               "add group=… or per=channel")  # fmt: skip
+        yield self.outliers and not self.weights, "outliers without weights", "add weights=…"
+        yield keeps and not self.kv, "kv-window and kv-sinks without kv", "add kv=…"
+        yield (self.steps and self.phase not in ("", "decode"), f"steps of {self.phase}",
+               "leave phase out: steps are those of decode")  # fmt: skip
+        if self.steps:
+            read_steps(self.steps, self.name)
 
     def run(self, program: Program) -> Outcome:
         """Retype leaves, then insert the ops that convert."""
-        outcome = super().run(program)
+        outcome = self._on_steps(program) if self.steps else super().run(program)
         fixed = [n for n in (self.weights, self.kv) if n in FORMATS]
-        if self.group and fixed:
-            note = Note(
-                "M021", f"quantize: group={self.group} is ignored, {fixed[0]} fixes its own"
+        notes = list(outcome.notes)
+        if fixed and (self.group or self.per == "channel"):
+            asked = f"group={self.group}" if self.group else "per=channel"
+            message = f"quantize: {asked} is ignored, {fixed[0]} fixes its own"
+            notes.append(Note("M021", message))
+        if self.outliers and self.activations and _has_experts(outcome.program, self.on):
+            message = "quantize: outlier features of experts' products are not kept wide"
+            notes.append(Note("M023", message))
+        return replace(outcome, notes=tuple(notes))
+
+    def _on_steps(self, program: Program) -> Outcome:
+        """Quantize variants that a range of decode steps calls."""
+        steps = read_steps(self.steps, self.name)
+        done: dict[str, Rewritten] = {}
+
+        def variant(graph: str) -> str:
+            done.setdefault(graph, self.transform(program.graph(graph)))
+            changed = done[graph].graph is not program.graph(graph)
+            return f"{graph}{self._copy}" if changed else graph
+
+        program.graph(self.on)
+        split, found = split_decode(program, self.on, steps, variant)
+        if not found:
+            raise SpecError(
+                f"quantize: no loop of {self.on!r} makes a token a step in steps {self.steps}",
+                hint="put quantize before what rewrites decoding, or ask for other steps",
             )
-            outcome = replace(outcome, notes=(*outcome.notes, note))
-        return outcome
+        changed = {g: d for g, d in done.items() if d.graph is not program.graph(g)}
+        if not changed:
+            matches = sum(d.matches for d in done.values())
+            return Outcome(program, matches, notes=self.nothing(matches))
+        graphs = {**split.graphs, **{f"{g}{self._copy}": d.graph for g, d in changed.items()}}
+        said = (self.describe(program.graph(g), d.graph) for g, d in changed.items())
+        text = ", ".join(f"{s} in {g}{self._copy}" for s, g in zip(said, changed, strict=True))
+        matches = sum(d.matches for d in changed.values())
+        return Outcome(replace(split, graphs=graphs), matches, text)
 
     def transform(self, graph: Graph) -> Rewritten:
         """Give leaves their encodings; then decode and quantize where products need it."""
         chosen = self._chosen(graph)
         typed = retype(graph, lambda v: chosen.get(v, v.type))
+        if self.kv and (self.kv_window or self.kv_sinks):
+            keep = KeepRecent(self.kv_window, self.kv_sinks, self.dequantize != "free", self._why)
+            typed = keep.everywhere(typed, lambda v: self._type(v, self.kv))
+        found = len(chosen) + len(recent_caches(typed)) - len(recent_caches(graph))
         if typed is graph:
-            return Rewritten(graph, len(chosen))
+            return Rewritten(graph, found)
         made = everywhere(typed, self._converting)
-        return Rewritten(made if made is typed else verify(made), len(chosen))
+        return Rewritten(made if made is typed else verify(made), found)
 
     def describe(self, before: Graph, after: Graph) -> str:
         """Count leaves by role, every layer's own."""
@@ -134,16 +219,21 @@ class Quantize(Pass):
             if self._skips(op.name) or self._skips(leaf.storage):
                 kept.add(leaf)
             elif self.weights and not isinstance(op, Embedding):
-                found[leaf] = self._type(leaf, self.weights)
-        if self.kv:
+                inputs = leaf.shape[1 if isinstance(op, BlockLinear) else -1]
+                outliers = 0.0 if self.activations else self.outliers
+                found[leaf] = self._type(leaf, self.weights, inputs, outliers)
+        if self.kv and not (self.kv_window or self.kv_sinks):
             caches = (leaf for leaf in graph.leaves if leaf.role == "cache")
             found |= {leaf: self._type(leaf, self.kv) for leaf in caches}
         return {v: t for v, t in found.items() if v not in kept}
 
-    def _type(self, leaf: Value, name: str) -> TensorType:
+    def _type(
+        self, leaf: Value, name: str, row: Expr | None = None, outliers: float = 0.0
+    ) -> TensorType:
         if _width(name) >= BITS[leaf.encoding.plain.dtype]:
             return leaf.type
-        encoding = self._encoding(name, leaf.encoding)
+        row = leaf.shape[-1] if row is None else row
+        encoding = self._encoding(name, leaf.encoding, row, outliers)
         if encoding == leaf.encoding:
             return leaf.type
         return replace(leaf.type, encoding=encoding, storage=leaf.storage + self._copy)
@@ -151,11 +241,18 @@ class Quantize(Pass):
     @property
     def _copy(self) -> str:
         """What the storages of a phase's own copy are called besides."""
-        return f"@{self.phase}" if self.phase else ""
+        where = f"steps{read_steps(self.steps, self.name)}" if self.steps else self.phase
+        return f"@{where}" if where else ""
 
-    def _encoding(self, name: str, old: Encoding) -> Encoding:
+    def _encoding(self, name: str, old: Encoding, row: Expr, outliers: float = 0.0) -> Encoding:
+        """Return how elements lie whose channels have ``row`` of them."""
         group, scale, zero = self.group, self.scale_bits, self.zero_bits
+        if self.per == "channel":
+            group = int(row)
         new = stored(name, old.plain.dtype, group=group, scale_bits=scale, zero_bits=zero)
+        if outliers:
+            wide = Encoding(old.plain.dtype, index_bits=sp.Integer(COLUMN_BITS))
+            new = replace(new, exceptions=((exact(outliers), wide),))
         if old.density == 1:
             return new
         return replace(
@@ -208,10 +305,16 @@ class Quantize(Pass):
         if self.activations and _width(self.activations) < wide and not self._skips(op.name):
             new = []
             if op.x not in narrow:
-                to = self._encoding(self.activations, op.x.encoding)
+                to = self._encoding(self.activations, op.x.encoding, op.x.shape[-1])
                 name = fresh_name(f"{op.name}.quantize", taken)
                 narrow[op.x] = finish(QuantizeOp(op.x, to, because=(self._why,)), name)
                 new.append(narrow[op.x])
+            if self.outliers and type(op) is Linear:
+                tile = self.tile if self.dequantize == "fused" else 0
+                split = split_features(
+                    op, narrow[op.x].out, exact(self.outliers), tile, taken, self._why
+                )
+                return [*new, *split]
             return [*new, replace(op, x=narrow[op.x].out).explained(self._why)]
         if self.dequantize == "free":
             return [op.explained(self._why)]
@@ -247,6 +350,11 @@ class Quantize(Pass):
 
 def _width(name: str) -> int:
     return BITS[FORMATS[name].dtype if name in FORMATS else name]
+
+
+def _has_experts(program: Program, on: str) -> bool:
+    graphs = program.graphs if on == EVERY else [n for n in program.graphs if n.startswith(on)]
+    return any(isinstance(op, GroupedLinear) for n in graphs for op, _ in program.graph(n).walk())
 
 
 def _uses(graph: Graph) -> Iterator[tuple[Op, Value]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from mansard.core.dtypes import BITS
 from mansard.core.symbols import B, S, product
-from mansard.ir.cost import Cost
+from mansard.ir.cost import VECTOR, Cost
 from mansard.ir.op import Op, require_size
 from mansard.ir.value import TensorType, Value
 
@@ -11,7 +12,7 @@ from mansard.ir.value import TensorType, Value
 class Append(Op):
     """Write the rows a projection made to the end of a cache.
 
-    FLOP  0
+    FLOP  0; 2·|x| into a cache that is stored narrower: scale and round, as ``Quantize``
     B     |x| read, |x| elements of the cache written: earlier rows stay where they are
 
     Args:
@@ -35,4 +36,6 @@ class Append(Op):
         """See the class."""
         b, heads, _, d = self.cache.shape
         written = product((b, heads, S, d)) * self.cache.encoding.bits / 8
-        return Cost(reads={self.x: self.x.bytes}, writes={self.out: written})
+        narrower = BITS[self.cache.encoding.dtype] < BITS[self.x.encoding.dtype]
+        work = {(VECTOR, self.x.encoding.dtype, "dense"): 2 * self.x.numel} if narrower else {}
+        return Cost(work, {self.x: self.x.bytes}, {self.out: written})

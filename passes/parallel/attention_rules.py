@@ -14,6 +14,7 @@ from mansard.ir.ops import (
 from mansard.ir.ops.eviction import AccumulateScores, CompressCache
 from mansard.ir.ops.paging import Paged
 from mansard.ir.ops.partial_values import MergePartials
+from mansard.ir.ops.recent import AppendRecent
 from mansard.passes.parallel.layout import Part, Sharding, Split
 from mansard.passes.parallel.sharder import Sharder
 
@@ -28,6 +29,16 @@ def append_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
     parts = (Part(heads, heads * x.ratio),)
     s.claim(graph, op, op.cache, 1, parts)
     return Split(1, parts, x.origins)
+
+
+def append_recent_rule(s: Sharder, graph: Graph, op: Op) -> tuple[Sharding, ...]:
+    """As an append; older rows are of the same heads."""
+    assert isinstance(op, AppendRecent)
+    made = append_rule(s, graph, op)
+    if not isinstance(made, Split):
+        return made, made
+    s.claim(graph, op, op.older, 1, made.parts)
+    return made, made
 
 
 def scores_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:

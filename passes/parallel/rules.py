@@ -38,6 +38,7 @@ from mansard.ir.ops import (
 from mansard.ir.ops.eviction import AccumulateScores, CompressCache
 from mansard.ir.ops.paging import Paged
 from mansard.ir.ops.partial_values import MergePartials
+from mansard.ir.ops.recent import AppendRecent
 from mansard.ir.ops.recurrent import Recurrence
 from mansard.ir.ops.tensor import (
     Elementwise,
@@ -49,6 +50,7 @@ from mansard.ir.ops.tensor import (
 )
 from mansard.passes.parallel.attention_rules import (
     accumulate_rule,
+    append_recent_rule,
     append_rule,
     compress_rule,
     merge_partials_rule,
@@ -119,6 +121,7 @@ RULES: dict[type[Op], Rule] = {
     BlockLinear: block_linear_rule,
     Embedding: embedding_rule,
     Append: append_rule,
+    AppendRecent: append_recent_rule,
     Scores: scores_rule,
     Softmax: softmax_rule,
     Values: values_rule,

@@ -8,6 +8,7 @@ from mansard.core.symbols import total
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op
 from mansard.ir.ops import (
+    Dequantize,
     Join,
     Reshape,
     Slice,
@@ -64,7 +65,8 @@ def join_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
             return s.refuse(op, *op.xs)
         return Split(axis, tuple(p for sp_ in splits if sp_ for p in sp_.parts), origins)
     for x, its in zip(op.xs, splits, strict=True):
-        if its is None and x.storage and x not in graph.producers:
+        leaf = x.storage and x not in graph.producers
+        if its is None and (leaf or isinstance(graph.producers.get(x), Dequantize)):
             s.claim(graph, op, x, found.axis, found.parts)
         elif (its is None and x.shape[found.axis] != 1) or (
             its is not None and (its.axis, its.parts) != (found.axis, found.parts)

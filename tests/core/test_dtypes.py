@@ -19,11 +19,11 @@ half = sp.Rational(1, 2)
         (FORMATS["nvfp4"], sp.Rational(9, 2)),  # 4 + 8/16
         (Encoding("fp16", density=half, index_bits=2, structure="2:4"), 9),  # (16 + 2)/2
         (Encoding("fp16", density=half, bitmap=True), 9),  # 16/2 + 1
-        # 1 in 100 at 16 + 16 bits, the others at 3 + 6/16.
+        # SpQR: 1 in 100 at 16 + 16 bits besides, all of them at 3 + 6/16 [Dettmers 2023].
         (
             Encoding("int3", group=16, scale_bits=3, zero_bits=3,
                      exceptions=((sp.Rational(1, 100), Encoding("fp16", index_bits=16)),)),
-            sp.Rational(99, 100) * sp.Rational(54, 16) + sp.Rational(32, 100),
+            sp.Rational(54, 16) + sp.Rational(32, 100),
         ),
     ],
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sympy as sp
 
 from mansard.core.dtypes import FORMATS, Encoding, stored
-from mansard.core.symbols import B, M, P, R, S, T, ceil_div, symbol
+from mansard.core.symbols import B, M, P, R, S, T, ceil_div, least, symbol
 from mansard.ir.builder import Builder
 from mansard.ir.graph import Graph
 from mansard.ir.mask import Mask
@@ -52,6 +52,7 @@ from mansard.ir.ops.padded_experts import PaddedGrouped
 from mansard.ir.ops.paging import Paged
 from mansard.ir.ops.partial_linear import PartialLinear
 from mansard.ir.ops.partial_values import MergePartials, PartialValues
+from mansard.ir.ops.recent import AppendRecent
 from mansard.ir.ops.recurrent import (
     CausalConv,
     GatedDelta,
@@ -168,6 +169,9 @@ def _ops() -> list[Op]:
     image, kernel = b.input("image", B, 3, 32, 32), b.leaf("kernel", 16, 3, 3, 3)
     frame = b.input("frame", 10, B, H)
     last, gates4 = b.leaf("last", 1, B, 16, role="state"), b.leaf("gates4", 1, 64, H)
+    recent = b.leaf("recent", B, KV, least(P, 36), D, role="cache")
+    older = b.leaf("older", B, KV, P - least(P, 36), D, role="cache", encoding=INT8)
+    row = b.input("row", T, KV * D)
     pages = b.leaf("pages", B, ceil_div(P, 16), encoding=Encoding("int32"), role="table")
     return [
         Linear(x, w, bias), GroupedLinear(rows, experts, sp.Rational(1, 2), T),
@@ -189,6 +193,7 @@ def _ops() -> list[Op]:
         PaddedGrouped(rows, experts, sp.Rational(1, 2), T), Paged(keys, pages),
         PartialValues(scores, keys, (T,), width=8, splits=4), MergePartials(wide, HEADS, 4),
         AccumulateScores(scores, sums), CompressCache(wide, keys, keys, HEADS, 16, 64),
+        AppendRecent(recent, row, older, 32, 4),
         BlockLinear(x, b.leaf("blocks", 4, 16, 16)), WeighHeads(scores, gates),
         KeepChosen(scores, b.input("chosen", B, 1, S, 4, role="index")),
         MatMul((keys, scores), (B, KV, D, S), k=P + S), Elementwise((x, z), (T, H), fn="min"),
