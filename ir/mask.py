@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import sympy as sp
+
 from mansard.core.errors import VerifyError
 from mansard.core.symbols import Expr, ceil_div, least
 
@@ -24,6 +26,7 @@ class Mask:
         size: keys a query of a window or a budget sees, itself included; positions of a chunk;
             pairs inside a tree.
         skip: whether masked pairs are left out; unfused kernels compute the whole rectangle.
+        heads: share of the query heads that a token needs; the others compute no pair.
 
     >>> from mansard.core.symbols import P, S
     >>> Mask("causal", skip=True).pairs(S, P, keys=P + S)
@@ -33,6 +36,7 @@ class Mask:
     kind: str = "causal"
     size: Expr | None = None
     skip: bool = False
+    heads: Expr = sp.S.One
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -62,8 +66,11 @@ class Mask:
 
         Causal: query ``j`` sees ``past + j`` keys, ``j = 1 … new``. Window ``W``: position ``p``
         sees ``least(p, W)`` keys, summed to ``past + new`` less to ``past``; chunk ``C``: likewise
-        with ``p mod C + 1``.
+        with ``p mod C + 1``. Where tokens need a share of the heads, the mean over heads.
         """
+        return self.heads * self._pairs(new, past, keys)
+
+    def _pairs(self, new: Expr, past: Expr, keys: Expr) -> Expr:
         if not self.skip or self.kind == "full":
             return new * keys
         if self.size is None or self.kind == "evict":
@@ -80,6 +87,7 @@ class Mask:
 
     def __str__(self) -> str:
         words = [self.kind, *([f"size={self.size}"] if self.size is not None else [])]
+        words += [f"heads={self.heads}"] if self.heads != 1 else []
         return f"mask<{' '.join(words + ['skip'] * self.skip)}>"
 
 

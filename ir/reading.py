@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import sympy as sp
+
 from mansard.core.cursor import Cursor
 from mansard.core.dtypes import Encoding, parse_encoding
 from mansard.core.errors import MansardError, unknown_name
@@ -106,13 +108,16 @@ class Reader:
         return read_expression(cursor, self.symbols)
 
     def _mask(self, kind: str) -> Mask:
-        size = None
-        if self._word("size"):
-            self.cursor.expect("=")
-            size = read_expression(self.cursor, self.symbols)
+        size, heads = self._named("size"), self._named("heads")
         skip = self._word("skip")
         self.cursor.expect(">")
-        return Mask(kind, size, skip)
+        return Mask(kind, size, skip, sp.S.One if heads is None else heads)
+
+    def _named(self, word: str) -> Expr | None:
+        if not self._word(word):
+            return None
+        self.cursor.expect("=")
+        return read_expression(self.cursor, self.symbols)
 
     def _list(self, first: str, last: str, read: Callable[[], Item]) -> Iterator[Item]:
         self.cursor.expect(first)

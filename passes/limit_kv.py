@@ -149,7 +149,7 @@ class LimitKv(Pass):
 
         def masked(op: Op) -> Op:
             if isinstance(op, (Scores, Values)) and self._limits(op.mask):
-                return replace(op, mask=Mask(kind, self.size, op.mask.skip)).explained(why)
+                return replace(op, mask=replace(op.mask, kind=kind, size=self.size)).explained(why)
             if isinstance(op, Reshape):
                 sizes = {old + S: new + S for old, new in kept.items()}
                 shape = tuple(sizes.get(d, d) for d in op.shape)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import sympy as sp
 
 from mansard.core.errors import SpecError
+from mansard.core.symbols import Expr
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op
 from mansard.ir.ops import Dequantize, Dispatch, GroupedLinear, TopK

@@ -10,7 +10,6 @@ import sympy as sp
 from mansard.core.errors import SpecError
 from mansard.core.symbols import Expr, geometric
 from mansard.ir.graph import Graph
-from mansard.ir.mask import Mask
 from mansard.ir.op import Op
 from mansard.ir.ops import Scores, Values
 from mansard.ir.rewrite import everywhere, rebuild
@@ -67,9 +66,9 @@ class Tree:
         """Return the graph whose causal attention sees ancestors only."""
 
         def tree(body: Graph) -> Graph:
-            mask = Mask("tree", sp.Integer(self.pairs))
+            size = sp.Integer(self.pairs)
             edits: dict[Op, list[Op]] = {
-                op: [replace(op, mask=replace(mask, skip=op.mask.skip))]
+                op: [replace(op, mask=replace(op.mask, kind="tree", size=size))]
                 for op in body.ops
                 if isinstance(op, (Scores, Values)) and op.mask.kind == "causal"
             }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mansard.core.dtypes import widest
 from mansard.core.symbols import B, Expr, P, S
-from mansard.ir.cost import MATRIX, VECTOR, Cost
+from mansard.ir.cost import MATRIX, VECTOR, Cost, touched
 from mansard.ir.mask import Mask
 from mansard.ir.op import Op, require_size
 from mansard.ir.value import TensorType, Value, stored_parts
@@ -16,7 +16,8 @@ class Scores(Op):
     FLOP  2·d·pairs    the pairs the mask computes: all, or what it does not skip
                        [Vaswani 2017, eq. 1]
     B     |q| + reach·kv_heads·d of K + |s|: K is read once per KV head, however many query heads
-          share it [Ainslie 2023]
+          share it [Ainslie 2023]; of heads that each token picks anew, those of KV heads that some
+          query of the sequence needs: ``1 - (1 - share)^(S·heads/kv_heads)`` [Liu 2023, §3]
 
     Args:
         q: ``[T, heads·d]`` (any leading shape).
@@ -45,7 +46,7 @@ class Scores(Op):
         dtype = widest(self.q.encoding.dtype, *(p.encoding.dtype for p in stored_parts(self.k)))
         return Cost(
             {(MATRIX, dtype, "dense"): 2 * d * self.out.computed},
-            {self.q: self.q.bytes, **_swept(self.k, self.mask, self.sweeps)},
+            {self.q: self.q.bytes, **_swept(self.k, self.mask, self.sweeps, self.heads)},
             {self.out: self.out.bytes},
         )
 
@@ -107,7 +108,7 @@ class Values(Op):
         dtype = widest(self.p.encoding.dtype, *(p.encoding.dtype for p in stored_parts(self.v)))
         return Cost(
             {(MATRIX, dtype, "dense"): 2 * d * self.p.computed},
-            {self.p: self.p.bytes, **_swept(self.v, self.mask, self.sweeps)},
+            {self.p: self.p.bytes, **_swept(self.v, self.mask, self.sweeps, self.p.shape[1])},
             {self.out: self.out.bytes},
         )
 
@@ -139,8 +140,10 @@ def _keys(cache: Value, mask: Mask) -> Expr:
     return cache.shape[2] if mask.size is None else mask.reach(S, P)
 
 
-def _swept(cache: Value, mask: Mask, sweeps: Expr) -> dict[Value, Expr]:
+def _swept(cache: Value, mask: Mask, sweeps: Expr, heads: Expr) -> dict[Value, Expr]:
     rows = cache.rows(2, _keys(cache, mask))
+    if mask.heads != 1:
+        sweeps = sweeps * touched(mask.heads, S * heads / cache.shape[1])
     return {part: size * sweeps for part, size in rows.items()}
 
 

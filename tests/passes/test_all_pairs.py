@@ -53,6 +53,8 @@ STEADY = (
 SENT = "what is sent is the cache there is when the pools are parted"
 ROWS = "weights of the latent cache are decoded for the rows there are when they are stored narrow"
 ORDER_MATTERS = {
+    ("absorb-mla", "batch-continuously"): "a steady batch prefills inside its decode loop, and "
+    "what absorbs in decode absorbs there too",
     ("absorb-mla", "low-rank"): FACTORS,
     ("absorb-mla", "quantize"): ROWS,
     ("batch-continuously", "chunk-prefill"): STEADY,

@@ -192,3 +192,13 @@ def test_sparse_weights_stay_sparse_when_they_are_quantized() -> None:
         program = through(LLAMA, order)
         assert bits(program) == 3
         assert "2:4" in {structure for _, _, structure in program.graph().cost.flops}
+
+
+def test_fewer_experts_and_narrow_weights_commute() -> None:
+    """What decodes an expert follows how many there are: less often each, a larger share read."""
+    narrow, few = "quantize{weights=int4 group=64}", "prune:experts=0.5"
+    mixtral = "mixtral-8x7b-v0.1"
+    one, other = through(mixtral, f"{narrow},{few}"), through(mixtral, f"{few},{narrow}")
+    for unit in ("matrix", "vector"):
+        assert flops(one, unit) == flops(other, unit)
+    assert moved(one, "weight") == moved(other, "weight")
