@@ -45,7 +45,7 @@ class LimitKv(Pass):
 
     name = "limit-kv"
     noun = "attention"
-    source = "[Xiao 2023; Zhang 2023, alg. 1; Li 2024 SnapKV, alg. 1]"
+    source = "[Xiao 2023; Zhang 2023, alg. 1; Li 2024 SnapKV]"
     assumes = (
         "positions are those of the kept tokens, so nothing is rotated again",
         "a cache evicts before it is stored: a layer's prompt lies in memory only while it runs",

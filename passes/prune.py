@@ -45,7 +45,7 @@ class Prune(Pass):
     ``experts``: the share of that dimension that is kept; every matrix, norm and cache that has it
     shrinks, so work scales exactly. Shares are rounded to a whole size, which the report states.
     Less ``hidden`` needs matrices of ``hidden²`` in front of the residual sums [Ashkboos 2024,
-    §3.2]. Fewer ``layers`` are the first of the longest run [Gromov 2024], as ``skip-layers``
+    §3.3]. Fewer ``layers`` are the first of the longest run [Gromov 2024], as ``skip-layers``
     leaves them; fewer ``experts`` keep top-k and lose the router's rows [Lu 2024], as
     ``moe-routing`` does, so a step reads more of those that are left. Tokens are pruned by
     ``prune-tokens``.

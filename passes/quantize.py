@@ -4,44 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 
 import sympy as sp
 
 from mansard.core.dtypes import BITS, FORMATS, Encoding, stored
 from mansard.core.errors import SpecError
 from mansard.core.notes import Note
-from mansard.core.symbols import Expr, P, S, ceil_div, product
-from mansard.ir.builder import fresh_name
+from mansard.core.symbols import Expr
 from mansard.ir.graph import Graph
-from mansard.ir.op import Op, finish, same_size
-from mansard.ir.ops import (
-    BlockLinear,
-    Copy,
-    Dequantize,
-    Embedding,
-    GroupedLinear,
-    Linear,
-    Scores,
-    Values,
-)
-from mansard.ir.ops import Quantize as QuantizeOp
+from mansard.ir.op import Op
+from mansard.ir.ops import BlockLinear, Embedding, GroupedLinear, Linear
 from mansard.ir.program import Program
-from mansard.ir.region import Repeat
-from mansard.ir.rewrite import Rewritten, everywhere, rebuild, retype
-from mansard.ir.value import TensorType, Value, stored_parts
+from mansard.ir.rewrite import Rewritten, everywhere, retype
+from mansard.ir.value import TensorType, Value
 from mansard.ir.verify import verify
-from mansard.passes.fuse_elementwise import joining
-from mansard.passes.labels import relabelled
+from mansard.passes.conversions import Conversions, stored_weights
 from mansard.passes.options import option
-from mansard.passes.outlier_features import split_features
 from mansard.passes.recent_kv import KeepRecent, recent_caches
 from mansard.passes.step_ranges import read_steps, split_decode
+from mansard.passes.stored_weights import KEPT, matches
 from mansard.passes.technique import EVERY, Outcome, Pass, counted
 from mansard.passes.written_numbers import exact
 
 FORMAT_NAMES = tuple(n for n in [*BITS, *FORMATS] if n not in ("bool", "int32", "int64", "fp64"))
-Product = Linear | GroupedLinear | BlockLinear
 COLUMN_BITS = 16  # of an outlier's column [Dettmers 2023]
 REASON = "{}: fewer bits for what is stored [Yuan 2024, §3.1]"
 
@@ -106,7 +91,7 @@ class Quantize(Pass):
     kv_window: int = option(0, "recent tokens of a cache that stay wide", least=0)
     kv_sinks: int = option(0, "first tokens of a cache that stay wide", least=0)
     steps: str = option("", "only these decode steps, from 0: 0-63, or 64- to the end")
-    skip: tuple[str, ...] = option(("lm_head", "router", "embed"), "modules left as they are")
+    skip: tuple[str, ...] = option(KEPT, "modules left as they are")
     dequantize: str = option(
         "fused", "decoding: fused in the product, a kernel of its own, or free",
         choices=("fused", "unfused", "free"),
@@ -193,7 +178,7 @@ class Quantize(Pass):
         found = len(chosen) + len(recent_caches(typed)) - len(recent_caches(graph))
         if typed is graph:
             return Rewritten(graph, found)
-        made = everywhere(typed, self._converting)
+        made = everywhere(typed, self._conversions.insert)
         return Rewritten(made if made is typed else verify(made), found)
 
     def describe(self, before: Graph, after: Graph) -> str:
@@ -261,87 +246,29 @@ class Quantize(Pass):
         )  # fmt: skip
 
     def _skips(self, name: str) -> bool:
-        """Whether a pattern names the module, a parent of it, or a run of parts of its name."""
-        parts = name.partition("~")[0].split(".")
-        spans = range(len(parts) + 1)
-        runs = {".".join(parts[i:j]) for i in spans for j in spans if i < j}
-        return any(fnmatchcase(run, pattern) for pattern in self.skip for run in runs)
+        return matches(name, self.skip)
 
     # What converts.
 
-    def _converting(self, graph: Graph) -> Graph:
-        taken = {v.name for v in (*graph.inputs, *graph.producers)}
-        edits: dict[Op, list[Op]] = {}
-        narrow: dict[Value, Op] = {}
-        for op in graph.ops:
-            new: list[Op]
-            if isinstance(op, Repeat) and op.shared and self._copy:
-                new = [replace(op, shared=(*op.shared, *(s + self._copy for s in op.shared)))]
-            elif isinstance(op, (Linear, GroupedLinear, BlockLinear)) and self.weights:
-                new = self._product(op, graph, taken, narrow)
-            elif isinstance(op, (Scores, Values)) and self.kv and self.dequantize != "free":
-                new = self._attention(op, graph, taken)
-            else:
-                continue
-            if new:
-                edits[op] = new
-        return self._epilogues(rebuild(graph, edits=edits)) if edits else graph
+    @property
+    def _conversions(self) -> Conversions:
+        return Conversions(
+            weights=bool(self.weights),
+            caches=bool(self.kv),
+            narrow=self._narrow,
+            outliers=exact(self.outliers),
+            dequantize=self.dequantize,
+            tile=self.tile,
+            copy=self._copy,
+            why=self._why,
+        )
 
-    def _epilogues(self, graph: Graph) -> Graph:
-        """Quantize activations in the kernel that makes them, where it can."""
-        if self.dequantize != "fused":
-            return graph
-        labels = joining(graph, lambda op: isinstance(op, QuantizeOp) and self._why in op.because)
-        return rebuild(graph, edits=relabelled(graph, labels, self._why)) if labels else graph
-
-    def _product(
-        self, op: Product, graph: Graph, taken: set[str], narrow: dict[Value, Op]
-    ) -> list[Op]:
-        """Return a product with what must convert its operands in front of it."""
-        plain = all(p.encoding.is_plain for p in _leaves(op.w, graph))
-        if plain or _decoded(op.w, graph) or self._why in op.because:
-            return []
-        wide = BITS[op.x.encoding.plain.dtype]
-        if self.activations and _width(self.activations) < wide and not self._skips(op.name):
-            new = []
-            if op.x not in narrow:
-                to = self._encoding(self.activations, op.x.encoding, op.x.shape[-1])
-                name = fresh_name(f"{op.name}.quantize", taken)
-                narrow[op.x] = finish(QuantizeOp(op.x, to, because=(self._why,)), name)
-                new.append(narrow[op.x])
-            if self.outliers and type(op) is Linear:
-                tile = self.tile if self.dequantize == "fused" else 0
-                split = split_features(
-                    op, narrow[op.x].out, exact(self.outliers), tile, taken, self._why
-                )
-                return [*new, *split]
-            return [*new, replace(op, x=narrow[op.x].out).explained(self._why)]
-        if self.dequantize == "free":
-            return [op.explained(self._why)]
-        fused = self.dequantize == "fused"
-        rows = product(op.x.shape[:-1])
-        blocks = op.dims().get("groups", 1)  # of experts, each sees its share of the rows
-        times = ceil_div(rows, self.tile * blocks) if fused else 1
-        decoded = Dequantize(op.w, times, op.weights_read(), because=(self._why,))
-        name = fresh_name(f"{op.name}.dequantize", taken)
-        label = (op.kernel or op.out.name) if fused else ""
-        before = replace(finish(decoded, name), kernel=label)
-        after = replace(op, w=before.out, kernel=label or op.kernel)
-        return [before, after.explained(self._why)]
-
-    def _attention(self, op: Scores | Values, graph: Graph, taken: set[str]) -> list[Op]:
-        """Return scores or values with the cache decoded in the same kernel."""
-        cache = op.k if isinstance(op, Scores) else op.v
-        if cache.encoding.is_plain or _decoded(cache, graph):
-            return []
-        if op.mask.size is not None and not same_size(op.mask.reach(S, P), cache.shape[2]):
-            return []  # an op decodes all it reads, and here only some keys are read
-        label = op.kernel or op.out.name
-        decoded = Dequantize(cache, because=(self._why,))
-        name = fresh_name(f"{op.name}.dequantize", taken)
-        before = replace(finish(decoded, name), kernel=label)
-        after = op.with_operands({cache: before.out}).explained(self._why)
-        return [before, replace(after, kernel=label)]
+    def _narrow(self, op: Op, x: Value) -> Encoding | None:
+        """Return how the input of a product lies narrow; nothing where it stays wide."""
+        wide = BITS[x.encoding.plain.dtype]
+        if not self.activations or _width(self.activations) >= wide or self._skips(op.name):
+            return None
+        return self._encoding(self.activations, x.encoding, x.shape[-1])
 
     @property
     def _why(self) -> str:
@@ -361,22 +288,6 @@ def _uses(graph: Graph) -> Iterator[tuple[Op, Value]]:
     """Yield each op with the leaves it multiplies with, or looks up: a tied head is both."""
     for op in graph.ops:
         if isinstance(op, (Linear, GroupedLinear, BlockLinear, Embedding)):
-            yield from ((op, leaf) for leaf in _leaves(op.w, graph))
+            yield from ((op, leaf) for leaf in stored_weights(op.w, graph))
         for body in op.bodies:
             yield from _uses(body)
-
-
-def _leaves(value: Value, graph: Graph) -> Iterator[Value]:
-    """Yield the stored weights a value comes from, views and copies looked through."""
-    for part in stored_parts(value):
-        owner = graph.producers.get(part)
-        if owner is not None and (owner.is_view or isinstance(owner, (Copy, Dequantize))):
-            yield from _leaves(owner.operands[0], graph)
-        elif part.storage and part.role == "weight":
-            yield part
-
-
-def _decoded(value: Value, graph: Graph) -> bool:
-    """Whether a value, or what a joined value is made of, was decoded already."""
-    makers = (graph.producers.get(p) for p in (value, *stored_parts(value)))
-    return any(isinstance(maker, Dequantize) for maker in makers)

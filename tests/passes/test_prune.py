@@ -91,7 +91,7 @@ def test_heads_take_their_cache_with_them_and_the_work_stays_affine() -> None:
 
 
 def test_a_smaller_hidden_size_turns_each_residual() -> None:
-    """A matrix of hidden² for each of two sums of a layer [Ashkboos 2024, §3.2]."""
+    """A matrix of hidden² for each of two sums of a layer [Ashkboos 2024, §3.3]."""
     turned = through(LLAMA, "prune:hidden=0.5")
     bare = through(LLAMA, "prune{hidden=0.5 rotations=false}")
     assert stored(turned, "weight") - stored(bare, "weight") == 2 * 2048**2 * 2 * 32
