@@ -24,9 +24,10 @@ from mansard.backends.streams import overlapped_s
 from mansard.backends.sums import Piece, pieces
 from mansard.backends.table import Table, TableRow, tabulate
 from mansard.backends.totals import RowTotal, waiting, whole
+from mansard.core.facts import ModelFacts
 from mansard.core.notes import Note
 from mansard.core.symbols import SCENARIO
-from mansard.ir.footprint import ModelFacts, model_facts
+from mansard.ir.footprint import model_facts
 from mansard.ir.program import Program
 
 

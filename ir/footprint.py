@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
+from mansard.core.facts import ModelFacts
 from mansard.core.symbols import B, Expr, M, P, R, S, Symbol, T, symbol, total
 from mansard.ir.graph import Graph
 from mansard.ir.ops import Dequantize
@@ -95,26 +96,6 @@ def _weights_behind(value: Value, graph: Graph) -> Iterator[str]:
             yield from _weights_behind(operand, graph)
     elif value.role == "weight" and value.storage:
         yield value.storage
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """What is true of a model on any hardware.
-
-    Args:
-        params: parameters, tied ones once.
-        active_params: parameters one token uses: all but the experts it does not choose.
-        kv_bytes_per_token: growth of the cache of one sequence while every layer still grows [B].
-        state_bytes: of one sequence, independent of its length [B].
-    """
-
-    name: str
-    source: str
-    family: str
-    params: int
-    active_params: int
-    kv_bytes_per_token: int | float
-    state_bytes: int | float
 
 
 def model_facts(program: Program, graph: str = TARGET) -> ModelFacts:

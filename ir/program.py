@@ -9,13 +9,13 @@ from typing import TypeAlias
 import sympy as sp
 
 from mansard.core.errors import VerifyError, unknown_name
+from mansard.core.facts import TARGET as TARGET
 from mansard.core.notes import Note
 from mansard.core.symbols import B, Expr, ExprLike, P, R, S, Symbol, T, batch, expr, output, prompt
 from mansard.core.symbols import step as step_index
 from mansard.ir.graph import Graph
 from mansard.ir.verify import verify
 
-TARGET = "target"
 Binding = Mapping[Symbol, Expr]
 
 

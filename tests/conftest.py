@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from mansard.cli import main
+
+os.environ["MANSARD_CACHE"] = "off"  # no test answers from what another run left
 
 # How long an example takes says nothing about the code: timings are benchmarks.
 settings.register_profile("mansard", deadline=None, suppress_health_check=[HealthCheck.too_slow])

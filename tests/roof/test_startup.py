@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,15 @@ def test_hardware_list_imports_no_mathematics() -> None:
 def test_analyze_as_json_needs_no_rich() -> None:
     found = modules("analyze", "qwen2.5-0.5b", "--on", "h100-sxm", "-f", "json")
     assert not found & {"rich", "onnx"}
+
+
+def test_a_remembered_answer_needs_no_mathematics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MANSARD_CACHE", str(tmp_path / "cache"))
+    question = ("analyze", "qwen2.5-0.5b", "--on", "h100-sxm")
+    assert "sympy" in modules(*question)
+    assert not modules(*question) & HEAVY
 
 
 def test_importing_mansard_imports_nothing_of_it() -> None:

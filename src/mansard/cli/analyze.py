@@ -16,6 +16,7 @@ from mansard.core.notes import Note
 
 if TYPE_CHECKING:
     from mansard.query.estimate import Estimate
+    from mansard.query.gate import Gate
     from mansard.render.lines import View
 
 GATE, STRICT = 1, 3
@@ -43,20 +44,35 @@ def analyze(
     a folder with one or of an ONNX file, or a scenario's .toml, which may name everything.
     """
     output_to = read_output(form, out)
-    from mansard.query.analyze import analyze as ask
-    from mansard.query.gate import read_gate
+    from mansard.query.remember import Question
     from mansard.render.lines import DEFAULT_TOP, View
 
-    conditions = [read_gate(text) for text in gates]
+    conditions = _read_gates(gates)
     model, keywords = asked.keywords()
-    estimate = ask(model, **keywords)
+    question = Question.of(model, keywords)
+    estimate = recalled = question.recall(effects=output_to.form in ("table", "md"))
+    if estimate is None:
+        from mansard.query.analyze import analyze as ask
+
+        estimate = ask(model, **keywords)
     unlimited = every or (top is None and output_to.form == "csv")
     shown = None if unlimited else top or DEFAULT_TOP
     view = View(by or "op", shown, each=by == "op")
     failed = [c.text for c in conditions if c.holds(estimate)]
     _write(estimate, output_to, view)
     print_notes(estimate.notes)
+    if recalled is None:
+        question.keep(estimate)
     ctx.exit(_verdict(estimate, failed, must_fit, strict))
+
+
+def _read_gates(texts: tuple[str, ...]) -> list[Gate]:
+    """Read conditions; where there are none nothing is imported that could."""
+    if not texts:
+        return []
+    from mansard.query.gate import read_gate
+
+    return [read_gate(text) for text in texts]
 
 
 def _write(estimate: Estimate, to: Output, view: View) -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from mansard.backends.hardware import Hardware
 from mansard.backends.spending import spent
 from mansard.core.errors import SpecError, unknown_name
+from mansard.core.facts import ModelFacts
 from mansard.core.notes import Note
-from mansard.ir.footprint import ModelFacts, model_facts
+from mansard.ir.footprint import model_facts
 from mansard.ir.program import Program
 from mansard.query.concerns import concerns
 from mansard.query.effects import Technique

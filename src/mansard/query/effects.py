@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from mansard.backends.estimate import Memory, Number, Phase
 from mansard.core.notes import Note
-from mansard.ir.program import TARGET, Program
 
 if TYPE_CHECKING:
+    from mansard.ir.program import Program
     from mansard.passes.technique import Pass
 
 
@@ -62,5 +62,7 @@ class Effect:
 
 def count_ops(program: Program) -> Number:
     """Count the operators a call of the model runs, views left out."""
+    from mansard.ir.program import TARGET
+
     total = sum(float(n) for op, n in program.graph(TARGET).walk() if not op.is_view)
     return int(total) if total == int(total) else total

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any
 from mansard.backends.estimate import Memory, Metrics, Phase, Row
 from mansard.backends.hardware import Hardware
 from mansard.core.errors import unknown_name
+from mansard.core.facts import ModelFacts
 from mansard.core.notes import Note
-from mansard.ir.footprint import ModelFacts
-from mansard.ir.program import Program
 from mansard.query.effects import Effect, Figures, Technique, count_ops
 from mansard.query.find import find_row
 from mansard.query.report import result
 from mansard.query.scenario import Scenario
-from mansard.query.speculation import best_gamma
 
 if TYPE_CHECKING:
     from mansard.backends.roofline import Answer
+    from mansard.ir.program import Program
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +123,8 @@ class Estimate:
                 answer = self.price(program)
                 known[program] = Figures(count_ops(program), answer.memory, answer.phases)
             return known[program]
+
+        from mansard.query.speculation import best_gamma
 
         return tuple(
             Effect(

@@ -15,7 +15,7 @@ from mansard.query.effects import Technique
 from mansard.query.overrides import read_overrides
 from mansard.query.scenario import Scenario
 from mansard.query.source import Source, load_with
-from mansard.query.target import Target, read_target, spread_over
+from mansard.query.target import Target, spread_over, target_of
 from mansard.query.techniques import Spec, apply_techniques
 
 
@@ -41,12 +41,6 @@ class Prepared:
     def cluster(self) -> Cluster:
         """The devices with the program's mesh on them."""
         return self.target.laid_out(self.program.mesh)
-
-
-def target_of(on: str | Path | Hardware, changed: Mapping[str, object]) -> Target:
-    """Return the devices that ``on`` names, with fields of the chip changed."""
-    overrides = read_overrides(changed)
-    return read_target(on, overrides.hardware, overrides.network)
 
 
 def prepare(

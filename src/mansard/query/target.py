@@ -13,6 +13,7 @@ from mansard.backends.cluster import Cluster, cluster, layouts
 from mansard.backends.hardware import Hardware
 from mansard.core.errors import SpecError
 from mansard.core.notes import Note
+from mansard.query.overrides import read_overrides
 
 if TYPE_CHECKING:
     from mansard.query.techniques import Spec
@@ -102,6 +103,12 @@ def read_target(
         chip = chip.override(key, value)
     label = chip.id if isinstance(on, Hardware) else str(on)
     return Target(cluster(chip, nodes, per_node, network, {}), label)
+
+
+def target_of(on: str | Path | Hardware, changed: Mapping[str, object]) -> Target:
+    """Return the devices that ``on`` names, with fields of the chip changed."""
+    overrides = read_overrides(changed)
+    return read_target(on, overrides.hardware, overrides.network)
 
 
 def spread_over(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mansard.backends.estimate import Number, Phase, Row
+from mansard.core.facts import TARGET
 from mansard.core.units import format_bytes
-from mansard.ir.program import TARGET
 
 GROUPINGS = ("op", "kind", "layer")
 DEFAULT_TOP = 10

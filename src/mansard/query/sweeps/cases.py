@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from mansard.core.errors import MansardError, SpecError, UnknownNameError
 from mansard.core.notes import Note
-from mansard.query.prepare import Prepared, target_of
+from mansard.query.prepare import Prepared
 from mansard.query.scenario import Scenario
 from mansard.query.study import Study
 from mansard.query.sweeps.axes import Axis, placed
+from mansard.query.target import target_of
 
 if TYPE_CHECKING:
     from mansard.backends.engine.compiled import Compiled, Stepwise
