@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mansard.core.errors import SpecError
 from mansard.query.prepare import Prepared, prepare
@@ -16,10 +16,12 @@ from mansard.query.settings import from_file, is_scenario, keywords
 if TYPE_CHECKING:
     from mansard.backends.engine.compiled import Compiled, Stepwise
     from mansard.backends.hardware import Hardware
+    from mansard.query.comparing import Comparison
     from mansard.query.estimate import Estimate
     from mansard.query.source import Source
     from mansard.query.sweeps.result import Sweep
     from mansard.query.techniques import Spec
+    from mansard.query.what_if import WhatIf
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +65,7 @@ class Study:
         """Return the answer of ``mansard.analyze`` for the scenario itself."""
         from mansard.query.analyze import analyze
 
-        asked, step = self.scenario, self.scenario.single_step
-        return analyze(
-            self.source, on=self.on, batch=asked.batch, techniques=self.techniques,
-            prompt=None if step else asked.prompt, output=None if step else asked.output,
-            context=asked.prompt if step else None, level=self.level, phase=asked.phase,
-            set=self.set, estimate=self.kind, price=self.price,
-        )  # fmt: skip
+        return analyze(self.source, on=self.on, **self._asked())
 
     def sweep(
         self,
@@ -90,6 +86,33 @@ class Study:
             self, axes, pareto=pareto, top=top, best=best, unfit=unfit, engine=engine,
             progress=progress, **more,
         )  # fmt: skip
+
+    def compare(
+        self,
+        models: Sequence[Source] = (),
+        on: Sequence[str | Path | Hardware] = (),
+        variants: Sequence[Sequence[Spec]] = ((),),
+    ) -> Comparison:
+        """Answer it for several models, chips or pipelines side by side, itself first."""
+        from mansard.query.comparing import compare
+
+        return compare([self.source, *models], [self.on, *on], variants=variants, **self._asked())
+
+    def what_if(self, changes: Mapping[str, object]) -> WhatIf:
+        """Ask it again with something changed; see ``query.what_if.what_if``."""
+        from mansard.query.what_if import what_if
+
+        return what_if(self, changes)
+
+    def _asked(self) -> dict[str, Any]:
+        """Return the keywords of ``analyze`` but for the hardware."""
+        asked, step = self.scenario, self.scenario.single_step
+        return {
+            "batch": asked.batch, "techniques": self.techniques,
+            "prompt": None if step else asked.prompt, "output": None if step else asked.output,
+            "context": asked.prompt if step else None, "level": self.level,
+            "phase": asked.phase, "set": self.set, "estimate": self.kind, "price": self.price,
+        }  # fmt: skip
 
 
 def study(

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mansard.core.units import format_bytes, format_time
+from mansard.core.units import format_bytes
 from mansard.query.comparing import Comparison, Entry
 from mansard.query.metrics import METRICS
 from mansard.render import words
@@ -91,24 +91,13 @@ def _cell(comparison: Comparison, entry: Entry, name: str) -> Text:
     if value is None:
         return Text("–", QUIET)
     best = entry in comparison.best(name)
-    text = Text(_written(name, value), STRONG if best else "")
+    text = Text(words.figure(name, value), STRONG if best else "")
     if best:
         text.append(f" {BEST}", GOOD)
     change = comparison.change(entry, name)
     if change:
         text.append(f" {words.change(change)}", QUIET)
     return text
-
-
-def _written(name: str, value: float) -> str:
-    match METRICS[name].dimension:
-        case "time":
-            return format_time(value)
-        case "bytes":
-            return format_bytes(value)
-        case "1/s":
-            return words.tokens_per_s(value)
-    return f"{value:.3g}"
 
 
 def _fits(entry: Entry) -> Text:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mansard.backends.estimate import Memory, Metrics, Number, Phase
-from mansard.core.units import format_bytes, format_count, format_rate
+from mansard.core.units import format_bytes, format_count, format_rate, format_time
+from mansard.query.metrics import METRICS
 
 if TYPE_CHECKING:
     from mansard.query.estimate import Estimate
@@ -44,6 +45,18 @@ def cost(metrics: Metrics) -> str:
     if metrics.cost is None or metrics.cost_per_mtok is None:
         return ""
     return f"{metrics.cost:.3g} $ ({metrics.cost_per_mtok:.3g} $ per M tokens)"
+
+
+def figure(metric: str, value: float) -> str:
+    """Return a metric's value with its unit."""
+    match METRICS[metric].dimension:
+        case "time":
+            return format_time(value)
+        case "bytes":
+            return format_bytes(value)
+        case "1/s":
+            return tokens_per_s(value)
+    return f"{value:.3g}"
 
 
 def counted(n: int, noun: str) -> str:

@@ -106,10 +106,10 @@ class Layout:
         """
         at = self.case_at(number)
         chosen = {a.name: (a, a.values[at[a.name]]) for a in self.structural}
-        return Case(number, at, _changed(self.study, chosen))
+        return Case(number, at, changed(self.study, chosen))
 
 
-def _changed(study: Study, chosen: Mapping[str, tuple[Axis, Any]]) -> Study:
+def changed(study: Study, chosen: Mapping[str, tuple[Axis, Any]]) -> Study:
     """Return a study with the values of structural axes."""
     changed: dict[str, object] = dict(study.set)
     options: dict[str, dict[str, Any]] = {}
