@@ -271,8 +271,7 @@ class CallEnvironment:
             raise SpecError(f"the wait {stretch.waits!r} calls no graph")
         self._index = stretch.index
         self._tape = Tape()
-        everything = {**dict(defaults), **call.bind}
-        self._slots = {symbol: self._tape.add(e) for symbol, e in everything.items()}
+        self._slots = {s: self._tape.add(e) for s, e in call.bound(defaults).items()}
         self._groups = [
             {
                 symbol: self._tape.add(e)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -39,6 +39,17 @@ class Call:
     groups: tuple[tuple[Expr, Expr, Expr], ...] = ()
     pool: str = ""
     phase: str = ""
+
+    def bound(self, defaults: Iterable[tuple[Symbol, Expr]]) -> Binding:
+        """Return the value of every symbol of a graph with these defaults.
+
+        A default may mention what the call binds and defaults before it, so the same graph's is
+        another in a prefill than in a decode step.
+        """
+        values = dict(self.bind)
+        for symbol, value in defaults:
+            values.setdefault(symbol, value.xreplace(values))
+        return values
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ class Lowered:
         if key not in self._tables:
             self._tables[key] = tabulate(graph.wanting(call.wants), call.graph)
         table = self._tables[key]
-        bind = {**dict(graph.defaults), **call.bind}
+        bind = dict(call.bound(graph.defaults))
         if at.index is not None and at.start:
             bind = {s: e.xreplace({at.index: at.index + at.start}) for s, e in bind.items()}
         if at.index is not None and any(self.space.mentions(f, at.index) for f in at.factors):

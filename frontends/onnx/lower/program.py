@@ -7,20 +7,19 @@ from dataclasses import replace
 
 from mansard.core.dtypes import Encoding
 from mansard.core.notes import Note
-from mansard.core.symbols import PARAMETERS, B, Expr, M, P, S, Symbol, batch, expr, prompt
+from mansard.core.symbols import PARAMETERS, B, Expr, M, P, S, Symbol, T, batch, expr, prompt
 from mansard.frontends.onnx.dtypes import encoded
 from mansard.frontends.onnx.graph import Resolved
 from mansard.frontends.onnx.lower.attention import cache_leaf
 from mansard.frontends.onnx.lower.layers import rolled
+from mansard.frontends.onnx.lower.outputs import HIDDEN, named, result, results, with_hidden
 from mansard.frontends.onnx.lower.scope import Scope, Shared, flat
 from mansard.frontends.onnx.lower.walk import walk
 from mansard.frontends.onnx.values import Tensor
 from mansard.ir.builder import Builder
 from mansard.ir.graph import Graph, drop_dead
-from mansard.ir.ops import Reshape
 from mansard.ir.program import TARGET, Call, Loop, Origin, Program, Step, binding, generation
 from mansard.ir.text import free_symbols
-from mansard.ir.value import Value
 from mansard.ir.verify import verify
 
 
@@ -75,14 +74,13 @@ def graph_of(resolved: Resolved, shared: Shared) -> Graph:
     scope = Scope(resolved.graph, build, shared)
     for name in resolved.graph.body.inputs:
         _input(scope, name)
-    outputs = tuple(o for o in resolved.graph.body.outputs if isinstance(scope.tensor(o), Tensor))
-    if shared.raised:
-        outputs = tuple(o for o in outputs if not _is_present(scope, o)) or outputs
-    scope.wanted = outputs
+    scope.wanted = results(scope)
     walk(scope)
-    results = tuple(_output(scope, name) for name in outputs)
-    made = drop_dead(build.done(*results))
-    return verify(rolled(made)) if shared.raised else made
+    made = drop_dead(build.done(*(result(scope, name) for name in scope.wanted)))
+    if not shared.raised:
+        return made
+    made = named(rolled(made), scope.wanted)
+    return verify(with_hidden(made) if _generates(resolved) else made)
 
 
 def _input(scope: Scope, name: str) -> None:
@@ -94,21 +92,6 @@ def _input(scope: Scope, name: str) -> None:
         return
     role = "index" if kind.dtype in ("int32", "int64", "bool") else "activation"
     scope.bind(name, scope.build.input(name, *shape, encoding=encoding, role=role))
-
-
-def _output(scope: Scope, name: str) -> Value:
-    found = scope.value(name)
-    if found.name == name:
-        return found
-    return scope.build(Reshape(found, found.shape, name="output"), name)
-
-
-def _is_present(scope: Scope, name: str) -> bool:
-    """Whether an output is a cache the caller hands back: rows of heads, new ones at the end."""
-    shape = scope.tensor(name).shape
-    low = name.lower()
-    told = "present" in low or "past" in low or "cache" in low
-    return shape is not None and len(shape) == 4 and told
 
 
 def _is_decoder(resolved: Resolved) -> bool:
@@ -158,32 +141,31 @@ def _closed(value: Expr, resolved: Resolved) -> Expr:
         if not inner:
             break
         value = value.xreplace(inner)
-    return value
+    return value.subs(B * S, T)  # of a whole step, however its sequences differ
 
 
 def _schedule(resolved: Resolved, graph: Graph) -> tuple[Step, ...]:
     """Return how a model is called: to generate where it has a past, else once."""
-    wants = tuple(v.name for v in graph.outputs)
-    used = _mentioned(resolved)
-    if {B, S, P} <= used:
+    wants = tuple(v.name for v in graph.outputs if v.name != HIDDEN)
+    if _generates(resolved):
         return tuple(_told(step, graph, wants) for step in generation())
-    once = Call(TARGET, binding(batch, prompt if S in used else expr(1), 0), phase="prefill")
-    return (_told(once, graph, wants),)
+    length = prompt if S in _mentioned(resolved) else expr(1)
+    return (_told(Call(TARGET, binding(batch, length, 0), phase="prefill"), graph, wants),)
+
+
+def _generates(resolved: Resolved) -> bool:
+    """Whether a model takes sequences, new tokens and a past, so that it is called in steps."""
+    return _mentioned(resolved) >= {B, S, P}
 
 
 def _told(step: Step, graph: Graph, wants: tuple[str, ...]) -> Step:
-    """Return a step that wants a graph's outputs and binds its other symbols.
-
-    A default may mention B, S and P, which are the call's own.
-    """
+    """Return a step that wants a graph's outputs, and in which an encoder's length is its own."""
     if isinstance(step, Loop):
         return replace(step, steps=tuple(_told(s, graph, wants) for s in step.steps))
     if not isinstance(step, Call):
         return step
-    own = dict(step.bind)
-    more = {s: prompt if s == M and value == S else value.xreplace(own)
-            for s, value in graph.defaults}  # fmt: skip
-    return replace(step, wants=wants, bind={**own, **more})
+    memory = {M: prompt} if (M, S) in graph.defaults else {}  # it stays as the prompt left it
+    return replace(step, wants=wants, bind={**step.bind, **memory})
 
 
 def _mentioned(resolved: Resolved) -> set[Symbol]:
