@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
 import mansard.frontends.onnx.shapes  # noqa: F401 - registers the rules
 from mansard.core.errors import SpecError
+from mansard.frontends.onnx import expectations
 from mansard.frontends.onnx.dims import Dim, Unresolved, equal
 from mansard.frontends.onnx.facts import Facts
 from mansard.frontends.onnx.functions import specialised
@@ -44,6 +46,7 @@ class Inference:
         self._count = 0
         self._calls: dict[Any, Graph] = {}
         self._active: list[Body] = []
+        self._makers: dict[Body, expectations.Makers] = {}
 
     def graph(self, body: Body, inputs: Sequence[Value], outer: Graph | None = None) -> Graph:
         """Return a body with what its names hold.
@@ -65,6 +68,7 @@ class Inference:
                 self.facts,
                 lambda b, given, g=graph: self.graph(b, given, g),  # type: ignore[misc]
                 choice=self.branches.get(node.label, self.branches.get("", "")),
+                nonzero=lambda name, g=graph: self._nonzero(g, name),  # type: ignore[misc]
             )
             for name, value in zip(node.outputs, self._outputs(call, graph), strict=False):
                 if name:
@@ -72,6 +76,11 @@ class Inference:
             if call.inner:
                 inner[node] = MappingProxyType(call.inner)
         return graph
+
+    def _nonzero(self, graph: Graph, name: str) -> Fraction | None:
+        if graph.body not in self._makers:
+            self._makers[graph.body] = expectations.makers(graph)
+        return expectations.share(graph, self._makers[graph.body], name)
 
     def _outputs(self, call: Call, graph: Graph) -> Sequence[Value]:
         node = call.node

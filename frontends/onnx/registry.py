@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TypeAlias, TypeVar, cast
 
 from mansard.core.errors import SpecError
@@ -35,6 +36,7 @@ class Call:
         run: infers a body inside the node.
         inner: the graphs inside the node, as they are inferred.
         choice: the branch the caller wants of an ``If`` its data decide, or nothing.
+        nonzero: the share of a name's elements expected not to be zero, or nothing.
     """
 
     node: Node
@@ -43,6 +45,7 @@ class Call:
     run: Callable[[Body, tuple[Value, ...]], Graph]
     inner: dict[str, Graph] = field(default_factory=dict)
     choice: str = ""
+    nonzero: Callable[[str], Fraction | None] = lambda _: None
 
     def attr(self, name: str, default: T) -> T:
         """Return an attribute, of the type of its default.

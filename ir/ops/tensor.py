@@ -180,10 +180,14 @@ class Scatter(Op):
         indices: where they go.
     """
 
-    has_effect = True
     x: Value
     updates: Value
     indices: tuple[Value, ...] = ()
+
+    @property
+    def has_effect(self) -> bool:  # type: ignore[override]
+        """Whether it writes into something stored; what an op made is gone when nobody reads it."""
+        return bool(self.x.storage)
 
     def infer(self) -> tuple[TensorType, ...]:
         """The type of ``x``, on its storage."""

@@ -12,6 +12,7 @@ from mansard.frontends.onnx.dtypes import encoded
 from mansard.frontends.onnx.graph import Resolved
 from mansard.frontends.onnx.lower.attention import cache_leaf
 from mansard.frontends.onnx.lower.layers import rolled
+from mansard.frontends.onnx.lower.mixtures import grouped
 from mansard.frontends.onnx.lower.outputs import HIDDEN, named, result, results, with_hidden
 from mansard.frontends.onnx.lower.scope import Scope, Shared, flat
 from mansard.frontends.onnx.lower.walk import walk
@@ -79,6 +80,9 @@ def graph_of(resolved: Resolved, shared: Shared) -> Graph:
     made = drop_dead(build.done(*(result(scope, name) for name in scope.wanted)))
     if not shared.raised:
         return made
+    made, experts = grouped(made)
+    for each in experts:
+        shared.note("M064", f"{each}: those it takes are counted (--raw counts them as written)")
     made = named(rolled(made), scope.wanted)
     return verify(with_hidden(made) if _generates(resolved) else made)
 

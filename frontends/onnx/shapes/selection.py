@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sympy as sp
+
 from mansard.frontends.onnx.dims import Dim, product
 from mansard.frontends.onnx.registry import Call, rule
 from mansard.frontends.onnx.values import Tensor, shaped
@@ -13,8 +15,14 @@ def nonzero(call: Call, x: Tensor) -> Tensor:
     if x.value is not None and None not in x.value and all(isinstance(v, int) for v in x.value):
         count: Dim = sum(1 for v in x.value if v)
     else:
-        count = call.fresh("count", x.size)
+        count = call.fresh("count", _expected(call, x.size))
     return shaped("int64", (x.rank, count))
+
+
+def _expected(call: Call, size: Dim) -> Dim:
+    """Return how many of the elements are expected not to be zero: all, where nothing says."""
+    part = call.nonzero(call.node.inputs[0])
+    return size if part is None else sp.Rational(part.numerator, part.denominator) * size
 
 
 @rule("Unique")
