@@ -24,7 +24,11 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Frontend(Protocol):
-    """Lowers something to a program."""
+    """Lowers something to a program.
+
+    One that reads graphs as written may have ``options``, a tuple of those names among ``raw``,
+    ``alias`` and ``branch`` that its ``load`` takes as keywords; any other is refused for it.
+    """
 
     name: str
 

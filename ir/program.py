@@ -14,6 +14,7 @@ from mansard.core.notes import Note
 from mansard.core.symbols import B, Expr, ExprLike, P, R, S, Symbol, T, batch, expr, output, prompt
 from mansard.core.symbols import step as step_index
 from mansard.ir.graph import Graph
+from mansard.ir.resolution import Resolution
 from mansard.ir.verify import verify
 
 Binding = Mapping[Symbol, Expr]
@@ -115,6 +116,7 @@ class Origin:
         facts: name → (value, where it was read), for ``explain``.
         pipeline: the techniques a checkpoint itself carries, as pipeline text; whoever runs
             passes runs these first.
+        resolution: how a graph from a file was understood.
     """
 
     name: str = ""
@@ -124,6 +126,7 @@ class Origin:
     notes: tuple[Note, ...] = ()
     facts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     pipeline: str = ""
+    resolution: Resolution | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,56 +11,90 @@ from mansard.core.errors import SpecError, unknown_name
 
 if TYPE_CHECKING:
     from mansard.core.symbols import Expr
+    from mansard.frontends.onnx.graph import Resolved
     from mansard.ir.program import Program
 
 SUFFIX = ".onnx"
+_SHARE = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(%?)\s*")
 
 
 class OnnxFrontend:
     """Exported ONNX files, by their path."""
 
     name = "onnx"
+    options = ("raw", "alias", "branch")
+    """What ``load`` takes beyond overrides."""
 
     def accepts(self, source: str | Path | Mapping[str, Any]) -> bool:
         """Paths that end in ``.onnx``."""
         return isinstance(source, (str, Path)) and str(source).lower().endswith(SUFFIX)
 
     def load(
-        self, source: str | Path | Mapping[str, Any], overrides: Mapping[str, str] | None = None
+        self,
+        source: str | Path | Mapping[str, Any],
+        overrides: Mapping[str, str] | None = None,
+        *,
+        raw: bool = False,
+        alias: Mapping[str, str] | None = None,
+        branch: str = "",
     ) -> Program:
         """Lower a file to a program.
 
         Args:
             source: its path.
-            overrides: ``raw`` = true keeps the graph as written, ``branch`` = then or else picks a
-                branch where data decide; any other key is a symbol of the file and its size.
+            overrides: symbol of the file → its size.
+            raw: keep the graph as written; else patterns become mansard's ops, layers a body.
+            alias: name of a size in the file → what it is, in ``B S P M`` and numbers.
+            branch: then, else, or the share of then, where data decide an ``If``.
 
         Raises:
-            MansardError: it is no ONNX model, a node breaks its operator's rules, or an override
-                is no size.
+            MansardError: it is no ONNX model, a node breaks its operator's rules, or an option
+                means nothing in it.
         """
         from mansard.frontends.onnx.lower.program import by_phase, is_merged, lower
         from mansard.frontends.onnx.resolve import resolve
 
         if isinstance(source, Mapping):
             raise SpecError("an ONNX model is a file", hint="give the path of an .onnx file")
-        told = dict(overrides or {})
-        raw = told.pop("raw", "false").lower() in ("true", "1", "yes")
-        branch = told.pop("branch", "")
-        if branch not in ("", "then", "else"):
-            raise SpecError(f"no branch is called {branch!r}", hint="pick then or else")
-        aliases = {key: size_of(key, text) for key, text in told.items()}
-        path, chosen = Path(source).expanduser(), branch or "then"
-        resolved = resolve(path, branches={"": chosen})
-        known = {s.name for s in resolved.symbols} | set(resolved.names)
-        missing = next((key for key in aliases if key not in known and not _is_free(key)), None)
-        if missing is not None:
-            raise unknown_name("size in this file", missing, known)
-        program = lower(resolved, raw=raw, branch=f"{chosen}_branch", sizes=aliases)
+        sizes = {key: size_of(key, text) for key, text in (overrides or {}).items()}
+        names = {text: meaning(text, means) for text, means in (alias or {}).items()}
+        share = share_of(branch or "then")
+        path = Path(source).expanduser()
+        resolved = resolve(path, aliases=names, branches=_choice(share))
+        _check_names(resolved, sizes, names)
+        program = lower(resolved, raw=raw, branch=share, sizes=sizes)
         if branch or not is_merged(resolved):
             return program
-        first = resolve(path, branches={"": "else"})
-        return by_phase(lower(first, raw=raw, branch="else_branch", sizes=aliases), program)
+        first = resolve(path, aliases=names, branches={"": "else"})
+        return by_phase(lower(first, raw=raw, branch=share_of("else"), sizes=sizes), program)
+
+
+def _choice(share: Expr) -> dict[str, str]:
+    """Return which branch sizes are inferred for; both where each is taken sometimes."""
+    return {"": "then" if share == 1 else "else"} if share in (0, 1) else {}
+
+
+def _check_names(
+    resolved: Resolved, sizes: Mapping[str, Expr], aliases: Mapping[str, object]
+) -> None:
+    known = {s.name for s in resolved.symbols} | set(resolved.names)
+    missing = next((key for key in sizes if key not in known and not _is_free(key)), None)
+    if missing is not None:
+        raise unknown_name("size in this file", missing, known)
+    texts = set(_texts(resolved))
+    stray = next((text for text in aliases if text not in texts), None)
+    if stray is not None:
+        raise unknown_name("name of a size in this file", stray, texts)
+
+
+def _texts(resolved: Resolved) -> Iterator[str]:
+    """Yield the names of sizes a file uses, those inside its expressions included."""
+    for graph in resolved.graph.graphs():
+        for hint in graph.body.declared.values():
+            for dim in hint.dims or ():
+                if isinstance(dim, str):
+                    yield dim
+                    yield from re.findall(r"[^\W\d]\w*", dim[:1000])
 
 
 def _is_free(key: str) -> bool:
@@ -78,3 +113,47 @@ def size_of(key: str, text: str) -> Expr:
     if not text.strip().isdigit() or len(text.strip()) > 18:
         raise SpecError(f"model.{key} is {text[:40]!r}, not a size", hint=f"write model.{key}=512")
     return expr(int(text))
+
+
+def meaning(name: str, text: str) -> Any:
+    """Return the size an alias says a name of the file is.
+
+    Raises:
+        MansardError: it is no expression in ``B S P M`` and whole numbers.
+    """
+    from mansard.core.expressions import parse_expression
+    from mansard.core.symbols import B, M, P, S
+    from mansard.frontends.onnx.dims import Unresolved, lower, renewed
+
+    known = {s.name: s for s in (B, S, P, M)}
+    try:
+        found = renewed(parse_expression(text, known, f"alias of {name!r}"))
+        bound = lower(found) if isinstance(found, int) or found.is_integer else None
+    except Unresolved:
+        bound = None
+    if bound is None or bound < 0:
+        raise SpecError(
+            f"{name!r} is {text[:40]!r}, which is no size", hint=f"--alias '{name}=P+S'"
+        )
+    return found
+
+
+def share_of(branch: str) -> Expr:
+    """Return how often the first branch of an ``If`` is taken.
+
+    Raises:
+        SpecError: it is neither then, else nor a share.
+    """
+    import sympy as sp
+
+    named = {"then": sp.S.One, "else": sp.S.Zero}
+    if branch in named:
+        return named[branch]
+    match = _SHARE.fullmatch(branch[:40])
+    share = sp.Rational(match[1]) / (100 if match[2] else 1) if match else sp.Integer(-1)
+    if not 0 <= share <= 1:
+        raise SpecError(
+            f"no branch is called {branch[:40]!r}",
+            hint="pick then or else, or give the share of then: 0.25 or 25%",
+        )
+    return share

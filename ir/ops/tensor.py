@@ -9,7 +9,7 @@ import sympy as sp
 
 from mansard.core.dtypes import Encoding
 from mansard.core.symbols import Expr
-from mansard.ir.cost import MATRIX, VECTOR, Cost
+from mansard.ir.cost import FREE, MATRIX, VECTOR, Cost
 from mansard.ir.op import Op
 from mansard.ir.value import Shape, TensorType, Value, stored_parts
 
@@ -166,6 +166,20 @@ class Move(TensorOp):
         share = self.taken / first.numel
         reads = {p: p.bytes * share for p in stored_parts(first)}
         return Cost(reads={**whole.reads, **reads}, writes=whole.writes)
+
+
+class Either(TensorOp):
+    """One of several results, whichever branch made it: nothing moves.
+
+    FLOP  0
+    B     0    what reads the result reads the branch's own
+    """
+
+    is_view = True
+
+    def cost(self) -> Cost:
+        """See the class."""
+        return FREE
 
 
 class Scatter(Op):

@@ -66,6 +66,7 @@ from mansard.ir.ops.recurrent import (
 from mansard.ir.ops.sharing import Spread
 from mansard.ir.ops.tensor import (
     Convolution,
+    Either,
     Elementwise,
     MatMul,
     Move,
@@ -199,7 +200,7 @@ def _ops() -> list[Op]:
         MatMul((keys, scores), (B, KV, D, S), k=P + S), Elementwise((x, z), (T, H), fn="min"),
         Convolution((image, kernel), (B, 16, 30, 30)), Reduce((x,), (T, 1), fn="sum"),
         Pool((image,), (B, 3, 16, 16), taps=4), Move((x, ids), (B, S), fn="gather", taken=T),
-        Scatter(x, z, (ids,)),
+        Scatter(x, z, (ids,)), Either((x, x), x.shape),
         RecurrentCell(frame, (gates4,), (last,), 16, 4, shapes=((10, 1, B, 16), (1, B, 16))),
         Spread(b.leaf("prefix", 1, KV, 16, D, role="cache"), B),
         MixStreams(x, b.input("coefs", T, 16), 4), SpreadStream(x, b.input("change", T, 16)),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from mansard.core.symbols import Expr, expr
 from mansard.frontends.onnx.graph import Graph, Node
+from mansard.frontends.onnx.lower.index import free
 from mansard.frontends.onnx.lower.registry import lowers
 from mansard.frontends.onnx.lower.scope import Scope
 from mansard.ir.builder import Builder
 from mansard.ir.graph import Graph as Body
-from mansard.ir.ops.tensor import Move
-from mansard.ir.region import Repeat
+from mansard.ir.ops.tensor import Either, Move
+from mansard.ir.region import Repeat, Routed
 from mansard.ir.value import Value
 
 
@@ -23,18 +24,66 @@ def call(scope: Scope, node: Node, body: Graph) -> None:
 
 @lowers("If")
 def branch(scope: Scope, node: Node) -> None:
-    """Lower the branch that is taken; where data decide, the first, and a note says so."""
+    """Lower the branch that is taken; where data decide, what the policy says, never both whole."""
     bodies = scope.graph.inner.get(node, {})
-    chosen = bodies.get("then_branch") or bodies.get("else_branch")
+    yes, no, share = bodies.get("then_branch"), bodies.get("else_branch"), scope.shared.branch
+    chosen = yes or no
     if chosen is None:
         return
-    if len(bodies) > 1:
-        chosen = bodies[scope.shared.branch]
-        taken = scope.shared.branch.removesuffix("_branch")
-        scope.shared.note("M063", f"{node.label}: data decide; the {taken} branch is counted")
+    if yes is not None and no is not None:
+        if 0 < share < 1:
+            _shared(scope, node, (yes, no), share)
+            return
+        chosen, taken = (yes, "then") if share == 1 else (no, "else")
+        hint = f"--branch {'else' if share == 1 else 'then'}, or the share of then"
+        text = f"{node.label}: data decide; the {taken} branch is counted ({hint})"
+        scope.shared.note("M063", text)
     inner = Scope(chosen, scope.build, scope.shared, scope)
     _run(inner)
     _return(scope, node, inner)
+
+
+def _shared(scope: Scope, node: Node, branches: tuple[Graph, Graph], share: Expr) -> None:
+    """Append both branches, each as often as it is taken."""
+    wanted = [k for k, name in enumerate(node.outputs) if name and _is_read(scope, name)]
+    names = [n for n in scope.index.captured(node) if n and scope.find(n) is not None]
+    made: list[tuple[Value, ...]] = []
+    for graph, part, role in zip(branches, (share, 1 - share), ("then", "else"), strict=True):
+        passed = [n for n in names if n in set(free(graph))]
+
+        def fill(
+            inner: Builder, given: tuple[Value, ...], graph: Graph = graph,
+            passed: list[str] = passed,
+        ) -> tuple[Value, ...]:  # fmt: skip
+            run = Scope(graph, inner, scope.shared, scope)
+            run.env.update(zip(passed, given, strict=True))
+            run.wanted = tuple(graph.body.outputs[k] for k in wanted)
+            _run(run)
+            return tuple(_made(run, name) for name in run.wanted)
+
+        def routed(body: Body, ins: tuple[Value, ...], part: Expr = part) -> Routed:
+            return Routed(body, ins, part, expr(1))
+
+        ins = tuple(scope.value(n) for n in passed)
+        made.append(scope.build.region(routed, f"{scope.label(node)}.{role}", ins, fill))
+    for k, a, b in zip(wanted, *made, strict=True):
+        name = node.outputs[k]
+        scope.emit(Either((a, b), scope.shape(name), scope.encoding(name)), node, output=k)
+    text = f"{node.label}: data decide; then is counted for {share} of the calls, else for the rest"
+    scope.shared.note("M063", text)
+
+
+def _is_read(scope: Scope, name: str) -> bool:
+    known = scope.tensor(name).shape is not None
+    return known and (name in scope.wanted or bool(scope.index.readers.get(name)))
+
+
+def _made(run: Scope, name: str) -> Value:
+    """Return what a branch yields, copied where no op of the branch makes it."""
+    found = run.value(name)
+    if not found.storage and found.name != name:
+        return found
+    return run.build(Move((found,), found.shape, found.encoding.plain, fn="copy"), "copy")
 
 
 def _return(scope: Scope, node: Node, inner: Scope) -> None:

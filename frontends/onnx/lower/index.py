@@ -99,14 +99,15 @@ def captured(graph: Graph, node: Node) -> tuple[str, ...]:
     inner = graph.inner.get(node)
     if not inner:
         return ()
-    free: dict[str, None] = {}
+    found: dict[str, None] = {}
     for role, body in inner.items():
         if role != "function":
-            free.update(dict.fromkeys(_free(body)))
-    return tuple(free)
+            found.update(dict.fromkeys(free(body)))
+    return tuple(found)
 
 
-def _free(graph: Graph) -> Iterable[str]:
+def free(graph: Graph) -> Iterable[str]:
+    """Yield the names a body uses and does not make."""
     body = graph.body
     own = {*body.inputs, *body.weights}
     for node in body.nodes:

@@ -209,9 +209,9 @@ def _built(m: Experts, taken: set[str]) -> tuple[Op, ...]:
                 f"experts.{'gate_up_proj' if gated else 'up_proj'}")  # fmt: skip
     if gated:
         half = first.shape[-1] / 2
-        parts = [add(Slice(first, expr(1), half * i, half), f"experts.{name}")
-                 for i, name in enumerate(("gate", "up"))]  # fmt: skip
-        acted = add(GatedActivation(*parts, m.act.fn), "experts.act")
+        gate, rest = (add(Slice(first, expr(1), half * i, half), f"experts.{name}")
+                      for i, name in enumerate(("gate", "up")))  # fmt: skip
+        acted = add(GatedActivation(gate, rest, m.act.fn), "experts.act")
     else:
         acted = add(Activation(first, m.act.fn), "experts.act")
     last = _stacked(m.down, m.count, f"{path}.down_proj")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import sympy as sp
+
 from mansard.core.dtypes import Encoding
 from mansard.core.notes import Note
 from mansard.core.symbols import PARAMETERS, B, Expr, M, P, S, Symbol, T, batch, expr, prompt
@@ -15,6 +17,7 @@ from mansard.frontends.onnx.lower.layers import rolled
 from mansard.frontends.onnx.lower.mixtures import grouped
 from mansard.frontends.onnx.lower.outputs import HIDDEN, named, result, results, with_hidden
 from mansard.frontends.onnx.lower.scope import Scope, Shared, flat
+from mansard.frontends.onnx.lower.summary import resolution
 from mansard.frontends.onnx.lower.walk import walk
 from mansard.frontends.onnx.values import Tensor
 from mansard.ir.builder import Builder
@@ -25,7 +28,7 @@ from mansard.ir.verify import verify
 
 
 def lower(
-    resolved: Resolved, *, raw: bool = False, branch: str = "then_branch",
+    resolved: Resolved, *, raw: bool = False, branch: Expr = sp.S.One,
     sizes: Mapping[str, Expr] | None = None,
 ) -> Program:  # fmt: skip
     """Lower a resolved model.
@@ -33,7 +36,7 @@ def lower(
     Args:
         resolved: a graph of which every size is known or has a name.
         raw: whether to keep the graph as written.
-        branch: which branch of an ``If`` counts where data decide.
+        branch: how often the first branch of an ``If`` is taken where data decide.
         sizes: values of symbols beyond ``B S P``, by name.
 
     Raises:
@@ -43,7 +46,8 @@ def lower(
     graph = graph_of(resolved, shared)
     graph, assumed = _with_defaults(graph, resolved, sizes or {})
     notes = (*resolved.notes, *shared.notes.values(), *assumed)
-    origin = Origin(resolved.name, "onnx", resolved.producer, notes=notes)
+    origin = Origin(resolved.name, "onnx", resolved.producer, notes=notes,
+                    resolution=resolution(resolved, graph))  # fmt: skip
     return Program({TARGET: graph}, _schedule(resolved, graph), origin=origin).verified()
 
 
@@ -124,8 +128,10 @@ def _with_defaults(
             defaults[s] = S
             notes.append(Note("M002", "M, the encoder's length, is taken to be the prompt's"))
         else:
-            defaults[s] = expr(_ASSUMED)
-            text = f"{s.name} is taken to be {_ASSUMED}; --set model.{s.name}=N"
+            first = fact is not None and fact.origin.endswith("_d0")  # of an input nobody named
+            defaults[s] = B if first else expr(_ASSUMED)
+            size = "the batch" if first else _ASSUMED
+            text = f"{s.name} is taken to be {size}; --set model.{s.name}=N"
             notes.append(Note("M002", text))
     return replace(graph, defaults=tuple(defaults.items())), notes
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+import sympy as sp
+
 from mansard.core.dtypes import Encoding
 from mansard.core.errors import SpecError
 from mansard.core.notes import Note
@@ -28,7 +30,7 @@ class Shared:
     Args:
         raised: whether patterns become mansard's ops and head transposes views.
         causal: whether attention over the model's own tokens is causal.
-        branch: which branch is counted where data decide.
+        branch: how often ``then`` is taken where data decide: 1, 0, or a share.
         leaves: stored values by storage.
         notes: what was found to be unknown or was chosen.
         sizes: what the caller says sizes are, by name.
@@ -36,7 +38,7 @@ class Shared:
 
     raised: bool = True
     causal: bool = True
-    branch: str = "then_branch"
+    branch: Expr = sp.S.One
     leaves: dict[str, list[Value]] = field(default_factory=dict)
     notes: dict[str, Note] = field(default_factory=dict)
     sizes: Mapping[str, Expr] = field(default_factory=dict)

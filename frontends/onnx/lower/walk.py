@@ -54,6 +54,9 @@ def _lower(scope: Scope, node: Node, found: Raised | None) -> None:
             unknown(scope, node)
         _complete(scope, node)
     except (MansardError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        if _is_unsized(scope, node):
+            unsized(scope, node)
+            return
         said = error.message if isinstance(error, MansardError) else str(error)
         raise SpecError(f"{node.kind} {node.label!r}: {said}") from error
 
@@ -66,9 +69,25 @@ def _complete(scope: Scope, node: Node) -> None:
             scope.emit(op, node, output=k)
 
 
+def _is_unsized(scope: Scope, node: Node) -> bool:
+    """Whether an operator was left without sizes by one that nobody knows."""
+    return any(scope.tensor(n).shape is None for n in (*node.inputs, *node.outputs) if n)
+
+
+def unsized(scope: Scope, node: Node) -> None:
+    """Append an operator whose operands have no known size as what bytes of it are known."""
+    text = f"{node.kind} {node.label!r} has operands of unknown size: what is known is counted"
+    scope.shared.note("M060", text)
+    _as_bytes(scope, node)
+
+
 def unknown(scope: Scope, node: Node) -> None:
     """Append an operator without a lowering as the bytes it reads and writes."""
     scope.shared.note("M060", f"{node.kind} {node.label!r} is unknown: only its bytes are counted")
+    _as_bytes(scope, node)
+
+
+def _as_bytes(scope: Scope, node: Node) -> None:
     xs = scope.operands(node.inputs)
     for k, out in enumerate(node.outputs):
         if out:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -78,3 +78,38 @@ def technique_options(command: F) -> F:
     )):  # fmt: skip
         command = option(command)
     return command
+
+
+def graph_options(command: F) -> F:
+    """Add ``--raw --alias --branch``, which say how a file with a graph is read."""
+    for option in reversed((
+        click.option("--raw", is_flag=True, help="An ONNX file's graph as written: no pattern is"
+                     " raised, no layer rolled."),
+        click.option("--alias", "aliases", multiple=True, metavar="NAME=EXPR",
+                     help="What a size of an ONNX file is: seq_len=S, mask_len=P+S; repeatable."),
+        click.option("--branch", default="", metavar="then|else|SHARE",
+                     help="Which branch of an ONNX file counts where data decide, or how often"
+                     " the first does: 0.25."),
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def read_aliases(texts: Sequence[str]) -> dict[str, str]:
+    """Split ``NAME=EXPR`` texts at their last ``=``; names in files may hold anything.
+
+    Raises:
+        SpecError: no ``=``, nothing on one of its sides, or a name given twice.
+
+    >>> read_aliases(["past=P", "p2o.Dimension.0=B"])
+    {'past': 'P', 'p2o.Dimension.0': 'B'}
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, meaning = (part.strip() for part in text.rpartition("="))
+        if not equals or not name or not meaning:
+            raise SpecError(f"cannot read the alias {text[:60]!r}", hint="write --alias seq_len=S")
+        if name in found:
+            raise SpecError(f"{name!r} has two aliases", hint="keep one of the two")
+        found[name] = meaning
+    return found

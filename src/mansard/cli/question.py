@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mansard.cli.options import scenario_options, technique_options
+from mansard.cli.options import (
+    graph_options,
+    read_aliases,
+    scenario_options,
+    technique_options,
+)
 
 if TYPE_CHECKING:
     from mansard.query.settings import Setting
@@ -17,7 +22,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 NAMES = (
     "model", "on", "batch", "prompt", "output", "phase", "context", "techniques", "level",
-    "overrides", "kind", "price",
+    "overrides", "raw", "aliases", "branch", "kind", "price",
 )  # fmt: skip
 
 
@@ -35,6 +40,9 @@ class Asked:
     techniques: tuple[str, ...]
     level: str | None
     overrides: tuple[str, ...]
+    raw: bool
+    aliases: tuple[str, ...]
+    branch: str
     kind: str | None
     price: str | None
 
@@ -45,6 +53,7 @@ class Asked:
             SpecError: a value that cannot be read, or settings that exclude each other.
         """
         from mansard.query.overrides import read_assignments
+        from mansard.query.reading import as_settings
         from mansard.query.settings import question
 
         given = {
@@ -52,7 +61,8 @@ class Asked:
             "phase": self.phase, "context": self.context, "techniques": self.techniques,
             "level": self.level and f"O{self.level}", "estimate": self.kind, "price": self.price,
         }  # fmt: skip
-        changed = {"set": v} if (v := read_assignments(self.overrides)) else {}
+        said = as_settings(self.raw, read_aliases(self.aliases), self.branch)
+        changed = {"set": v} if (v := {**read_assignments(self.overrides), **said}) else {}
         return question(self.model, given | changed)
 
     def keywords(self) -> tuple[Any, dict[str, Any]]:
@@ -81,6 +91,7 @@ def question_options(command: F) -> F:
                      " file."),
         scenario_options,
         technique_options,
+        graph_options,
         click.option("--estimate", "kind", type=click.Choice(("ideal", "calibrated")),
                      help="The bound (default) or the calibrated estimate."),
         click.option("--price", metavar="$/h", help="Of one device and hour: what the answer"

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mansard.core.errors import SpecError, unknown_name
+from mansard.query.reading import Reading, read_reading
 
-SECTIONS = ("model", "hardware")
+SECTIONS = ("model", "hardware", "graph")
 NETWORK = "network"
 
 
@@ -19,11 +20,13 @@ class Overrides:
         model: keys of the config.
         hardware: dotted keys of the chip's file.
         network: what joins nodes, by name; None when not given.
+        reading: how a file's graph is read.
     """
 
     model: Mapping[str, str] = field(default_factory=dict)
     hardware: Mapping[str, str] = field(default_factory=dict)
     network: str | None = None
+    reading: Reading = Reading()
 
 
 def read_overrides(values: Mapping[str, object]) -> Overrides:
@@ -46,7 +49,8 @@ def read_overrides(values: Mapping[str, object]) -> Overrides:
                 hint="write model.num_hidden_layers=40 or hardware.memory.bandwidth=4TB/s",
             )
         found[section][rest] = str(value)
-    return Overrides(found["model"], found["hardware"], None if net is None else str(net))
+    network = None if net is None else str(net)
+    return Overrides(found["model"], found["hardware"], network, read_reading(found["graph"]))
 
 
 def read_assignments(texts: Iterable[str]) -> dict[str, str]:

@@ -59,7 +59,7 @@ def prepare(
     """
     overrides, target = read_overrides(changed), target_of(on, changed)
     asked_for, unsaid = spread_over(techniques, target)
-    loaded = load_with(source, overrides.model)
+    loaded = load_with(source, overrides.model, overrides.reading)
     if scenario.single_step:
         loaded = _only(loaded, "decode")
     program, applied = apply_techniques(loaded, asked_for, level)

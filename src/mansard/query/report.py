@@ -41,7 +41,7 @@ def result(estimate: Estimate) -> dict[str, Any]:
     document = {
         "schema": SCHEMA,
         "mansard": version("mansard"),
-        "model": {name: getattr(estimate.model, name) for name in MODEL_FIELDS},
+        "model": model_record(estimate),
         "hardware": {"name": estimate.chip.id, "devices": estimate.devices},
         "scenario": asked.symbols,
         "techniques": [
@@ -61,6 +61,13 @@ def result(estimate: Estimate) -> dict[str, Any]:
     }
     plain: dict[str, Any] = finite(document)
     return plain
+
+
+def model_record(estimate: Estimate) -> dict[str, Any]:
+    """Return what is true of the model; of a file's graph, how it was understood too."""
+    record = {name: getattr(estimate.model, name) for name in MODEL_FIELDS}
+    resolution = estimate.program.origin.resolution
+    return record if resolution is None else {**record, "resolution": resolution.to_dict()}
 
 
 def phase_record(phase: Phase) -> dict[str, Any]:

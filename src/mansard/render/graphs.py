@@ -8,6 +8,7 @@ from mansard.ir.graph import Graph
 from mansard.ir.op import Op
 from mansard.ir.program import Program
 from mansard.render.encodings import as_json
+from mansard.render.resolution import details
 
 
 def draw(program: Program, name: str, form: str) -> str:
@@ -21,7 +22,9 @@ def draw(program: Program, name: str, form: str) -> str:
         case "text":
             return f"{str(program).rstrip()}\n"
         case "tree":
-            return tree(graph)
+            found = program.origin.resolution
+            head = () if found is None else details(found)
+            return "".join(f"{line}\n" for line in head) + tree(graph)
         case _:
             return f"{_exported(graph, form).rstrip()}\n"
 

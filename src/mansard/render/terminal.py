@@ -12,12 +12,13 @@ from mansard.core.notes import Note
 from mansard.query.estimate import Estimate
 from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
 from mansard.render.grouping import grouped
-from mansard.render.headline import caveat, headline
+from mansard.render.headline import caveat, headline, packed
 from mansard.render.lines import View
 from mansard.render.memory_bar import memory_bar
 from mansard.render.operators import operators
 from mansard.render.palette import QUIET, WARNING
 from mansard.render.passes import passes
+from mansard.render.resolution import summary
 
 
 def renderables(
@@ -27,6 +28,7 @@ def renderables(
     view = view or View()
     yield headline(estimate, width)
     yield caveat(width)
+    yield from _resolution(estimate, width)
     for phase in estimate.phases.values():
         yield ""
         yield from operators(phase, estimate.scenario, view, width)
@@ -35,6 +37,14 @@ def renderables(
     if estimate.techniques:
         yield ""
         yield from passes(estimate.effects, width)
+
+
+def _resolution(estimate: Estimate, width: int) -> Iterator[RenderableType]:
+    """Yield the lines that say how a file's graph was understood."""
+    found = estimate.program.origin.resolution
+    if found is not None:
+        parts = [Text(part, QUIET) for part in summary(found)]
+        yield from packed(parts, width - 1, Text(" · ", QUIET), indent=1)
 
 
 def note_lines(notes: Iterable[Note]) -> Iterator[Text]:

@@ -9,6 +9,7 @@ import pytest
 import sympy as sp
 from onnx import helper, numpy_helper
 from tests.frontends.onnx.graphs import Inputs, build, cases, model
+from tests.frontends.onnx_lower.decoders import decoder
 
 from mansard.core.symbols import B, P, S, T
 from mansard.frontends.onnx.load import model_of
@@ -77,34 +78,6 @@ def test_a_spelled_out_rms_norm_and_gate_are_found() -> None:
     proto = model(nodes, {"x": ("f", ["a", 8])}, ["z"], stored, 13)
     kinds = [type(op) for op in lower(resolve(model_of(proto))).graph().ops]
     assert kinds == [RMSNorm, Linear, Linear, GatedActivation]
-
-
-def decoder(layers: int) -> tuple[list[object], Inputs, list[str], dict[str, tuple[int, ...]]]:
-    """Return a decoder of grouped attention: 4 query heads of 8, 2 key heads, hidden 32."""
-    nodes: list[object] = []
-    inputs: Inputs = {"inputs_embeds": ("f", ["batch", "sequence", 32])}
-    weights: dict[str, tuple[int, ...]] = {"heads": (0,)}
-    x = "inputs_embeds"
-    for i in range(layers):
-        past = [f"past_key_values.{i}.{half}" for half in ("key", "value")]
-        inputs |= {name: ("f", ["batch", 2, "past_sequence", 8]) for name in past}
-        for role, width in (("q", 32), ("k", 16), ("v", 16), ("o", 32)):
-            weights[f"model.layers.{i}.self_attn.{role}_proj.weight"] = (32, width)
-        w = [f"model.layers.{i}.self_attn.{r}_proj.weight" for r in "qkvo"]
-        nodes += [helper.make_node("MatMul", [x, w[k]], [f"{r}{i}"]) for k, r in enumerate("qkv")]
-        nodes.append(
-            helper.make_node(
-                "Attention", [f"q{i}", f"k{i}", f"v{i}", "", *past],
-                [f"a{i}", f"present.{i}.key", f"present.{i}.value"],
-                q_num_heads=4, kv_num_heads=2, is_causal=1,
-            )
-        )  # fmt: skip
-        nodes += [helper.make_node("MatMul", [f"a{i}", w[3]], [f"o{i}"]),
-                  helper.make_node("Add", [x, f"o{i}"], [f"x{i}"])]  # fmt: skip
-        x = f"x{i}"
-    presents = [f"present.{i}.{half}" for i in range(layers) for half in ("key", "value")]
-    weights.pop("heads")
-    return nodes, inputs, [x, *presents], weights
 
 
 def decoded(layers: int) -> Program:

@@ -1,0 +1,60 @@
+"""How a file's graph is read: as written or raised, what its sizes are, which branch counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mansard.core.errors import SpecError, unknown_name
+
+ALIAS = "alias."
+_YES = {"true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a caller says of a graph; a config has nothing to read so.
+
+    Args:
+        raw: keep the graph as written.
+        alias: name of a size in the file → what it is.
+        branch: then, else, or the share of then, where data decide; empty for the frontend's own.
+    """
+
+    raw: bool = False
+    alias: Mapping[str, str] = field(default_factory=dict)
+    branch: str = ""
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options that were given."""
+        told = {"raw": self.raw, "alias": dict(self.alias), "branch": self.branch}
+        return {name: value for name, value in told.items() if value}
+
+
+def read_reading(values: Mapping[str, str]) -> Reading:
+    """Read ``raw``, ``branch`` and ``alias.NAME`` from overrides.
+
+    Raises:
+        SpecError: raw is neither true nor false.
+        UnknownNameError: another key.
+
+    >>> read_reading({"raw": "true", "alias.seq_len": "S"})
+    Reading(raw=True, alias={'seq_len': 'S'}, branch='')
+    """
+    rest = {k: v for k, v in values.items() if not k.startswith(ALIAS)}
+    aliases = {k.removeprefix(ALIAS): v for k, v in values.items() if k.startswith(ALIAS)}
+    raw, branch = rest.pop("raw", "false").lower(), rest.pop("branch", "")
+    if rest:
+        raise unknown_name("graph override", next(iter(rest)), ("raw", "branch", f"{ALIAS}NAME"))
+    if raw not in _YES:
+        raise SpecError(f"graph.raw is {raw[:40]!r}", hint="write graph.raw=true")
+    return Reading(_YES[raw], aliases, branch)
+
+
+def as_settings(raw: bool, aliases: Mapping[str, str], branch: str) -> dict[str, str]:
+    """Return options of the command line as the overrides they are."""
+    said = {f"graph.{ALIAS}{name}": meaning for name, meaning in aliases.items()}
+    said |= {"graph.raw": "true"} if raw else {}
+    return said | ({"graph.branch": branch} if branch else {})
