@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mansard.core.errors import SpecError, unknown_name
-from mansard.query.reading import Reading, read_reading
+from mansard.query.reading import AS_FOUND, Reading, read_reading
 
 SECTIONS = ("model", "hardware", "graph")
 NETWORK = "network"
@@ -26,7 +26,7 @@ class Overrides:
     model: Mapping[str, str] = field(default_factory=dict)
     hardware: Mapping[str, str] = field(default_factory=dict)
     network: str | None = None
-    reading: Reading = Reading()
+    reading: Reading = AS_FOUND
 
 
 def read_overrides(values: Mapping[str, object]) -> Overrides:

@@ -33,6 +33,10 @@ class Reading:
         return {name: value for name, value in told.items() if value}
 
 
+AS_FOUND = Reading()
+"""Nothing is said."""
+
+
 def read_reading(values: Mapping[str, str]) -> Reading:
     """Read ``raw``, ``branch`` and ``alias.NAME`` from overrides.
 

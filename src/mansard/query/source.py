@@ -9,7 +9,7 @@ from typing import Any
 from mansard.core.errors import SpecError
 from mansard.ir.program import Program
 from mansard.query.overrides import read_overrides
-from mansard.query.reading import Reading
+from mansard.query.reading import AS_FOUND, Reading
 
 Source = str | Path | Mapping[str, Any] | Program
 
@@ -45,9 +45,7 @@ def load(
     return load_with(source, overrides.model, told if told.given else overrides.reading)
 
 
-def load_with(
-    source: Source, overrides: Mapping[str, str], reading: Reading = Reading()
-) -> Program:
+def load_with(source: Source, overrides: Mapping[str, str], reading: Reading = AS_FOUND) -> Program:
     """Load a model with keys of its config changed, or a file read in a way of one's own."""
     shown = str(source)[:80]
     if isinstance(source, Program):
