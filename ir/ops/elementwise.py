@@ -15,7 +15,7 @@ ACTIVATION_FLOPS: dict[str, int] = {
     "tanh": 1,
     "sigmoid": 3,  # exp, add, divide
     "quick_gelu": 5,  # a scale before the sigmoid
-    "gelu_tanh": 8,  # cube (2), scale, add, scale, tanh, add, multiply
+    "gelu_tanh": 9,  # cube (2), scale, add, scale, tanh, add, multiply, halve
     "gelu": 5,  # divide, erf, add, scale, multiply
 }
 """FLOP per element of each activation function; a transcendental counts as one."""

@@ -218,7 +218,7 @@ class RecurrentCell(Op):
 
     FLOP  2·rows·gates·h·(in + h) on the matrix unit, rows = |x|/in · directions: each time step of
           each sequence in each direction             [Hochreiter 1997, eq. 1-9; Cho 2014, eq. 5-8]
-          10·rows·h on the vector unit: a gate's sigmoid or tanh, products and sums of the state
+          per·rows·h on the vector unit: sums, sigmoids and tanhs of the gates, the state
     B     |x| + the weights once + the states in and out + |y|
 
     Args:
@@ -229,6 +229,7 @@ class RecurrentCell(Op):
         gates: 4 of an LSTM, 3 of a GRU, 1 of a plain cell.
         directions: 2 when time is walked both ways.
         shapes: of the results: every step's output, then the last states.
+        per: operations an element of the state and step, products left out.
     """
 
     x: Value
@@ -238,6 +239,7 @@ class RecurrentCell(Op):
     gates: Expr
     directions: Expr = sp.S.One
     shapes: tuple[Shape, ...] = ()
+    per: Expr = sp.Integer(19)
 
     def infer(self) -> tuple[TensorType, ...]:
         """``shapes`` in the dtype of ``x``."""
@@ -251,7 +253,7 @@ class RecurrentCell(Op):
         whole, dtype = self.streamed(), self.x.encoding.plain.dtype
         products = 2 * rows * self.gates * self.hidden * (width + self.hidden)
         flops = {(MATRIX, dtype, "dense"): products,
-                 (VECTOR, dtype, "dense"): 10 * rows * self.hidden}  # fmt: skip
+                 (VECTOR, dtype, "dense"): self.per * rows * self.hidden}  # fmt: skip
         return Cost(flops, whole.reads, whole.writes)
 
     def dims(self) -> dict[str, Expr | str]:

@@ -8,13 +8,13 @@ from mansard.core.dtypes import Encoding
 from mansard.core.symbols import B, Expr, P, S, T, expr
 from mansard.frontends.onnx.dtypes import encoded
 from mansard.frontends.onnx.graph import Node
-from mansard.frontends.onnx.lower.matmul import linear
+from mansard.frontends.onnx.lower.matmul import weight_name
 from mansard.frontends.onnx.lower.registry import lowers
 from mansard.frontends.onnx.lower.scope import Scope
 from mansard.frontends.onnx.lower.weights import stored
 from mansard.ir.mask import Mask
 from mansard.ir.op import same_size
-from mansard.ir.ops import Add, Append, Rope, Scores, Slice, SoftCap, Softmax, Values
+from mansard.ir.ops import Add, Append, Linear, Rope, Scores, Slice, SoftCap, Softmax, Values
 from mansard.ir.ops.tensor import Elementwise, MatMul, Reduce
 from mansard.ir.value import Value
 
@@ -86,12 +86,16 @@ def as_keys(scope: Scope, x: Value, heads: Expr, width: Expr, keys: Expr) -> Val
     return scope.viewed(x, (B, heads, keys, width))
 
 
+_PROJECTING = ("Attention", "QAttention", "PackedAttention")
+"""onnxruntime's own, which make q, k and v themselves; ONNX's has heads by other names."""
+
+
 @lowers("Attention", "GroupQueryAttention", "MultiHeadAttention", "PackedMultiHeadAttention",
         "DecoderMaskedMultiHeadAttention", "SparseAttention", "PagedAttention",
         "PackedAttention", "QAttention")  # fmt: skip
 def attention(scope: Scope, node: Node) -> None:
     """Lower a fused attention of either operator set."""
-    if scope.attr(node, "num_heads") and scope.tensor(scope.input(node, 1)).constant:
+    if node.op in _PROJECTING and scope.attr(node, "num_heads"):
         _with_projection(scope, node)
     elif node.op in ("GroupQueryAttention", "SparseAttention"):
         grouped(scope, node)
@@ -149,7 +153,7 @@ def attend_values(
     """Append an attention of values; see ``whole``."""
     q, k, v = new
     if not same_size(q.numel, B * S * h.heads * h.dim):
-        _anonymous(scope, node, q, k, v, h, keys)
+        _anonymous(scope, node, q, k, v, h, keys + _kept(scope, past[0]))
         return
     if past[0] and scope.index.is_cache(past[0]):
         k = appended(scope, past[0], k, "k", h, h.dim)
@@ -160,6 +164,12 @@ def attend_values(
     attended(scope, node, q, k, v, h, bias)
     for name, value in zip(node.outputs[1:3], (k, v), strict=False):
         scope.bind(name, value)
+
+
+def _kept(scope: Scope, past: str) -> Expr:
+    """Return how many keys a cache holds that is no cache of the model's own."""
+    shape = scope.tensor(past).shape if past else None
+    return expr(shape[-2]) if shape is not None and len(shape) in (4, 5) else expr(0)
 
 
 def _anonymous(
@@ -195,7 +205,8 @@ def grouped(scope: Scope, node: Node) -> None:
         parts[0] = scope.build(Rope(parts[0], heads, rotated), f"{prefix}q_rope")
         parts[1] = scope.build(Rope(parts[1], kv, rotated), f"{prefix}k_rope")
     past = (scope.input(node, 3), scope.input(node, 4))
-    attend_values(scope, node, tuple(parts), past, S, h)
+    new = (scope.tensor(q).shape or (B, S))[1]
+    attend_values(scope, node, tuple(parts), past, expr(new), h)
 
 
 def _cut(scope: Scope, x: Value, sizes: tuple[Expr, ...], node: Node) -> list[Value]:
@@ -229,14 +240,31 @@ def multi_head(scope: Scope, node: Node) -> None:
 def _with_projection(scope: Scope, node: Node) -> None:
     """Lower onnxruntime's first attention, which projects q, k and v itself."""
     heads = expr(scope.attr(node, "num_heads", 1))
-    w = stored(scope, node.inputs[1], turned=True)
-    x = scope.rows(node.inputs[0], w.shape[1])
-    made = linear(scope, node, x, w, scope.input(node, 2), node.inputs[1])
-    size = w.shape[0] / 3
+    x, w, bias = node.inputs[0], node.inputs[1], scope.input(node, 2)
+    width = expr((scope.tensor(w).shape or (1,))[-1])
+    made = _projected(scope, node, x, w, width)
+    if bias:
+        more = (made, *scope.operands((bias,)))
+        label = f"{scope.label(node, weight_name(scope, w))}_bias"
+        made = scope.build(Elementwise(more, made.shape, fn="add"), label)
+    size = width / 3
     parts = _cut(scope, made, (size, size, size), node)
     mask = Mask() if scope.attr(node, "unidirectional") else Mask("full")
     h = Heads(heads, heads, size / heads, size / heads, mask)
-    attend_values(scope, node, tuple(parts), ("", ""), S, h)
+    past = scope.input(node, 4) if node.op == "Attention" else ""
+    new = (scope.tensor(x).shape or (B, S))[1]
+    attend_values(scope, node, tuple(parts), (past, past), expr(new), h)
+
+
+def _projected(scope: Scope, node: Node, x: str, w: str, width: Expr) -> Value:
+    """Append the projection of an input to queries, keys and values side by side."""
+    label = scope.label(node, weight_name(scope, w))
+    if scope.tensor(w).constant:
+        weight = stored(scope, w, turned=True)
+        return scope.build(Linear(scope.rows(x, weight.shape[1]), weight), label)
+    value, k = scope.shaped(x), expr((scope.tensor(x).shape or (1,))[-1])
+    shape = (*value.shape[:-1], width)
+    return scope.build(MatMul((value, scope.value(w)), shape, value.encoding.plain, k), label)
 
 
 @lowers("RotaryEmbedding", reads=1)

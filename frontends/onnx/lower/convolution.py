@@ -12,6 +12,9 @@ from mansard.ir.ops.tensor import Convolution, RecurrentCell
 from mansard.ir.value import Value
 
 GATES = {"LSTM": 4, "DynamicQuantizeLSTM": 4, "GRU": 3, "RNN": 1}
+POINTWISE = {4: 15, 3: 12, 1: 1}
+"""Gates → operations an element of the state: three sigmoids of 3, two tanhs and 4 for the cell of
+an LSTM; two sigmoids, a tanh and 5 of a GRU; a tanh. The gates' sums come on top."""
 
 
 @lowers("Conv", "ConvTranspose", "ConvInteger", "FusedConv", "NhwcConv", "DeformConv")
@@ -53,9 +56,10 @@ def recurrent(scope: Scope, node: Node) -> None:
     )
     states = scope.operands(node.inputs[5:7])
     shapes = tuple(scope.shape(o) if o else (expr(0),) for o in node.outputs)
+    gates, sums = GATES[node.op], 2 if scope.input(node, 3) else 1  # of two products and a bias
     op = RecurrentCell(
-        scope.shaped(node.inputs[0]), params, states, expr(hidden), expr(GATES[node.op]),
-        expr(directions), shapes,
+        scope.shaped(node.inputs[0]), params, states, expr(hidden), expr(gates),
+        expr(directions), shapes, expr(POINTWISE[gates] + sums * gates),
     )  # fmt: skip
     made = scope.build.multiple(op, scope.label(node))
     for name, value in zip(node.outputs, made, strict=False):

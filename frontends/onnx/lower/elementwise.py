@@ -21,13 +21,12 @@ ACTIVATIONS = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Gelu": "ge
 
 FLOPS: dict[str, int] = {
     # a comparison, an add or a transcendental an element is 1; the rest are sums of those
-    "HardSigmoid": 3,  # multiply, add, clip
-    "HardSwish": 4, "Shrink": 3, "Clip": 2, "Softplus": 3, "Softsign": 3, "Elu": 3, "Selu": 4,
-    "Celu": 4,
-    "LeakyRelu": 2, "PRelu": 2, "ThresholdedRelu": 1, "Mish": 5, "Erf": 1, "LogSoftmax": 6,
-    "QLinearAdd": 6, "QLinearMul": 6, "QLinearSigmoid": 7, "QLinearLeakyRelu": 6,
-    "BiasGelu": 6, "BiasAdd": 1, "BiasSplitGelu": 7, "Mod": 3, "BitShift": 1, "Sinh": 4,
-    "Cosh": 4, "Asinh": 4, "Acosh": 4, "Atanh": 4,
+    "HardSigmoid": 4,  # multiply, add, two comparisons
+    "HardSwish": 5, "Shrink": 3, "Clip": 2, "Softplus": 3, "Softsign": 3, "Elu": 4, "Selu": 5,
+    "Celu": 7, "LeakyRelu": 2, "PRelu": 2, "Mish": 5, "Mod": 4,
+    "QLinearAdd": 7,  # two operands decoded (2 each), added, the sum encoded (2)
+    "QLinearMul": 7, "QLinearSigmoid": 7, "QLinearLeakyRelu": 6,
+    "BiasGelu": 6, "BiasAdd": 1, "BiasSplitGelu": 7,
 }  # fmt: skip
 """FLOP per element where it is not 1."""
 
@@ -35,14 +34,21 @@ PLAIN = (
     "Sub", "Div", "Pow", "Sqrt", "Reciprocal", "Neg", "Where", "Min", "Max", "Exp", "Log", "Cos",
     "Sin", "Tan", "Acos", "Asin", "Atan", "Abs", "Sign", "Floor", "Ceil", "Round", "And", "Or",
     "Xor", "Not", "IsNaN", "IsInf", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual",
-    "BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitwiseNot", "Sum", "Mean", "Bernoulli",
+    "BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitwiseNot", "Sum", "Mean", "Bernoulli", "Erf",
+    "ThresholdedRelu", "BitShift", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh",
 )  # fmt: skip
 
 
 @lowers(*PLAIN, *FLOPS)
 def elementwise(scope: Scope, node: Node) -> None:
     """Lower an element-by-element operator."""
-    every(scope, node, FLOPS.get(node.op, 1))
+    every(scope, node, FLOPS.get(node.op, 1) * _joints(node))
+
+
+def _joints(node: Node) -> int:
+    """Return how often an operator of any number of operands is done; a mean divides too."""
+    joints = {"Sum": -1, "Min": -1, "Max": -1, "Mean": 0}
+    return max(len(node.inputs) + joints[node.op], 1) if node.op in joints else 1
 
 
 def every(scope: Scope, node: Node, per: int) -> None:
@@ -113,29 +119,28 @@ def activation(scope: Scope, node: Node) -> None:
     scope.emit(Activation(scope.value(node.inputs[0]), fn), node)
 
 
-@lowers("Softmax", "Hardmax", "QLinearSoftmax", "LogSoftmax", reads=1)
+@lowers("Softmax", "QLinearSoftmax", "LogSoftmax", reads=1)
 def softmax(scope: Scope, node: Node) -> None:
-    """Lower a softmax over any axis: 5 FLOP an element, one more for its logarithm."""
-    reduced(scope, node, 6 if node.op == "LogSoftmax" else 5)
+    """Lower a softmax over any axis: 5 FLOP an element, and 2 to decode and to encode each."""
+    reduced(scope, node, 9 if node.op == "QLinearSoftmax" else 5)
 
 
 @lowers("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ArgMax", "ArgMin",
         "CumSum", "GlobalAveragePool", "GlobalMaxPool", "QLinearGlobalAveragePool", "CumProd",
+        "Hardmax", "ReduceLogSum", "MaxRoiPool", "TfIdfVectorizer", "NegativeLogLikelihoodLoss",
         reads=1)  # fmt: skip
 def reduction(scope: Scope, node: Node) -> None:
     """Lower a reduction: an add or a comparison an element."""
     reduced(scope, node, 1)
 
 
-@lowers("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceSumSquare", "GlobalLpPool",
-        "LpNormalization", reads=1)  # fmt: skip
+@lowers("ReduceL1", "ReduceL2", "ReduceSumSquare", "GlobalLpPool", "LpNormalization", reads=1)
 def reduction_of_two(scope: Scope, node: Node) -> None:
-    """Lower a reduction of squares or magnitudes."""
-    reduced(scope, node, 2)
+    """Lower a reduction of squares or magnitudes; a norm divides by it."""
+    reduced(scope, node, 3 if node.op == "LpNormalization" else 2)
 
 
-@lowers("Multinomial", "MaxRoiPool", "TfIdfVectorizer", "ReduceLogSumExp",
-        "NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss", reads=1)  # fmt: skip
+@lowers("Multinomial", "ReduceLogSumExp", "SoftmaxCrossEntropyLoss", reads=1)
 def log_sum_exp(scope: Scope, node: Node) -> None:
     """Lower a sum of exponentials and what is like it: shift, exponential, sum, comparison."""
     reduced(scope, node, 4)
@@ -167,6 +172,7 @@ def selection(scope: Scope, node: Node) -> None:
 def pool(scope: Scope, node: Node) -> None:
     """Lower a pooling: an add or a comparison for each element of each window."""
     taps: Expr = product(node.attributes.get("kernel_shape", (1,)))
+    taps *= 2 if node.op == "LpPool" else 1  # a power, then an add
     x, out = scope.value(node.inputs[0]), node.outputs[0]
     scope.emit(Pool((x,), scope.shape(out), scope.encoding(out), taps), node)
     for k, more in enumerate(node.outputs[1:], 1):

@@ -11,7 +11,7 @@ from mansard.frontends.onnx.lower.scope import Scope
 from mansard.frontends.onnx.lower.weights import origin, shared_leaf, stored
 from mansard.ir.op import same_size
 from mansard.ir.ops import Linear
-from mansard.ir.ops.tensor import Elementwise, MatMul
+from mansard.ir.ops.tensor import Elementwise, MatMul, Move, Reduce
 from mansard.ir.value import Value
 
 Turned = tuple[bool, bool]
@@ -175,17 +175,24 @@ def packed_leaf(
 @lowers("Einsum")
 def einsum(scope: Scope, node: Node) -> None:
     """Lower a sum of products: the axes of the inputs that the output lacks are contracted."""
-    terms, _, result = scope.text(node, "equation").replace(" ", "").partition("->")
+    left, arrow, result = scope.text(node, "equation").replace(" ", "").partition("->")
+    terms = left.split(",")
+    if not arrow:  # then every letter that occurs once stays
+        result = "".join(c for c in left if c.isalpha() and left.count(c) == 1)
     sizes: dict[str, Expr] = {}
-    for term, name in zip(terms.split(","), node.inputs, strict=False):
-        shape = map(expr, scope.tensor(name).shape or ())
-        sizes.update(zip(term.replace("...", ""), shape, strict=False))
+    for term, name in zip(terms, node.inputs, strict=False):
+        shape = tuple(map(expr, scope.tensor(name).shape or ()))
+        front, _, back = term.partition("...")
+        sizes.update(zip(front, shape, strict=False))
+        sizes.update(zip(reversed(back), reversed(shape), strict=False))
     k: Expr = expr(1)
     for letter, size in sizes.items():
         k = k if letter in result else k * size
-    xs = tuple(scope.value(n) for n in node.inputs)
-    out = node.outputs[0]
-    if len(xs) < 2:
-        scope.emit(Elementwise(xs, scope.shape(out), scope.encoding(out), fn="einsum"), node)
+    xs, out = tuple(scope.value(n) for n in node.inputs), node.outputs[0]
+    shape, to = scope.shape(out), scope.encoding(out)
+    if len(xs) > 1:
+        scope.emit(MatMul(xs, shape, to, k), node)
+    elif k == 1:
+        scope.emit(Move(xs, shape, to, fn="einsum"), node)
     else:
-        scope.emit(MatMul(xs, scope.shape(out), scope.encoding(out), k), node)
+        scope.emit(Reduce(xs, shape, to, fn="einsum"), node)

@@ -53,7 +53,7 @@ def transpose(scope: Scope, node: Node) -> None:
 
 
 @lowers("Pad", "Tile", "Expand", "DepthToSpace", "SpaceToDepth", "Trilu",
-        "ReverseSequence", "Compress", "Unique", "OneHot", "EyeLike", "Im2Col",
+        "ReverseSequence", "Compress", "OneHot", "EyeLike", "Im2Col",
         "Col2Im", reads=1)  # fmt: skip
 def padded(scope: Scope, node: Node) -> None:
     """Lower a copy whose other inputs are small: sizes, axes, pads."""

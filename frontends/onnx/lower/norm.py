@@ -102,7 +102,9 @@ def embed_norm(scope: Scope, node: Node) -> None:
         "MeanVarianceNormalization", "LpNorm", "SkipGroupNorm")  # fmt: skip
 def channel_norm(scope: Scope, node: Node) -> None:
     """Lower a norm over channels: a trained one scales and shifts, the others find a mean too."""
-    per = {"BatchNormalization": 2, "LRN": 8}.get(node.op, 7)
+    window = scope.attr(node, "size")  # LRN: a square, a sum of squares, scale, add, power, divide
+    known = {"BatchNormalization": 2, "LRN": window + 5, "MeanVarianceNormalization": 5}
+    per = known.get(node.op, 7)
     out = node.outputs[0]
     params = tuple(stored(scope, n) for n in node.inputs[1:] if scope.tensor(n).constant)
     xs = (scope.value(node.inputs[0]), *params)
