@@ -43,13 +43,24 @@ class Builder:
         self._inputs: list[Value] = []
         self._ops: list[Op] = []
         self._names: set[str] = set()
+        self._copies: dict[str, int] = {}
+
+    def _fresh(self, name: str) -> str:
+        """Return ``fresh_name``, the numbers tried before left out: a graph has many of a name."""
+        unique, k = name, self._copies.get(name, 0)
+        while unique in self._names:
+            k += 1
+            unique = f"{name}~{k}"
+        self._copies[name] = k
+        self._names.add(unique)
+        return unique
 
     def input(
         self, name: str, *shape: ExprLike, encoding: Encoding | None = None, **type_: Any
     ) -> Value:
         """Declare a value the caller hands over."""
         kind = TensorType(tuple(map(expr, shape)), encoding or Encoding(), **type_)
-        self._inputs.append(value := Value(fresh_name(name, self._names), kind))
+        self._inputs.append(value := Value(self._fresh(name), kind))
         return value
 
     def leaf(
@@ -66,7 +77,7 @@ class Builder:
 
     def multiple(self, op: Op, name: str) -> tuple[Value, ...]:
         """Append an op and return every result."""
-        done = finish(op, fresh_name(name, self._names))
+        done = finish(op, self._fresh(name))
         self._ops.append(done if op.name else done.renamed(name))
         return done.outs
 
