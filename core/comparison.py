@@ -24,7 +24,7 @@ from mansard.core.symbols import Expr, symbol
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
-    "<": operator.lt, ">": operator.gt,
+    "<": operator.lt, ">": operator.gt, "=": operator.eq,
 }  # fmt: skip
 
 _OPERATOR = re.compile("|".join(OPERATORS))

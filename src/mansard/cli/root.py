@@ -13,6 +13,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("mansard.cli.compare:compare", "Models, chips or techniques side by side."),
     "sweep": ("mansard.cli.sweep:sweep", "Every combination of some axes, or the best of them."),
     "plan": ("mansard.cli.plan:plan", "The fewest devices that serve a rate within objectives."),
+    "solve": ("mansard.cli.solve:solve", "The value that satisfies constraints."),
+    "explain": ("mansard.cli.explain:explain", "What a metric is made of, down to its sources."),
     "graph": ("mansard.cli.graph:graph", "The operator graph of a model, before or after passes."),
     "models": ("mansard.cli.models:models", "The models mansard knows by name."),
     "hardware": ("mansard.cli.hardware:hardware", "The chips mansard knows, with their sources."),

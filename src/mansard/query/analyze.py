@@ -113,6 +113,7 @@ def analyze(
         ),
         notes=_once(said),
         price=priced,
+        cluster=ready.cluster,
     )
 
 

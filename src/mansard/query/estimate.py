@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mansard.backends.cluster import Cluster
 from mansard.backends.estimate import Memory, Metrics, Phase, Row
 from mansard.backends.hardware import Hardware
 from mansard.core.errors import unknown_name
@@ -22,6 +23,7 @@ from mansard.query.scenario import Scenario
 
 if TYPE_CHECKING:
     from mansard.backends.roofline import Answer
+    from mansard.core.symbols import Expr
     from mansard.ir.program import Program
 
 
@@ -42,6 +44,7 @@ class Estimate:
         metrics: what users steer by.
         notes: what the figures rest on.
         price: what a program costs here, for the figures before and after a technique.
+        cluster: the devices, with the program's mesh on them; None of a remembered answer.
     """
 
     model: ModelFacts
@@ -56,6 +59,7 @@ class Estimate:
     metrics: Metrics
     notes: tuple[Note, ...]
     price: Callable[[Program], Answer] = field(repr=False)
+    cluster: Cluster | None = field(default=None, repr=False)
 
     @property
     def ttft(self) -> float | None:
@@ -111,6 +115,20 @@ class Estimate:
         if found.said:
             warnings.warn(found.said, stacklevel=2)
         return found.row
+
+    def expr(self, metric: str, over: Iterable[str] | None = None) -> Expr:
+        """Return a metric as a sympy expression, every maximum left unevaluated.
+
+        Args:
+            metric: ttft, tpot, latency, throughput, tokens_per_s_per_user, prefill or decode.
+            over: symbols that are left, by name; batch, prompt and output unless given.
+
+        Raises:
+            MansardError: no such metric or symbol, or a schedule that is no formula.
+        """
+        from mansard.query.solving.expression import expression
+
+        return expression(self, metric, over)
 
     @cached_property
     def effects(self) -> tuple[Effect, ...]:

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from mansard.backends.hardware import Hardware
     from mansard.query.comparing import Comparison
     from mansard.query.estimate import Estimate
+    from mansard.query.solving.crossing import Crossovers
+    from mansard.query.solving.elasticity import Sensitivity
+    from mansard.query.solving.explanation import Explanation
+    from mansard.query.solving.question import Question
+    from mansard.query.solving.solution import Solution
     from mansard.query.source import Source
     from mansard.query.sweeps.result import Sweep
     from mansard.query.techniques import Spec
@@ -60,6 +65,51 @@ class Study:
 
         ready = self.prepared
         return compile_program(ready.program, ready.cluster, self.scenario.phases)
+
+    @cached_property
+    def question(self) -> Question:
+        """The study as inverse questions see it."""
+        from mansard.query.solving.question import Question
+
+        return Question(self)
+
+    def solve(
+        self, find: str, *, maximize: bool = False, minimize: bool = False,
+        subject_to: str | Sequence[str] = (), within: str | None = None,
+    ) -> Solution:  # fmt: skip
+        """Find the value of one unknown that satisfies constraints; see ``solving.solve``.
+
+        >>> import mansard as ms
+        >>> asked = ms.study("qwen2.5-0.5b", on="h100-sxm", prompt=1024, output=32)
+        >>> asked.solve("batch", maximize=True, subject_to="memory <= capacity").value
+        3191
+        """
+        from mansard.query.solving import solve
+
+        return solve(
+            self, find, maximize=maximize, minimize=minimize, subject_to=subject_to, within=within
+        )
+
+    def crossovers(self, over: str = "batch", phase: str | None = None) -> Crossovers:
+        """Say where each op turns compute-bound; see ``solving.crossovers``."""
+        from mansard.query.solving import crossovers
+
+        return crossovers(self, over, phase)
+
+    def sensitivity(self, metric: str = "tpot") -> Sensitivity:
+        """Return a metric's elasticities to the rates of the chip; see ``solving.sensitivity``."""
+        from mansard.query.solving import sensitivity
+
+        return sensitivity(self, metric)
+
+    def explain(
+        self, metric: str = "tpot", *, over: str | None = None, op: str | None = None,
+        technique: str | None = None,
+    ) -> Explanation:  # fmt: skip
+        """Say what a metric is made of; see ``solving.explain``."""
+        from mansard.query.solving import explain
+
+        return explain(self, metric, over=over, op=op, technique=technique)
 
     def analyze(self) -> Estimate:
         """Return the answer of ``mansard.analyze`` for the scenario itself."""

@@ -1,0 +1,69 @@
+"""Questions whose devices or whose technique's option is one value after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from typing import Any
+
+from mansard.core.errors import MansardError
+from mansard.query.solving.question import Question
+from mansard.query.solving.unknowns import DEVICES, Unknown, bits
+from mansard.query.techniques import known_passes, read_techniques
+
+
+def ordered(unknown: Unknown) -> bool:
+    """Say whether greater and smaller mean something for its values."""
+    if unknown.kind != "option":
+        return True
+    try:
+        for value in unknown.values:
+            rank(value)
+    except MansardError:
+        return False
+    return True
+
+
+def rank(value: Any) -> float:
+    """Return what values of an option are ordered by: numbers, or bits of a format."""
+    try:
+        return float(value)
+    except ValueError:
+        return bits(str(value))
+
+
+def candidates(question: Question, unknown: Unknown) -> Iterator[tuple[Any, Question]]:
+    """Yield each value of an option, or number of devices, with its question."""
+    for value in unknown.values:
+        if unknown.kind == DEVICES:
+            name = str(question.study.on).partition(":")[0]
+            yield value, question.changed(on=f"{name}:{value}", techniques=_respread(question))
+        else:
+            yield value, question.changed(techniques=_with_option(question, unknown.key, value))
+
+
+def _respread(question: Question) -> tuple[Any, ...]:
+    """Leave out a plain ``parallel{tp=N}``: it follows the devices."""
+    passes = read_techniques(question.study.techniques)
+    return tuple(p for p in passes if not _is_plain_tp(p))
+
+
+def _is_plain_tp(technique: Any) -> bool:
+    if technique.name != "parallel":
+        return False
+    return all(getattr(technique, f.name) == f.default for f in fields(technique) if f.name != "tp")
+
+
+def _with_option(question: Question, key: str, value: Any) -> tuple[Any, ...]:
+    from mansard.passes.options import options, written
+    from mansard.passes.pipeline import parse
+
+    technique, _, option = key.partition(".")
+    passes = read_techniques(question.study.techniques)
+    there = [k for k, p in enumerate(passes) if p.name == technique]
+    if not there:
+        return (*passes, f"{technique}{{{option}={written(value)}}}")
+    made = parse(f"{technique}{{{option}={written(value)}}}", known_passes())[0]
+    name = options(type(made))[option].name
+    changed = replace(passes[there[0]], **{name: getattr(made, name)})
+    return tuple(changed if k == there[0] else p for k, p in enumerate(passes))

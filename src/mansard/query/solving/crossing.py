@@ -1,0 +1,178 @@
+"""``crossovers``: where each op turns compute-bound, and how much of the whole is."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mansard.backends.inverse.flips import ENUMERATED, Bounds, Flip
+from mansard.backends.rates import COMPUTE
+from mansard.core.errors import SpecError, unknown_name
+from mansard.query.scenario import LARGEST
+from mansard.query.solving.question import Question
+
+if TYPE_CHECKING:
+    from mansard.query.study import Study
+
+MOST_SHARES = 64
+"""Flips at which the shares of the whole are told."""
+Span = tuple[int, int | None]
+"""Whole values, both ends included; None where it has no end."""
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """One op.
+
+    Args:
+        name: as rows are called.
+        kind: of the op.
+        flips: (first value, last one or None, what bounds it), ascending.
+    """
+
+    name: str
+    kind: str
+    flips: tuple[tuple[int, int | None, str], ...]
+
+    @property
+    def compute_bound(self) -> tuple[Span, ...]:
+        """Where the matrix unit bounds it."""
+        return tuple((low, high) for low, high, bound in self.flips if bound == COMPUTE)
+
+    @property
+    def first(self) -> int | None:
+        """The first value at which it is compute-bound; None when it never is."""
+        return self.compute_bound[0][0] if self.compute_bound else None
+
+
+@dataclass(frozen=True)
+class Crossovers:
+    """Where ops flip as one size grows.
+
+    Args:
+        over: the size.
+        phase: whose mean step it is.
+        ops: each with its flips.
+        shares: (value, resource → share of the phase's time), at every flip.
+        method: how it was found.
+        model: its name.
+        hardware: its name.
+    """
+
+    over: str
+    phase: str
+    ops: tuple[Crossing, ...]
+    shares: tuple[tuple[int, Mapping[str, float]], ...]
+    method: str
+    model: str = ""
+    hardware: str = ""
+
+    def __getitem__(self, name: str) -> Crossing:
+        for op in self.ops:
+            if op.name == name:
+                return op
+        raise unknown_name(f"op in {self.phase}", name, [op.name for op in self.ops])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "over": self.over,
+            "phase": self.phase,
+            "method": self.method,
+            "ops": [
+                {
+                    "name": op.name, "kind": op.kind, "first_compute_bound": op.first,
+                    "compute_bound": [list(span) for span in op.compute_bound],
+                    "bounds": [{"from": a, "to": b, "bound": r} for a, b, r in op.flips],
+                }
+                for op in self.ops
+            ],
+            "shares": [{self.over: x, **shares} for x, shares in self.shares],
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        return str(_rendering().crossovers_text(self))
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        yield _rendering().crossovers_table(self)
+
+
+def _rendering() -> Any:
+    return import_module("mansard.render.explanations")
+
+
+def crossovers(study: Study, over: str = "batch", phase: str | None = None) -> Crossovers:
+    """Say where each op of a phase turns compute-bound as ``over`` grows.
+
+    Args:
+        study: the model, the hardware and everything else.
+        over: batch, prompt, output or context.
+        phase: the last one unless given.
+
+    Raises:
+        MansardError: no such size or phase, or a schedule that is evaluated step by step.
+    """
+    key = "prompt" if over == "context" else over
+    if key not in ("batch", "prompt", "output"):
+        raise unknown_name("size to cross over", over, ("batch", "prompt", "output", "context"))
+    question = study.question
+    priced = question.priced
+    if priced is None:
+        raise SpecError("this schedule is evaluated step by step, so its rows have no formulas",
+                        hint="leave out techniques that run steps side by side")  # fmt: skip
+    phase = phase or priced.phases[-1]
+    if phase not in priced.phases:
+        raise unknown_name("phase in this estimate", phase, priced.phases)
+    found = question.bounds(key, 1, LARGEST, phase)
+    exact = all(b.exact for b in found)
+    method = f"exact: rows are affine in {over}"
+    if not exact:
+        method = f"rows not affine in {over} enumerated up to {ENUMERATED:,}"
+    return Crossovers(
+        over=over,
+        phase=phase,
+        ops=_crossings(found),
+        shares=tuple(_shares(question, key, found)),
+        method=method,
+        model=question.estimate.model.name,
+        hardware=question.estimate.chip.id,
+    )
+
+
+def _crossings(found: Sequence[Bounds]) -> tuple[Crossing, ...]:
+    """Return each op once; rows of one name that flip differently stay apart."""
+    ops = {}
+    for row in found:
+        assert row.section.row is not None
+        end = LARGEST if row.exact else ENUMERATED
+        flips = tuple(_open(flip, end) for flip in row.flips)
+        ops[row.section.name, flips] = Crossing(row.section.name, row.section.row.kind, flips)
+    return tuple(ops.values())
+
+
+def _open(flip: Flip, end: int) -> tuple[int, int | None, str]:
+    low, high, bound = flip
+    return low, None if high >= end else high, bound
+
+
+def _shares(
+    question: Question, key: str, found: Sequence[Bounds]
+) -> Iterator[tuple[int, Mapping[str, float]]]:
+    """Yield the share of time each resource bounds, at every value at which a row flips."""
+    assert question.priced is not None
+    values = sorted({1, *(low for row in found for low, _, _ in row.flips)})
+    curves = question.curves(key, 1, LARGEST)
+    for x in values[:MOST_SHARES]:
+        won: dict[str, float] = {}
+        for row in found:
+            if row.flips:
+                time_s = row.seconds(curves, x)
+                won[row.at(x)] = won.get(row.at(x), 0.0) + time_s
+        total = sum(won.values())
+        yield x, {r: t / total for r, t in sorted(won.items(), key=lambda item: -item[1])}

@@ -1,0 +1,162 @@
+"""``sensitivity``: how a metric answers to each rate of the chip."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mansard.backends.inverse.attribution import LATENCY, Attribution
+from mansard.backends.inverse.sections import NETWORK
+from mansard.core.errors import SpecError, unknown_name
+from mansard.query.solving.question import Question
+
+if TYPE_CHECKING:
+    from mansard.query.study import Study
+
+TIMES = ("ttft", "tpot", "latency", "prefill", "decode")
+RATES = ("throughput", "tokens_per_s_per_user")
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Elasticities of a metric.
+
+    Args:
+        metric: its name.
+        value: of the metric.
+        elasticities: field → the change of the metric in percent when the field grows by one.
+        overhead: the share of the time that no rate sets.
+        model: its name.
+        hardware: its name.
+    """
+
+    metric: str
+    value: float
+    elasticities: Mapping[str, float]
+    overhead: float
+    model: str = ""
+    hardware: str = ""
+
+    @property
+    def total(self) -> float:
+        """Their sum: -1 plus the overhead of a time, 1 less the overhead of a rate."""
+        return sum(self.elasticities.values())
+
+    def __getitem__(self, field: str) -> float:
+        if field not in self.elasticities:
+            raise unknown_name(f"rate that {self.metric} rests on", field, self.elasticities)
+        return self.elasticities[field]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "metric": self.metric, "value": self.value, "elasticities": dict(self.elasticities),
+            "overhead": self.overhead,
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        return str(_rendering().sensitivity_text(self))
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        yield _rendering().sensitivity_table(self)
+
+
+def _rendering() -> Any:
+    return import_module("mansard.render.explanations")
+
+
+def sensitivity(study: Study, metric: str = "tpot") -> Sensitivity:
+    """Return the elasticity of a metric to every rate of the chip.
+
+    Args:
+        study: the model, the hardware and everything else.
+        metric: ttft, tpot, latency, prefill, decode, throughput or tokens_per_s_per_user.
+
+    Raises:
+        MansardError: no such metric, one this answer does not have, or a schedule that is
+            evaluated step by step.
+    """
+    if metric not in (*TIMES, *RATES):
+        raise unknown_name("metric that rates set", metric, (*TIMES, *RATES))
+    question = study.question
+    if question.priced is None:
+        raise SpecError("this schedule is evaluated step by step, so its rows have no formulas",
+                        hint="leave out techniques that run steps side by side")  # fmt: skip
+    scenario = question.estimate.scenario.symbols
+    shares = Attribution(question.priced, scenario)
+    seconds = _metric(shares, metric, scenario["output"])
+    whole = sum(seconds.values(), Fraction(0))
+    overhead = seconds.pop(LATENCY, Fraction(0))
+    sign = 1 if metric in RATES else -1
+    named = {_name(f): sign * float(s / whole) for f, s in seconds.items() if s}
+    return Sensitivity(
+        metric=metric,
+        value=_value(question, metric, whole),
+        elasticities=dict(sorted(named.items(), key=lambda item: -abs(item[1]))),
+        overhead=float(overhead / whole),
+        model=question.estimate.model.name,
+        hardware=question.estimate.chip.id,
+    )
+
+
+def _name(field: str) -> str:
+    return field if field == NETWORK else f"hardware.{field}"
+
+
+def _metric(shares: Attribution, metric: str, output: int) -> dict[str, Fraction]:
+    """Return the seconds by field of the time that a metric is, or is one over."""
+    phases = shares.priced.phases
+
+    def need(phase: str, per: Fraction | int = 1) -> dict[str, Fraction]:
+        if phase not in phases:
+            raise SpecError(f"this answer has no {metric}: there is no {phase} phase",
+                            hint="ask for both phases")  # fmt: skip
+        return {f: s * per for f, s in shares.phase(phase).items()}
+
+    def mean(phase: str, times: int = 1) -> dict[str, Fraction]:
+        made = shares.tokens(phase)
+        if made == 0:
+            raise SpecError(f"this answer has no {metric}: nothing is decoded",
+                            hint="ask for at least 2 output tokens")  # fmt: skip
+        return need(phase, Fraction(times) if made is None else Fraction(times) / made)
+
+    match metric:
+        case "ttft":
+            return need("prefill")
+        case "prefill" | "decode":
+            return mean(metric)
+        case "tpot" | "tokens_per_s_per_user":
+            return mean("decode")
+        case "latency":
+            between = [need(p) for p in phases if p not in ("prefill", "decode")]
+            steps = [mean("decode", output - 1)] if output > 1 else []
+            return _added([need("prefill"), *between, *steps])
+        case _:
+            need("prefill")
+            return _added([need(phase) for phase in phases])
+
+
+def _added(parts: list[dict[str, Fraction]]) -> dict[str, Fraction]:
+    total: dict[str, Fraction] = {}
+    for part in parts:
+        for field, s in part.items():
+            total[field] = total.get(field, Fraction(0)) + s
+    return total
+
+
+def _value(question: Question, metric: str, seconds: Fraction) -> float:
+    scenario = question.estimate.scenario
+    match metric:
+        case "throughput":
+            return float(scenario.batch * scenario.output / seconds)
+        case "tokens_per_s_per_user":
+            return float(1 / seconds)
+        case _:
+            return float(seconds)

@@ -1,0 +1,169 @@
+"""``explain``: what a metric is made of - rows, formulas, pieces, passes, sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from mansard.backends.estimate import Row
+from mansard.backends.hardware import Hardware
+from mansard.backends.inverse.forms import NotAffineError
+from mansard.backends.rates import COMPUTE, LINK, MEMORY_BOUND, VECTOR
+from mansard.core.errors import SpecError, unknown_name
+from mansard.query.estimate import Estimate
+from mansard.query.find import find_row
+from mansard.query.metrics import quantities
+from mansard.query.scenario import LARGEST
+from mansard.query.solving.crossing import Crossovers, crossovers
+from mansard.query.solving.explanation import DEFINITIONS, Explanation, Origin, Part, Stretch
+from mansard.query.solving.question import Question
+
+if TYPE_CHECKING:
+    from mansard.query.study import Study
+
+
+def explain(
+    study: Study, metric: str = "tpot", *, over: str | None = None, op: str | None = None,
+    technique: str | None = None,
+) -> Explanation:  # fmt: skip
+    """Say what a metric is made of.
+
+    Args:
+        study: the model, the hardware and everything else.
+        metric: of ``DEFINITIONS``.
+        over: batch, prompt, output or context: the metric and its rows as functions of it.
+        op: only this op, or the one it was merged into.
+        technique: only what this pass changed.
+
+    Raises:
+        MansardError: no such metric, size, op or pass, or a metric this answer does not have.
+    """
+    if metric not in DEFINITIONS:
+        raise unknown_name("metric to explain", metric, DEFINITIONS)
+    question = study.question
+    estimate = question.estimate
+    wanted, definition = DEFINITIONS[metric]
+    value = quantities(estimate)[metric]
+    if value is None:
+        raise SpecError(f"this answer has no {metric}",
+                        hint="ask for the phase it belongs to; tpot needs two output tokens or"
+                        " more")  # fmt: skip
+    phases = [p for p in estimate.phases if p in wanted]
+    key = "prompt" if over == "context" else over
+    crossings = tuple(crossovers(study, over, p) for p in phases) if over else ()
+    said: list[str] = []
+    names = {p: _asked(estimate, p, op, said) for p in phases} if op else {}
+    effects = estimate.effects
+    if technique is not None:
+        names_known = [t.name for t in estimate.techniques]
+        if technique not in names_known:
+            raise unknown_name("pass that ran here", technique, names_known)
+        effects = tuple(e for e in effects if e.technique.name == technique)
+    parts = tuple(
+        Part(p, row, _needs(question, key, p, row) if key else {})
+        for p in phases
+        for row in estimate.phases[p].ops
+        if not op or row.name == names[p]
+        if not technique or any(_by(reason, technique) for reason in row.because)
+    )
+    stretches, method = _stretches(question, metric, key, crossings) if key else ((), "")
+    return Explanation(
+        metric=metric,
+        value=value,
+        definition=definition if metric != "tpot" or not estimate.scenario.single_step else
+        "the one decode step",
+        over=over or "",
+        parts=parts,
+        stretches=() if op or technique else stretches,
+        method=method,
+        crossings=crossings,
+        effects=effects,
+        origins=tuple(_origins(estimate.chip, parts)),
+        said=tuple(said),
+        op=op or "",
+        technique=technique or "",
+        estimate=estimate,
+    )  # fmt: skip
+
+
+def _asked(estimate: Estimate, phase: str, op: str, said: list[str]) -> str:
+    found = find_row(estimate.phases[phase], op)
+    if found.said:
+        said.append(found.said)
+    return found.row.name
+
+
+def _by(reason: str, technique: str) -> bool:
+    """Say whether a label of a row is a technique's: ``merge-qkv: one read of the input``."""
+    return reason.partition(":")[0] == technique
+
+
+def _needs(question: Question, key: str, phase: str, row: Row) -> dict[str, tuple[float, float]]:
+    """Return what each resource of a row needs in the mean step, over the parameter."""
+    if question.priced is None:
+        return {}
+    for bounds in question.bounds(key, 1, LARGEST, phase):
+        if bounds.section.name == row.name and bounds.needed:
+            lines = bounds.needed.items()
+            if any(f.bends for _, f in lines):
+                return {}
+            return {r: (float(f.base), float(f.slope)) for r, f in lines}
+    return {}
+
+
+def _stretches(
+    question: Question, metric: str, key: str, crossings: tuple[Crossovers, ...]
+) -> tuple[tuple[Stretch, ...], str]:
+    """Return the pieces of a metric over a parameter, or why there are none."""
+    inverse = metric in ("throughput", "tokens_per_s_per_user")
+    if inverse:
+        return (), f"{metric} is a quotient: its pieces are those of the time it is over"
+    try:
+        curve = question.curves(key, 1, LARGEST).figure(metric)
+    except NotAffineError as error:
+        return (), f"{metric} is not piecewise affine in {key}: {error.message}"
+    if curve is None:
+        return (), ""
+    flips: dict[int, list[tuple[str, str]]] = {}
+    for crossing in crossings:
+        for op in crossing.ops:
+            for low, _, bound in op.flips[1:]:
+                flips.setdefault(low, []).append((op.name, bound))
+    found: list[Stretch] = []
+    for piece in curve.pieces():
+        low, high = int(-(-piece.low // 1)), int(piece.high // 1)
+        if low > high or (found and high <= (found[-1].high or 0)):
+            continue
+        if found and found[-1].high is not None and low <= found[-1].high:
+            low = found[-1].high + 1
+        end = None if piece.high == Fraction(LARGEST) else high
+        at = tuple(f for x in flips if low <= x <= (high if end else x) for f in flips[x])
+        found.append(Stretch(low, end, float(piece.base), float(piece.slope), at))
+    return tuple(found), f"exact: {metric} is piecewise affine in {key}"
+
+
+def _origins(chip: Hardware, parts: tuple[Part, ...]) -> Iterator[Origin]:
+    """Yield the numbers of the chip that rows rest on, each once."""
+    rows = [p.row for p in parts]
+    resources = {r for row in rows for r in row.time_by_resource_s}
+    if MEMORY_BOUND in resources:
+        yield Origin("memory.bandwidth", float(chip.bandwidth_bytes_per_s), "bytes/s",
+                     chip.sources.get("memory", ()))  # fmt: skip
+    if COMPUTE in resources:
+        for dtype in dict.fromkeys(row.compute_dtype for row in rows if row.unit == "matrix"):
+            rate = chip.peak("matrix", dtype).flops_per_s
+            if rate is not None:
+                yield Origin(f"peak.matrix.{dtype}", float(rate), "flop/s",
+                             chip.sources.get("compute", ()))  # fmt: skip
+    if VECTOR in resources:
+        peak = chip.peak("vector", "fp32")
+        if peak.flops_per_s is not None:
+            yield Origin(f"peak.vector.{peak.dtype}", float(peak.flops_per_s), "flop/s",
+                         chip.sources.get("vector", chip.sources.get("compute", ())))  # fmt: skip
+    if LINK in resources and chip.link_bytes_per_s is not None:
+        yield Origin("link.per_direction", float(chip.link_bytes_per_s), "bytes/s",
+                     chip.sources.get("link", ()))  # fmt: skip
+        if chip.link_latency_s is not None:
+            yield Origin("link.latency", float(chip.link_latency_s), "time",
+                         chip.sources.get("latency", ()))  # fmt: skip

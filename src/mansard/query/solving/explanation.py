@@ -1,0 +1,200 @@
+"""The answer of ``explain``: rows, pieces, what techniques changed, where numbers are from."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from typing import Any
+
+from mansard.backends.estimate import Row
+from mansard.core.symbols import Expr
+from mansard.query.effects import Effect
+from mansard.query.estimate import Estimate
+from mansard.query.solving.crossing import Crossovers
+
+DEFINITIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "ttft": (("prefill",), "the prefill, without queueing"),
+    "prefill": (("prefill",), "the prefill"),
+    "tpot": (("decode",), "decode time / (output - 1)"),
+    "decode": (("decode",), "the mean decode step"),
+    "latency": (("prefill", "decode"), "ttft + (output - 1)·tpot"),
+    "throughput": (("prefill", "decode"), "batch·output / (ttft + (output - 1)·tpot)"),
+    "tokens_per_s_per_user": (("decode",), "1 / tpot"),
+    "memory": ((), "weights + kv_cache + activations + reserve"),
+    "weights": ((), "every stored weight once"),
+    "kv_cache": ((), "keys, values and states of prompt + output tokens"),
+    "activations": ((), "the most that is alive at one kernel"),
+}
+"""Metric → the phases whose rows it is made of, and what it is."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A range of the parameter over which the metric is ``base + slope·parameter``.
+
+    Args:
+        low: its first value.
+        high: its last; None when it has no end.
+        base: of the metric.
+        slope: likewise, per unit of the parameter.
+        flips: (op, what bounds it from here on) at its start.
+    """
+
+    low: int
+    high: int | None
+    base: float
+    slope: float
+    flips: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A row of a phase.
+
+    Args:
+        phase: it belongs to.
+        row: its figures.
+        needs: resource → (base, slope) of the seconds all its occurrences need in the mean step,
+            over the parameter; empty where they are not affine in it.
+    """
+
+    phase: str
+    row: Row
+    needs: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def time_s(self) -> float:
+        """Of all its occurrences in a step."""
+        return self.row.time_s * float(self.row.count)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A number of the chip: its field, value, dimension and the documents it was taken from."""
+
+    field: str
+    value: float
+    dimension: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What a metric is made of.
+
+    Args:
+        metric: its name.
+        value: of it; None when it does not exist here.
+        definition: in words.
+        over: the parameter that is left, or nothing.
+        parts: rows, the longest first.
+        stretches: pieces of the metric over the parameter.
+        method: how pieces were found, or why there are none.
+        crossings: where ops flip, by phase.
+        effects: what techniques changed.
+        origins: numbers of the chip in it.
+        said: notes about what was asked for.
+        op: the one op asked about, or nothing.
+        technique: the one pass asked about, or nothing.
+        estimate: the answer it explains.
+    """
+
+    metric: str
+    value: float | None
+    definition: str
+    over: str
+    parts: tuple[Part, ...]
+    stretches: tuple[Stretch, ...]
+    method: str
+    crossings: tuple[Crossovers, ...]
+    effects: tuple[Effect, ...]
+    origins: tuple[Origin, ...]
+    said: tuple[str, ...]
+    op: str
+    technique: str
+    estimate: Estimate = field(repr=False)
+
+    @cached_property
+    def expr(self) -> Expr:
+        """The metric as a sympy expression over the parameter, or over every scenario symbol."""
+        return self.estimate.expr(self.metric, [self.over] if self.over else None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "metric": self.metric,
+            "value": self.value,
+            "definition": self.definition,
+            "over": self.over or None,
+            "method": self.method or None,
+            "pieces": [
+                {"from": s.low, "to": s.high, "base": s.base, "slope": s.slope,
+                 "flips": [{"op": op, "bound": bound} for op, bound in s.flips]}
+                for s in self.stretches
+            ],
+            "ops": [
+                {
+                    "phase": p.phase, "name": p.row.name, "count": p.row.count,
+                    "time_s": p.time_s, "share": p.row.share, "bound": p.row.bound,
+                    "time_by_resource_s": dict(p.row.time_by_resource_s),
+                    "formulas": dict(p.row.formulas), "because": list(p.row.because),
+                    "over": {r: {"base": b, "slope": m} for r, (b, m) in p.needs.items()},
+                }
+                for p in self.parts
+            ],
+            "crossovers": [c.to_dict() for c in self.crossings],
+            "techniques": [
+                {"name": e.technique.name, "options": dict(e.technique.options),
+                 "changed": e.technique.changed, "before": before, "after": after}
+                for e, before, after in changes(self)
+            ],
+            "sources": [
+                {"field": o.field, "value": o.value, "sources": list(o.sources)}
+                for o in self.origins
+            ],
+            "notes": list(self.said),
+        }  # fmt: skip
+
+    def latex(self) -> str:
+        """Return the formulas as LaTeX."""
+        from mansard.query.solving.latex import latex
+
+        return latex(self)
+
+    def __str__(self) -> str:
+        return str(_rendering().plain(self))
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        yield from _rendering().renderables(self, options.max_width)
+
+
+def _rendering() -> Any:
+    return import_module("mansard.render.explanations")
+
+
+def changes(of: Explanation) -> Iterator[tuple[Effect, float | None, float | None]]:
+    """Yield each technique with the metric's time before and after it."""
+    for effect in of.effects:
+        yield effect, _before(effect.before, of.metric), _before(effect.after, of.metric)
+
+
+def _before(figures: Any, metric: str) -> float | None:
+    """Return the part of a metric that figures between techniques tell: a phase or memory."""
+    if metric in ("memory", "weights", "kv_cache", "activations"):
+        memory = figures.memory
+        return float(memory.total if metric == "memory" else getattr(memory, metric))
+    phases = figures.phases
+    wanted = DEFINITIONS[metric][0]
+    if not all(p in phases for p in wanted):
+        return None
+    if metric in ("ttft", "prefill", "tpot", "decode"):
+        return float(phases[wanted[0]].time_s)
+    if metric == "tokens_per_s_per_user":
+        return 1 / float(phases["decode"].time_s)
+    return float(sum(phases[p].total_s for p in wanted))

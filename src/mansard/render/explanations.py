@@ -1,0 +1,271 @@
+"""What a metric is made of, where ops flip and what rates matter, in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import IO
+
+from rich import box
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from mansard.backends.rates import COMPUTE
+from mansard.core.units import format_bytes, format_count, format_time
+from mansard.query.metrics import METRICS
+from mansard.query.solving.crossing import Crossovers
+from mansard.query.solving.elasticity import Sensitivity
+from mansard.query.solving.explanation import DEFINITIONS, Explanation, Part, Stretch, changes
+from mansard.query.solving.wording import written
+from mansard.render import words
+from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
+from mansard.render.headline import caveat, packed
+from mansard.render.palette import QUIET, STRONG, bound_style
+
+TOP = 10
+"""Rows of a phase that are shown unless every one is asked for."""
+WIDE = 110
+"""Columns from which formulas have a column of their own."""
+
+
+def renderables(of: Explanation, width: int, top: int | None = TOP) -> Iterator[RenderableType]:
+    """Yield the parts of an explanation for a terminal of ``width`` columns."""
+    asked = [Text(a, QUIET) for a in words.scenario(of.estimate)]
+    yield from packed([Text(words.title(of.estimate), STRONG), *asked], width, Text(" · ", QUIET))
+    yield Text.assemble((f"{of.metric} = ", QUIET), of.definition, (" = ", QUIET),
+                        (_value(of, of.value), STRONG))  # fmt: skip
+    for said in of.said:
+        yield Text(f"  {said}", QUIET)
+    if of.stretches or (of.over and of.method and not of.op and not of.technique):
+        yield ""
+        yield from _pieces(of)
+    for phase in dict.fromkeys(part.phase for part in of.parts):
+        yield ""
+        yield from _phase(of, phase, width, top)
+    if of.effects and not of.op:
+        yield ""
+        yield from _passes(of)
+    if of.origins:
+        yield ""
+        yield from _sources(of)
+    yield caveat(width)
+
+
+def plain(of: Explanation, width: int = PLAIN_WIDTH, top: int | None = TOP) -> str:
+    """Return the text without colour."""
+    return uncoloured(renderables(of, width, top), width)
+
+
+def show(of: Explanation, stream: IO[str], top: int | None = TOP) -> None:
+    """Print an explanation."""
+    show_parts(lambda width: renderables(of, width, top), stream)
+
+
+def _value(of: Explanation, value: float | None) -> str:
+    return written(value, METRICS[of.metric].dimension)
+
+
+def _table(*columns: tuple[str, bool]) -> Table:
+    """Return a table; each column has a title and stands right or left."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style=QUIET)
+    for title, right in columns:
+        table.add_column(title, justify="right" if right else "left", overflow="fold",
+                         no_wrap=right)  # fmt: skip
+    return table
+
+
+def _inset(table: Table) -> RenderableType:
+    return Padding(table, (0, 0, 0, 2))
+
+
+# Pieces.
+
+
+def _pieces(of: Explanation) -> Iterator[RenderableType]:
+    yield Text.assemble((f"Over {of.over}", STRONG), (f"  {of.method}", QUIET))
+    if not of.stretches:
+        return
+    shares = dict(of.crossings[0].shares) if len(of.crossings) == 1 else {}
+    bound = ("compute-bound", True)
+    table = _table((of.over, True), (of.metric, False), *([bound] if shares else []),
+                   ("turns at its start", False))  # fmt: skip
+    for stretch in of.stretches:
+        known = shares.get(stretch.low)
+        share = "" if known is None else words.percent(known.get(COMPUTE, 0.0))
+        table.add_row(_range(stretch), affine(stretch.base, stretch.slope, of),
+                      *([share] if shares else []), _flips(stretch))  # fmt: skip
+    yield _inset(table)
+
+
+def _range(stretch: Stretch) -> str:
+    if stretch.high is None:
+        return f"from {stretch.low:,}"
+    if stretch.low == stretch.high:
+        return f"{stretch.low:,}"
+    return f"{stretch.low:,}…{stretch.high:,}"
+
+
+def _flips(stretch: Stretch) -> Text:
+    text = Text()
+    for op, bound in stretch.flips:
+        text.append(", " if text else "").append(f"{op} ").append(bound, bound_style(bound))
+    return text
+
+
+def affine(base: float, slope: float, of: Explanation) -> str:
+    """Write ``base + slope·parameter`` in the metric's unit."""
+    return _affine(base, slope, of.over, METRICS[of.metric].dimension)
+
+
+def _affine(base: float, slope: float, over: str, dimension: str) -> str:
+    parts = [written(base, dimension)] * bool(base) + [
+        f"{written(abs(slope), dimension)}·{over}"
+    ] * bool(slope)
+    return (" + " if slope >= 0 else " - ").join(parts) or written(0, dimension)
+
+
+# Rows.
+
+
+def _phase(of: Explanation, phase: str, width: int, top: int | None) -> Iterator[RenderableType]:
+    parts = [part for part in of.parts if part.phase == phase]
+    step = "mean step" if phase == "decode" else "all of it"
+    told = f"  {step}, all occurrences; a row takes as long as its slowest resource"
+    yield Text.assemble((phase, STRONG), (told if width >= 90 else f"  {step}", QUIET))
+    if of.op:
+        for part in parts:
+            yield from _one(of, part, width)
+        return
+    shown = parts if top is None else parts[:top]
+    table = _table(("op", False), ("×", True), ("time", True), ("share", True), ("bound", False),
+                   *([("seconds of each resource", False)] if width >= WIDE else []))  # fmt: skip
+    for part in shown:
+        row = part.row
+        table.add_row(
+            words.shorten(row.name, 30), words.times(row.count), format_time(part.time_s),
+            words.percent(row.share), Text(row.bound, bound_style(row.bound)),
+            *([_needs(of, part)] if width >= WIDE else []),
+        )  # fmt: skip
+        if width < WIDE and len(part.needs) > 1:
+            for resource, (base, slope) in part.needs.items():
+                text = f"  {resource} {_affine(base, slope, of.over, 'time')}"
+                table.add_row(Text(text, QUIET))
+    yield _inset(table)
+    if len(parts) > len(shown):
+        rest = parts[len(shown) :]
+        share = words.percent(sum(p.row.share for p in rest))
+        yield Text(f"  and {len(rest)} more rows with {share} of the time", QUIET)
+
+
+def _needs(of: Explanation, part: Part) -> str:
+    """Write what each resource of a row needs: as functions of the parameter, or as times."""
+    if part.needs:
+        each = [f"{r} {_affine(b, m, of.over, 'time')}" for r, (b, m) in part.needs.items()]
+    else:
+        count = float(part.row.count)
+        each = [
+            f"{r} {format_time(t * count)}" for r, t in part.row.time_by_resource_s.items() if t
+        ]
+    return f"max({', '.join(each)})" if len(each) > 1 else "".join(each)
+
+
+def _one(of: Explanation, part: Part, width: int) -> Iterator[RenderableType]:
+    """Yield everything about one row."""
+    row = part.row
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style=QUIET)
+    table.add_column(overflow="fold")
+    dims = ", ".join(f"{k}={v}" for k, v in row.dims.items())
+    table.add_row("op", f"{row.name} ({row.kind}), {words.times(row.count)} times a step")
+    if row.members:
+        table.add_row("made of", ", ".join(row.members))
+    table.add_row("sizes", dims)
+    for name, formula in row.formulas.items():
+        table.add_row(name.replace("_", " "), formula)
+    table.add_row("work", f"{format_count(row.flops)}FLOP, {format_bytes(row.bytes)}"
+                  f" ({words.intensity(row.intensity)} FLOP/B), each time")  # fmt: skip
+    for resource, time_s in row.time_by_resource_s.items():
+        mark = "  <- bound" if resource == row.bound else ""
+        table.add_row(resource, f"{format_time(time_s)}{mark}")
+    whole = f"{format_time(part.time_s)}, {words.percent(row.share)} of {part.phase}"
+    table.add_row("time", f"{format_time(row.time_s)} × {words.times(row.count)} = {whole}")
+    if part.needs:
+        table.add_row(f"over {of.over}", _needs(of, part))
+    for crossing in of.crossings:
+        for op in crossing.ops:
+            if op.name == row.name and crossing.phase == part.phase:
+                table.add_row("bound by", _bounds_of(op.flips))
+    for reason in row.because:
+        table.add_row("changed by", reason)
+    yield _inset(table)
+
+
+def _bounds_of(flips: tuple[tuple[int, int | None, str], ...]) -> str:
+    return ", ".join(
+        f"{bound} from {low:,}" + ("" if high is None else f" to {high:,}")
+        for low, high, bound in flips
+    )
+
+
+# Passes and sources.
+
+
+def _passes(of: Explanation) -> Iterator[RenderableType]:
+    phase = DEFINITIONS[of.metric][0]
+    what = of.metric if len(phase) == 1 or not phase else "time"
+    yield Text.assemble(("Techniques", STRONG), (f"  {what} before and after each", QUIET))
+    table = _table(("technique", False), ("before", True), ("after", True), ("changed", False))
+    dimension = METRICS[of.metric].dimension if what == of.metric else "time"
+    for effect, before, after in changes(of):
+        name = effect.technique.name
+        options = ",".join(f"{k}={v}" for k, v in effect.technique.options.items())
+        table.add_row(
+            f"{name}:{options}" if options else name, written(before, dimension),
+            written(after, dimension), effect.technique.changed or "nothing",
+        )  # fmt: skip
+    yield _inset(table)
+
+
+def _sources(of: Explanation) -> Iterator[RenderableType]:
+    yield Text.assemble(("Numbers of the chip", STRONG), (f"  {of.estimate.chip.id}", QUIET))
+    for origin in of.origins:
+        said = origin.sources[0] if origin.sources else "no source: the user's own"
+        more = f", and {len(origin.sources) - 1} more" if len(origin.sources) > 1 else ""
+        value = written(origin.value, origin.dimension)
+        yield Text.assemble(f"  hardware.{origin.field} ", (value, STRONG))
+        yield Padding(Text(f"{said}{more}", QUIET), (0, 0, 0, 4))
+
+
+# Crossovers and sensitivities.
+
+
+def crossovers_table(of: Crossovers) -> Table:
+    """Return where each op is bound by what."""
+    table = _table(("op", False), (f"first compute-bound {of.over}", True), ("bound by", False))
+    for op in of.ops:
+        first = "never" if op.first is None else f"{op.first:,}"
+        table.add_row(op.name, first, _bounds_of(op.flips))
+    return table
+
+
+def crossovers_text(of: Crossovers) -> str:
+    """Return the table as plain text."""
+    return uncoloured(
+        [f"{of.phase} over {of.over} ({of.method})", crossovers_table(of)], PLAIN_WIDTH
+    )
+
+
+def sensitivity_table(of: Sensitivity) -> Table:
+    """Return the elasticities of a metric."""
+    table = _table(("rate", False), (f"{of.metric} per 1 % more of it", True))
+    for name, value in of.elasticities.items():
+        table.add_row(name, f"{value:+.3f} %")
+    if of.overhead:
+        table.add_row("no rate", f"{words.percent(of.overhead)} of the time")
+    return table
+
+
+def sensitivity_text(of: Sensitivity) -> str:
+    """Return the table as plain text."""
+    return uncoloured([sensitivity_table(of)], PLAIN_WIDTH)
