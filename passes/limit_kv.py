@@ -61,10 +61,13 @@ class LimitKv(Pass):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.policy == "window" and self.budget:
-            raise SpecError("limit-kv: a window has no budget", hint="write window=… sinks=…")
+            raise SpecError("limit-kv: policy=window has no budget",
+                            hint="write window=… sinks=…, or policy=heavy-hitters")  # fmt: skip
         needs = "window" if self.policy == "window" else "budget"
         if not getattr(self, needs):
-            raise SpecError(f"limit-kv: {self.policy} needs {needs}", hint=f"write {needs}=…")
+            raise SpecError(
+                f"limit-kv: policy={self.policy} needs a {needs}", hint=f"write {needs}=…"
+            )
 
     @property
     def size(self) -> Expr:

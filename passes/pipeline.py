@@ -142,7 +142,9 @@ def _is_pair(reader: _Reader) -> bool:
 def _pair(reader: _Reader, given: dict[str, Value], name: str) -> None:
     key = reader.take()
     if not _NAME.fullmatch(key):
-        raise SpecError(f"{name}: {key!r} is no option", hint="write key=value")
+        found = repr(key) if key else "the end"
+        raise SpecError(f"{name}: expected an option, got {found}",
+                        hint=f"write {name}{{key=value}} or {name}:key=value")  # fmt: skip
     if key in given:
         raise SpecError(f"{name}: {key} is given twice", hint="give it once")
     reader.take("=")

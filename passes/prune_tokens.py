@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import sympy as sp
 
 from mansard.core.errors import SpecError
+from mansard.core.notes import Note
 from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op, finish
@@ -57,6 +58,9 @@ class PruneTokens(Pass):
         if self.phase:
             raise SpecError("prune-tokens: what a prefill drops is not there in decode",
                             hint="leave phase out")  # fmt: skip
+        if not self.tokens:
+            said = f"{self.name}: tokens is 0, so nothing is dropped; say how many may be"
+            return Outcome(program, 0, notes=(Note("M022", said),))
         return Outcome(program, 0) if not self.dropped else super().run(program)
 
     def transform(self, graph: Graph) -> Rewritten:

@@ -39,7 +39,7 @@ class CompressCache(Op):
     """Keep the keys that the last ``window`` tokens of a prompt attend to most.
 
     FLOP  2·d·B·heads·rows·keys on the matrix unit, 6 a score on the vector unit: softmax (5) and
-          the sum over rows                                           [Li 2024 SnapKV, alg. 1]
+          the sum over rows                                           [Li 2024 SnapKV]
     B     rows of q, K once, and the kept rows of K and V copied together; nothing in a step of
           one token, ``rows = least(S - 1, window)``
 

@@ -16,6 +16,7 @@ from mansard.ir.cost import touched
 from mansard.ir.footprint import storages
 from mansard.ir.ops.partial_linear import PartialLinear
 from mansard.ir.trim import Trim
+from mansard.passes.prune_tokens import PruneTokens
 
 LLAMA = "llama-3.1-8b"  # 32 layers
 STEP = {"B": 1, "S": 1, "P": 100}
@@ -147,3 +148,11 @@ def test_what_cannot_be_is_refused_with_a_hint(text: str) -> None:
 )  # fmt: skip
 def test_a_technique_of_degree_one_is_the_input(text: str) -> None:
     assert through(LLAMA, text) is model(LLAMA)
+
+
+def test_dropping_tokens_without_saying_how_many_may_go_is_said() -> None:
+    outcome = PruneTokens(keep=0.5).run(model(LLAMA))
+    assert outcome.matches == 0
+    (note,) = outcome.notes
+    assert note.code == "M022"
+    assert "tokens is 0" in note.message
