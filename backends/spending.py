@@ -17,7 +17,7 @@ MILLION = 1_000_000
 
 
 def spent(
-    metrics: Metrics, chip: Hardware, devices: int, tokens: int, price: float | None
+    metrics: Metrics, chip: Hardware, devices: int, tokens: float, price: float | None
 ) -> Metrics:
     """Return the metrics with energy and money of one batch.
 

@@ -37,6 +37,7 @@ CODES: dict[str, str] = {
     "M070": "points of a sweep that do not fit the memory were left out of a reduction",
     "M071": "a combination of a sweep cannot be built",
     "M072": "points of a sweep that equal one of the front were left out",
+    "M073": "lengths are a distribution: metrics are expectations",
 }
 """Code → what it is about, one line each; the docs are generated from it."""
 

@@ -48,7 +48,7 @@ def analyze(
     from mansard.render.lines import DEFAULT_TOP, View
 
     conditions = _read_gates(gates)
-    model, keywords = asked.keywords()
+    model, keywords = asked.keywords(spread=True)
     question = Question.of(model, keywords)
     estimate = recalled = question.recall(effects=output_to.form in ("table", "md"))
     if estimate is None:

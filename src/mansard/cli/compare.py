@@ -26,7 +26,7 @@ def compare(asked: Asked, variants: tuple[str, ...], form: str | None, out: str 
     from mansard.cli.analyze import print_notes
     from mansard.query.comparing import compare as ask
 
-    model, keywords = asked.keywords()
+    model, keywords = asked.keywords(spread=True)
     pipelines = [() if v.strip() == NONE else (v,) for v in variants] or [()]
     found = ask(_listed(model), _listed(keywords.pop("on")), variants=pipelines, **keywords)
     match to.form:

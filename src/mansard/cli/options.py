@@ -45,7 +45,19 @@ class Tokens(_Base):
         return int(number)
 
 
-TOKENS = Tokens()
+class Lengths(Tokens):
+    """A whole number of tokens, or a distribution of them: its text."""
+
+    name = "N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the number; leave the text of a distribution as it is."""
+        if isinstance(value, str) and ("(" in value or value.lower().endswith(".csv")):
+            return value
+        return super().convert(value, param, ctx)
+
+
+TOKENS, LENGTHS = Tokens(), Lengths()
 
 
 def scenario_options(command: F) -> F:
@@ -53,9 +65,10 @@ def scenario_options(command: F) -> F:
     for option in reversed((
         click.option("-b", "--batch", type=TOKENS, help="Sequences in the batch."
                      " Default: 1."),
-        click.option("-p", "--prompt", type=TOKENS, help="Prompt tokens (8k is 8192)."
-                     " Default: 2048."),
-        click.option("-n", "--output", type=TOKENS, help="Tokens to generate. Default: 128."),
+        click.option("-p", "--prompt", type=LENGTHS, help="Prompt tokens (8k is 8192), or a"
+                     " distribution: lognormal(2k,0.8), uniform(1k,4k), a .csv. Default: 2048."),
+        click.option("-n", "--output", type=LENGTHS, help="Tokens to generate, or a"
+                     " distribution. Default: 128."),
         click.option("--phase", type=click.Choice(("prefill", "decode", "both")),
                      help="Default: both."),
         click.option("--context", type=TOKENS,

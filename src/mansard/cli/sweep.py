@@ -64,7 +64,7 @@ def sweep(
     from mansard.query.sweeps.axes import named
     from mansard.query.sweeps.run import sweep as run
 
-    model, keywords = asked.keywords()
+    model, keywords = asked.keywords(spread=True)
     models, chips = named(model), named(keywords.pop("on"))
     axes: dict[str, object] = {}
     if len(models) > 1:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mansard.backends.estimate import Metrics
 from mansard.backends.hardware import Hardware
 from mansard.backends.spending import spent
 from mansard.core.errors import SpecError, unknown_name
@@ -16,13 +17,15 @@ from mansard.ir.program import Program
 from mansard.query.concerns import concerns
 from mansard.query.effects import Technique
 from mansard.query.estimate import Estimate
+from mansard.query.lengths import Mix, metrics_of, read_sizes
+from mansard.query.lengths import said as said_of
 from mansard.query.plugins import skipped_plugins
 from mansard.query.prepare import prepare
-from mansard.query.scenario import make_scenario
+from mansard.query.scenario import DEFAULT_OUTPUT, DEFAULT_PROMPT, Scenario, make_scenario
 from mansard.query.settings import from_file, is_scenario, keywords
 from mansard.query.source import Source
 from mansard.query.speculation import drafts
-from mansard.query.target import dealt
+from mansard.query.target import Target, dealt
 from mansard.query.techniques import Spec
 
 if TYPE_CHECKING:
@@ -36,8 +39,8 @@ def analyze(
     *,
     on: str | Path | Hardware | None = None,
     batch: int | None = None,
-    prompt: int | None = None,
-    output: int | None = None,
+    prompt: int | str | None = None,
+    output: int | str | None = None,
     techniques: Sequence[Spec] = (),
     level: str | None = None,
     phase: str | None = None,
@@ -53,8 +56,9 @@ def analyze(
             the call gives none.
         on: a chip's name, ``name:N``, ``name:NODESxN``, the path of a chip's file, or a Hardware.
         batch: sequences of the whole system; 1 unless given.
-        prompt: tokens of each prompt; 2048 unless given.
-        output: tokens to generate for each; 128 unless given.
+        prompt: tokens of each prompt; 2048 unless given; or a distribution of them, as
+            ``query.lengths`` reads it: "lognormal(2k,0.8)", "uniform(1k,4k)", "lengths.csv".
+        output: tokens to generate for each; 128 unless given; or a distribution.
         techniques: passes, or pipeline text, in order.
         level: "O0" keeps the graph as written, "O1" then fuses what every engine fuses.
         phase: prefill, decode or both.
@@ -78,7 +82,8 @@ def analyze(
         raise SpecError("the question names no hardware", hint='add on="h100-sxm"')
     kind = estimate or "ideal"
     _check_kind(kind)
-    asked = make_scenario(1 if batch is None else batch, prompt, output, phase or "both", context)
+    p, n, mix = read_sizes(prompt, output, context, (DEFAULT_PROMPT, DEFAULT_OUTPUT))
+    asked = make_scenario(1 if batch is None else batch, p, n, phase or "both", context)
     ready = prepare(source, on, asked, techniques, level or "O1", set or {})
     program, target, applied = ready.program, ready.target, ready.techniques
     from mansard.backends.roofline import estimate as roofline
@@ -90,7 +95,11 @@ def analyze(
     missing = [name for name in asked.phases if name not in answer.phases]
     if missing:
         raise unknown_name("phase of this model's schedule", missing[0], answer.phases)
+    metrics, tokens = answer.metrics, float(asked.output)
+    if mix is not None:
+        metrics, tokens = _expected(program, target, asked, mix)
     said = [
+        *([said_of(mix, ready.max_context)] if mix is not None else []),
         *skipped_plugins(),
         *answer.notes,
         *ready.notes,
@@ -108,13 +117,21 @@ def analyze(
         program=program,
         phases=answer.phases,
         memory=answer.memory,
-        metrics=spent(
-            answer.metrics, target.chip, target.devices, asked.batch * asked.output, price
-        ),
+        metrics=spent(metrics, target.chip, target.devices, asked.batch * tokens, price),
         notes=_once(said),
         price=priced,
         cluster=ready.cluster,
     )
+
+
+def _expected(
+    program: Program, target: Target, asked: Scenario, mix: Mix
+) -> tuple[Metrics, float]:  # fmt: skip
+    """Return the expectation of the metrics over lengths, and of a request's tokens."""
+    from mansard.backends.engine.compiled import compile_program
+
+    engine = compile_program(program, target.laid_out(program.mesh), asked.phases)
+    return metrics_of(engine, mix, asked.batch)
 
 
 def _check_kind(kind: str) -> None:

@@ -83,11 +83,24 @@ def question_key(model: object, asked: Mapping[str, Any]) -> str | None:
         return None
     if not all(isinstance(t, str) and not _names_file(t) for t in asked.get("techniques") or ()):
         return None
-    parts = [_model_content(model), _hardware_content(asked["on"]), _plugins(), _own_files()]
+    lengths = _lengths_content(asked)
+    parts = [
+        lengths,
+        _model_content(model),
+        _hardware_content(asked["on"]),
+        _plugins(),
+        _own_files(),
+    ]
     if any(part is None for part in parts):
         return None
     text = json.dumps([model, sorted(asked.items()), parts], default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _lengths_content(asked: Mapping[str, Any]) -> str | None:
+    """Return a digest of the files that lengths are read from."""
+    given = (str(asked.get(name)).strip() for name in ("prompt", "output"))
+    return _digest(Path(text) for text in given if text.lower().endswith(".csv"))
 
 
 def _names_file(text: str) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 from mansard.core import units
 from mansard.core.errors import SpecError, unknown_name
+from mansard.query.lengths import is_spread
 
 PROJECT = "mansard.toml"
 MAX_BYTES = 1_000_000
@@ -56,6 +57,11 @@ def _tokens(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     return int(units.parse(str(value), "tokens", bare=True))
+
+
+def _length(value: object) -> int | str:
+    """Read a number of tokens, or keep the text of a distribution of them."""
+    return value.strip() if isinstance(value, str) and is_spread(value) else _tokens(value)
 
 
 def _dollars(value: object) -> float:
@@ -121,7 +127,7 @@ def _flat(table: Mapping[str, Any], at: str) -> Iterator[tuple[str, str]]:
 
 
 READERS: dict[str, Callable[[object], Any]] = {
-    "model": _text, "on": _text, "batch": _tokens, "prompt": _tokens, "output": _tokens,
+    "model": _text, "on": _text, "batch": _tokens, "prompt": _length, "output": _length,
     "context": _tokens, "phase": _text, "techniques": _techniques, "level": _text,
     "estimate": _text, "price": _dollars, "set": _overrides,
 }  # fmt: skip
@@ -230,7 +236,12 @@ def _read(name: str, written: object, layer: Layer) -> Any:
         value = READERS[name](written)
     except SpecError as error:
         raise SpecError(f"{layer.origin}: {name}: {error.message}", hint=error.hint) from error
-    if name in _PATHS and layer.folder != Path() and (layer.folder / value).exists():
+    if (
+        name in (*_PATHS, *_LENGTHS)
+        and isinstance(value, str)
+        and layer.folder != Path()
+        and (layer.folder / value).exists()
+    ):
         return str(layer.folder / value)
     return value
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mansard.core.errors import SpecError
+from mansard.query.lengths import Mix, read_sizes
 from mansard.query.prepare import Prepared, prepare
-from mansard.query.scenario import Scenario, make_scenario
+from mansard.query.scenario import DEFAULT_OUTPUT, DEFAULT_PROMPT, Scenario, make_scenario
 from mansard.query.settings import from_file, is_scenario, keywords
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ class Study:
         set: overrides, as ``analyze`` takes them.
         kind: "ideal" or "calibrated".
         price: of a device and hour; None where costs are unknown.
+        lengths: of prompt and output as they were given, where one is a distribution; the
+            scenario then has their means.
+        mix: what they say.
     """
 
     source: Source
@@ -52,6 +56,8 @@ class Study:
     set: Mapping[str, object] = field(default_factory=dict)
     kind: str = "ideal"
     price: float | None = None
+    lengths: tuple[int | str | None, int | str | None] | None = None
+    mix: Mix | None = None
 
     @cached_property
     def prepared(self) -> Prepared:
@@ -157,9 +163,10 @@ class Study:
     def _asked(self) -> dict[str, Any]:
         """Return the keywords of ``analyze`` but for the hardware."""
         asked, step = self.scenario, self.scenario.single_step
+        prompt, output = self.lengths or (asked.prompt, asked.output)
         return {
             "batch": asked.batch, "techniques": self.techniques,
-            "prompt": None if step else asked.prompt, "output": None if step else asked.output,
+            "prompt": None if step else prompt, "output": None if step else output,
             "context": asked.prompt if step else None, "level": self.level,
             "phase": asked.phase, "set": self.set, "estimate": self.kind, "price": self.price,
         }  # fmt: skip
@@ -170,8 +177,8 @@ def study(
     *,
     on: str | Path | Hardware | None = None,
     batch: int | None = None,
-    prompt: int | None = None,
-    output: int | None = None,
+    prompt: int | str | None = None,
+    output: int | str | None = None,
     techniques: Sequence[Spec] = (),
     level: str | None = None,
     phase: str | None = None,
@@ -199,6 +206,11 @@ def study(
         return study(model, **rest)
     if on is None:
         raise SpecError("the question names no hardware", hint='add on="h100-sxm"')
-    asked = make_scenario(1 if batch is None else batch, prompt, output, phase or "both", context)
+    lengths = (prompt, output)
+    p, n, mix = read_sizes(prompt, output, context, (DEFAULT_PROMPT, DEFAULT_OUTPUT))
+    asked = make_scenario(1 if batch is None else batch, p, n, phase or "both", context)
     kind, given_level = estimate or "ideal", level or "O1"
-    return Study(source, on, asked, tuple(techniques), given_level, dict(set or {}), kind, price)
+    return Study(
+        source, on, asked, tuple(techniques), given_level, dict(set or {}), kind, price,
+        None if mix is None else lengths, mix,
+    )  # fmt: skip

@@ -7,10 +7,11 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mansard.core.errors import MansardError, SpecError, UnknownNameError
 from mansard.core.notes import Note
+from mansard.query.lengths import Averaged
 from mansard.query.prepare import Prepared
 from mansard.query.scenario import Scenario
 from mansard.query.study import Study
@@ -19,6 +20,8 @@ from mansard.query.target import target_of
 
 if TYPE_CHECKING:
     from mansard.backends.engine.compiled import Compiled, Stepwise
+
+    Engine: TypeAlias = "Compiled | Stepwise | Averaged"
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,10 @@ def laid_out(study: Study, axes: Sequence[Axis]) -> Layout:
         if names.count(name) > 1:
             raise SpecError(f"the axis {name} is given twice", hint="put its values in one list")
     asked = study.scenario
+    clash = next((n for n in ("prompt", "output", "context") if n in names), None)
+    if study.mix is not None and clash:
+        raise SpecError(f"{clash} varies, but lengths are a distribution: {study.mix.text}",
+                        hint=f"give either --vary {clash}=… or a distribution")  # fmt: skip
     if "context" in names:
         clash = next((n for n in ("prompt", "output") if n in names), None)
         if clash or asked.phase == "prefill":
@@ -174,7 +181,7 @@ class Engines:
     _programs: dict[object, tuple[Prepared, Compiled | Stepwise]] = field(default_factory=dict)
     _last: tuple[object, Compiled | Stepwise] | None = None
 
-    def of(self, case: Case) -> Compiled | Stepwise:
+    def of(self, case: Case) -> Engine:
         """Return the engine of a case.
 
         Raises:
@@ -185,7 +192,8 @@ class Engines:
         key = (program, study.on, tuple(sorted((k, str(v)) for k, v in study.set.items())))
         if self._last is None or self._last[0] != key:
             self._last = (key, self._made(study, program))
-        return self._last[1]
+        engine = self._last[1]
+        return engine if study.mix is None else Averaged(engine, study.mix)
 
     def _made(self, study: Study, program: object) -> Compiled | Stepwise:
         if program in self._programs:

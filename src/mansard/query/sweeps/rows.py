@@ -16,7 +16,7 @@ from mansard.query.sweeps.metrics import FIGURES, FITS, SHOWN, valued
 from mansard.query.sweeps.reduce import Array, Numbers
 
 if TYPE_CHECKING:
-    from mansard.backends.engine.compiled import Compiled, Stepwise
+    from mansard.query.sweeps.cases import Engine
 
 SPENT = ("energy", "cost", "cost_per_mtok")
 
@@ -49,8 +49,11 @@ def assembled(
     study, asked = layout.study, layout.study.scenario
     fixed: dict[str, Any] = {"model": shown(study.source), "on": shown(study.on)}
     fixed |= {"batch": asked.batch}
-    fixed |= ({"context": asked.prompt} if asked.single_step
-              else {"prompt": asked.prompt, "output": asked.output})  # fmt: skip
+    lengths = study.lengths or (asked.prompt, asked.output)
+    if asked.single_step:
+        fixed |= {"context": asked.prompt}
+    else:
+        fixed |= {"prompt": lengths[0] or asked.prompt, "output": lengths[1] or asked.output}
     columns: dict[str, Sequence[Any]] = {}
     for name in dict.fromkeys((*fixed, *by_name)):
         axis = by_name.get(name)
@@ -71,9 +74,7 @@ def assembled(
     return columns
 
 
-def spent(
-    engine: Compiled | Stepwise, figures: Mapping[str, Any], price: float | None
-) -> dict[str, Any]:
+def spent(engine: Engine, figures: Mapping[str, Any], price: float | None) -> dict[str, Any]:
     """Return figures with the energy and the money of a batch."""
     chip, devices = engine.cluster.chip, engine.cluster.devices
     return {**figures, **{name: valued(name, figures, chip, devices, price) for name in SPENT}}

@@ -11,6 +11,7 @@ import numpy as np
 
 from mansard.core.errors import MansardError, SpecError, unknown_name
 from mansard.core.notes import Note
+from mansard.query.lengths import expectations
 from mansard.query.study import Study
 from mansard.query.sweeps.axes import read_axes
 from mansard.query.sweeps.cases import Case, Engines, Layout, laid_out, unusable
@@ -21,7 +22,7 @@ from mansard.query.sweeps.rows import labelled
 
 if TYPE_CHECKING:
     from mansard.backends.engine.arrays import Block
-    from mansard.backends.engine.compiled import Compiled, Stepwise
+    from mansard.query.sweeps.cases import Engine
 
 MOST_ROWS = 2_000_000
 """Rows of a result that is not reduced."""
@@ -213,9 +214,7 @@ def stream(
             yield into.evaluated
 
 
-def _engine(
-    layout: Layout, number: int, engines: Engines, into: Streamed
-) -> Compiled | Stepwise | None:
+def _engine(layout: Layout, number: int, engines: Engines, into: Streamed) -> Engine | None:
     """Return the engine of a case; None, with a note, where it cannot be built."""
     try:
         found = engines.of(layout.case(number))
@@ -262,7 +261,7 @@ def _order(layout: Layout, span: Span) -> list[str]:
 
 
 def _blocks(
-    layout: Layout, span: Span, engine: Compiled | Stepwise, names: Sequence[str], how: str
+    layout: Layout, span: Span, engine: Engine, names: Sequence[str], how: str
 ) -> Iterator[Block]:
     """Evaluate the sizes of a span with one engine."""
     axes = layout.grid()
@@ -284,7 +283,7 @@ def _blocks(
 
 
 def _stepped(
-    engine: Compiled | Stepwise, varying: Mapping[str, Sequence[float]],
+    engine: Engine, varying: Mapping[str, Sequence[float]],
     axes: Mapping[str, Sequence[float]], names: Sequence[str],
 ) -> Iterator[Block]:  # fmt: skip
     """Evaluate a grid point by point, a row of the innermost axis at a time."""
@@ -312,6 +311,12 @@ def _has_numba() -> bool:
     return find_spec("numba") is not None
 
 
+def _of_lengths(layout: Layout) -> list[Note]:
+    """Return the note of a study whose lengths are a distribution."""
+    mix = layout.study.mix
+    return [] if mix is None else [expectations(mix)]
+
+
 def _reduced(
     layout: Layout, asked: Asked, streamed: Streamed, stopped: bool, engines: Engines | None = None
 ) -> Sweep:
@@ -325,7 +330,7 @@ def _reduced(
                           "were left out"))  # fmt: skip
     columns = labelled(layout, streamed.kept.numbers, engines)
     return Sweep(layout.axes, columns, layout.points, streamed.evaluated, str(asked),
-                 _once([*engines.notes, *notes]), stopped)  # fmt: skip
+                 _once([*_of_lengths(layout), *engines.notes, *notes]), stopped)  # fmt: skip
 
 
 def _everything(layout: Layout, how: str, progress: Progress | None) -> Sweep:
@@ -354,8 +359,9 @@ def _everything(layout: Layout, how: str, progress: Progress | None) -> Sweep:
     stopped = _until_stopped(fill(), layout, progress)
     numbers = np.flatnonzero(done)
     columns = assembled(layout, numbers, {k: v[numbers] for k, v in found.items()})
+    notes = [*_of_lengths(layout), *engines.notes, *_left_out(layout, state)]
     return Sweep(layout.axes, columns, layout.points, state.evaluated, "",
-                 _once([*engines.notes, *_left_out(layout, state)]), stopped)  # fmt: skip
+                 _once(notes), stopped)  # fmt: skip
 
 
 def _left_out(layout: Layout, streamed: Streamed) -> list[Note]:
