@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, cast
 
 from mansard.backends.estimate import Memory, Metrics, Phase, Row
@@ -62,7 +62,7 @@ def load(plain: Mapping[str, Any], chip: Hardware) -> Estimate:
         scenario=Scenario(**plain["scenario"]),
         kind=plain["kind"],
         techniques=techniques,
-        program=cast(Any, None),
+        program=cast(Any, _UNREAD),
         phases={name: _phase_of(phase) for name, phase in plain["phases"].items()},
         memory=_memory_of(plain["memory"]),
         metrics=Metrics(**plain["metrics"]),
@@ -75,6 +75,23 @@ def load(plain: Mapping[str, Any], chip: Hardware) -> Estimate:
             for t, e in zip(techniques, plain["effects"], strict=True)
         )
     return estimate
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """Where the program of a remembered answer came from: no file whose reading is told of."""
+
+    resolution: None = None
+
+
+@dataclass(frozen=True)
+class _Unread:
+    """Stands for the program of a remembered answer, which nobody has loaded."""
+
+    origin: _Origin = _Origin()
+
+
+_UNREAD = _Unread()
 
 
 def _unpriced(program: object) -> Any:

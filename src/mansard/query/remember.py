@@ -69,8 +69,11 @@ class Question:
             return None
 
     def keep(self, estimate: Estimate) -> None:
-        """Remember an answer; not one that plugins were left out of."""
-        if self.disk is None or self.key is None or any(n.code == "M050" for n in estimate.notes):
+        """Remember an answer; not one that plugins were left out of, nor one of a graph's file."""
+        if self.disk is None or self.key is None:
+            return
+        skipped = any(note.code == "M050" for note in estimate.notes)
+        if skipped or estimate.program.origin.resolution is not None:
             return
         from mansard.query.answers import dump
 
