@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MAKEFLAGS += --no-print-directory
 ARGS ?=
 
-.PHONY: help demo test check types lint format bench lowest clean
+.PHONY: help demo test check types lint format bench extras lowest clean
 
 help: ## show these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -36,6 +36,10 @@ bench: $(VENV)/dev.stamp ## run every script in benchmarks/
 	  test -f "$$script" || continue; found=1; \
 	  echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; \
 	done; test -n "$$found" || echo "benchmarks/ has no scripts"
+
+extras: $(VENV)/dev.stamp ## install every extra and run the tests that need one
+	$(PIP) install --editable '.[fast,distributed,tables]'
+	$(BIN)/pytest tests/roof/test_sweep.py tests/roof/test_sweep_cluster.py tests/backends/engine $(ARGS)
 
 lowest: $(VENV)-lowest/lowest.stamp ## run the tests with the oldest dependencies pyproject.toml admits
 	$(VENV)-lowest/bin/pytest $(ARGS)

@@ -104,7 +104,9 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _parsed(text: str, where: str) -> dict[str, Any]:
+@functools.cache
+def _parsed(text: str, where: str) -> Mapping[str, Any]:
+    """Read a card file once, for its cards and for its wrappers."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -275,7 +275,7 @@ def test_parquet_needs_its_extra_or_reads_back(run: Run, tmp_path: Path) -> None
 
 def test_results_convert_where_the_libraries_are_installed() -> None:
     found = sweep(ms.study(MODEL, on=CHIP), batch=[1, 2], prompt=[128, 256, 512])
-    pytest.importorskip("xarray", reason="the extra `tables` is not installed")
+    pytest.importorskip("xarray", reason="the extra `tables` is not installed: `make extras`")
     data = found.to_xarray()
     assert dict(data.sizes) == {"batch": 2, "prompt": 3}
     assert float(data.tpot_s.sel(batch=2, prompt=256)) == found.rows[4]["tpot_s"]

@@ -12,7 +12,7 @@ from mansard.query.sweeps.cluster import stream_over
 from mansard.query.sweeps.run import Asked, sweep
 
 distributed = pytest.importorskip(
-    "distributed", reason="the extra `distributed` is not installed: make distributed"
+    "distributed", reason="the extra `distributed` is not installed: `make extras`"
 )
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from mansard.core.units import format_bytes
-from mansard.ir.resolution import Resolution
+
+if TYPE_CHECKING:
+    from mansard.ir.resolution import Resolution
 
 NAMED = 6
 """Symbols and nodes that one line names."""

@@ -175,7 +175,7 @@ def test_the_loops_numba_compiles_equal_the_points() -> None:
 
 
 def test_numba_gives_the_same_grid() -> None:
-    pytest.importorskip("numba", reason="the extra `fast` is not installed")
+    pytest.importorskip("numba", reason="the extra `fast` is not installed: `make extras`")
     engine = compiled(*CASES[0])
     slow, fast = engine.grid(AXES, NAMES), engine.grid(AXES, NAMES, fast=True)
     assert slow is not None
