@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +11,9 @@ import sympy as sp
 from mansard.backends.estimate import Memory, Number
 from mansard.backends.hardware import Hardware
 from mansard.backends.quantity import Tape
-from mansard.backends.schedule import CallEnvironment, Stretch
+from mansard.backends.schedule import CallEnvironment, Stretch, number
 from mansard.core.symbols import Expr, P, S
-from mansard.ir.footprint import IN_FLIGHT, Stored, storages
+from mansard.ir.footprint import IN_FLIGHT, Stored, idle_weights, storages
 from mansard.ir.graph import Graph
 from mansard.ir.liveness import live_sets
 from mansard.ir.program import Program
@@ -48,23 +48,31 @@ class _Footprint:
 def memory(program: Program, stretches: Sequence[Stretch], chip: Hardware) -> Memory:
     """Return what one device holds at the worst moment.
 
-    Weights are resident through the whole schedule. A cache has room for every token of its
-    sequences: those its last call leaves in it, and the one that call produces. Activations are
-    the greatest sum alive at one kernel of any call. Where calls name pools of devices, each pool
-    holds what its own calls need, and the fullest one's figures stand for all.
+    Weights are resident through the whole schedule, those of parts that no call names too. A cache
+    has room for every token of its sequences: those its last call leaves in it, and the one that
+    call produces. Activations are the greatest sum alive at one kernel of any call. Where calls
+    name pools of devices, each pool holds what its own calls need, and the fullest one's figures
+    stand for all.
     """
     by_pool: dict[str, list[Stretch]] = {}
     for stretch in stretches:
         if stretch.call is not None:
             by_pool.setdefault(stretch.call.pool, []).append(stretch)
+    if len(by_pool) < 2:
+        called = [s.call.graph for s in stretches if s.call is not None]
+        idle = idle_weights(program, called)
+        return _pool(program, next(iter(by_pool.values()), ()), chip, idle)
     pools = {name: _pool(program, own, chip) for name, own in by_pool.items()}
-    if len(pools) < 2:
-        return next(iter(pools.values()), _pool(program, (), chip))
     return replace(max(pools.values(), key=lambda m: m.total), pools=pools)
 
 
-def _pool(program: Program, stretches: Sequence[Stretch], chip: Hardware) -> Memory:
-    """Return what one device holds of the calls it runs."""
+def _pool(
+    program: Program,
+    stretches: Sequence[Stretch],
+    chip: Hardware,
+    idle: Mapping[str, Expr] | None = None,
+) -> Memory:
+    """Return what one device holds of the calls it runs, and the weights no call reads."""
     footprints: dict[tuple[str, tuple[str, ...]], _Footprint] = {}
     largest: dict[str, tuple[str, Number]] = {}
     activations: Number = 0
@@ -83,6 +91,8 @@ def _pool(program: Program, stretches: Sequence[Stretch], chip: Hardware) -> Mem
             for name, (kind, size) in sizes.items():
                 if name not in largest or largest[name][1] < size:
                     largest[name] = (kind, size)
+    for name, weight in (idle or {}).items():
+        largest.setdefault(name, ("weights", float(number(weight, f"the size of {name}"))))
     sums = {kind: _whole(sum(n for k, n in largest.values() if k == kind)) for kind in
             ("weights", "kv_cache")}  # fmt: skip
     return Memory(

@@ -30,6 +30,8 @@ from mansard.core.symbols import SCENARIO
 from mansard.ir.footprint import model_facts
 from mansard.ir.program import Program
 
+PREFILL, DECODE, ENCODE = "prefill", "decode", "encode"
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -69,7 +71,7 @@ def answer(
     """Return what ``work`` makes of a program: the bound, unless it prices otherwise."""
     env = {SCENARIO[k]: sp.Integer(v) for k, v in scenario.items() if k in SCENARIO}
     line = timeline(program.schedule, env)
-    wanted = tuple(phases) or line.phases
+    wanted = wanted_phases(tuple(phases), line.phases)
     found = {
         name: work.phase(
             name, [s for s in line.stretches if s.phase == name], line.yields.get(name)
@@ -85,6 +87,11 @@ def answer(
         metrics=_metrics(found, scenario, line.yields, elapsed(work.times)),
         notes=tuple(dict.fromkeys((*program.origin.notes, *work.notes))),
     )
+
+
+def wanted_phases(asked: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Return the phases to report: all unless some are asked for, and what their prefill awaits."""
+    return tuple(p for p in known if not asked or p in asked or (p == ENCODE and PREFILL in asked))
 
 
 @dataclass
@@ -256,15 +263,18 @@ def _metrics(
 ) -> Metrics:  # fmt: skip
     """Return what users steer by.
 
-    A sequence passes through the phases one after the other; the next batch follows a period
-    later, which is shorter where pools work side by side on successive batches.
+    The first token waits for what is encoded before the prefill. A sequence passes through the
+    phases one after the other; the next batch follows a period later, which is shorter where pools
+    work side by side on successive batches.
     """
-    prefill, decode = phases.get("prefill"), phases.get("decode")
+    prefill, decode = phases.get(PREFILL), phases.get(DECODE)
     ttft = prefill.total_s if prefill else None
+    if ttft is not None and ENCODE in phases:
+        ttft += phases[ENCODE].total_s
     tpot = decode.time_s if decode and yields.get("decode") else None
     latency = throughput = None
     if ttft is not None and (tpot is not None or scenario.get("output") == 1):
-        between = sum(p.total_s for name, p in phases.items() if name not in ("prefill", "decode"))
+        between = sum(p.total_s for n, p in phases.items() if n not in (ENCODE, PREFILL, DECODE))
         latency = ttft + between + (scenario["output"] - 1) * (tpot or 0.0)
         throughput = scenario["batch"] * scenario["output"] / period_s
     return Metrics(

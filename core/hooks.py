@@ -26,8 +26,9 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 class Frontend(Protocol):
     """Lowers something to a program.
 
-    One that reads graphs as written may have ``options``, a tuple of those names among ``raw``,
-    ``alias`` and ``branch`` that its ``load`` takes as keywords; any other is refused for it.
+    It may have ``options``, a tuple of those names that its ``load`` takes as keywords: ``raw``,
+    ``alias`` and ``branch`` where it reads graphs as written, ``inputs`` (``{"images": "4"}``)
+    where its models take more than text. Any other is refused for it.
     """
 
     name: str

@@ -14,6 +14,8 @@ CODES: dict[str, str] = {
     "M005": "two keys of the config say different things; one of them counts",
     "M006": "the config names a class its family's description was not made from",
     "M007": "a part of the model is not lowered",
+    "M008": "what images add to the prompt, or that none are seen",
+    "M009": "the prompt or the output means something else, or nothing, for this kind of model",
     "M010": "the hardware's figures are not verified",
     "M011": "the chip has no unit for a dtype; a wider one computes",
     "M012": "the rate of a unit is unknown; that work is bounded by memory only",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import sympy as sp
@@ -13,7 +13,7 @@ from mansard.ir.graph import Graph
 from mansard.ir.ops import Dequantize
 from mansard.ir.program import TARGET, Program
 from mansard.ir.region import Region
-from mansard.ir.value import Value
+from mansard.ir.value import MEMORY, Value
 
 IN_FLIGHT: Symbol = symbol("microbatches")
 """Microbatches whose caches a pipeline stage holds at one time; its graph and calls bind it."""
@@ -99,8 +99,11 @@ def _weights_behind(value: Value, graph: Graph) -> Iterator[str]:
 
 
 def model_facts(program: Program, graph: str = TARGET) -> ModelFacts:
-    """Count what a program's model stores."""
-    stored = storages(program.graph(graph)).values()
+    """Count what a program's model stores, in every graph that is part of it."""
+    parts = dict.fromkeys((graph, *program.origin.parts))
+    if graph != TARGET:
+        parts = {graph: None}
+    stored = _together(storages(program.graph(name)) for name in parts if name in program.graphs)
     weights = [s for s in stored if s.value.role == "weight"]
     grown = (s for s in stored if s.value.role == "cache" and s.grows)
     caches = total(s.numel * s.value.encoding.bits / 8 for s in grown)
@@ -117,6 +120,26 @@ def model_facts(program: Program, graph: str = TARGET) -> ModelFacts:
         kv_bytes_per_token=_number(growth),
         state_bytes=_number(states.xreplace(one)),
     )
+
+
+def idle_weights(program: Program, called: Iterable[str]) -> dict[str, Expr]:
+    """Return the bytes of each weight of the model's parts that no called graph is."""
+    known = {name.partition("@")[0] for name in called}
+    idle = (n for n in program.origin.parts if n in program.graphs and n not in known)
+    return {
+        name: stored.value.bytes * stored.copies
+        for part in idle
+        for name, stored in storages(program.graphs[part]).items()
+        if stored.value.role == "weight" and stored.value.place == MEMORY
+    }
+
+
+def _together(graphs: Iterable[Mapping[str, Stored]]) -> list[Stored]:
+    """Return each storage once; of one that two graphs know, that of the first."""
+    found: dict[str, Stored] = {}
+    for stored in graphs:
+        found = {**stored, **found}
+    return list(found.values())
 
 
 def _number(value: Expr) -> int | float:

@@ -9,8 +9,9 @@ import sympy as sp
 from mansard.core.errors import VerifyError
 from mansard.core.symbols import Expr, ceil_div, least
 
-KINDS = ("full", "causal", "window", "chunk", "budget", "evict", "tree")
-_SIZED = ("window", "chunk", "budget", "evict", "tree")
+KINDS = ("full", "causal", "window", "chunk", "budget", "evict", "tree", "band", "blocks")
+_SIZED = ("window", "chunk", "budget", "evict", "tree", "band", "blocks")
+_BOTH_WAYS = ("full", "band", "blocks")
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,11 @@ class Mask:
             ``chunk`` (causal, the keys of the query's own block of ``size`` positions) or
             ``budget`` (causal, any ``size`` of the keys: all are stored, each query picks) or
             ``evict`` (causal, but a step leaves ``size`` keys, any of them, to the next one)
-            or ``tree`` (every cached key, and of the new ones a node's ancestors and itself).
-        size: keys a query of a window or a budget sees, itself included; positions of a chunk;
-            pairs inside a tree.
+            or ``tree`` (every cached key, and of the new ones a node's ancestors and itself)
+            or, in encoders, ``band`` (the nearest ``size`` keys on both sides) or ``blocks`` (the
+            ``size`` keys of the query's own block, before and after it).
+        size: keys a query of a window, a band or a budget sees, itself included; positions of a
+            chunk or, on average, of a block; pairs inside a tree.
         skip: whether masked pairs are left out; unfused kernels compute the whole rectangle.
         heads: share of the query heads that a token needs; the others compute no pair.
 
@@ -49,7 +52,7 @@ class Mask:
 
     def kept(self, past: Expr) -> Expr:
         """Return how many of ``past`` cached tokens a later query can still see."""
-        if self.size is None or self.kind in ("budget", "tree"):
+        if self.size is None or self.kind in ("budget", "tree", "band", "blocks"):
             return past
         return least(past, self.size - 1)
 
@@ -66,13 +69,17 @@ class Mask:
 
         Causal: query ``j`` sees ``past + j`` keys, ``j = 1 … new``. Window ``W``: position ``p``
         sees ``least(p, W)`` keys, summed to ``past + new`` less to ``past``; chunk ``C``: likewise
-        with ``p mod C + 1``. Where tokens need a share of the heads, the mean over heads.
+        with ``p mod C + 1``. A band ``W = 2h + 1`` over ``n`` keys: ``n·W`` less the ``h·(h + 1)``
+        that lie outside; blocks of ``C``: ``n·C``. Where tokens need a share of the heads, the mean
+        over heads.
         """
         return self.heads * self._pairs(new, past, keys)
 
     def _pairs(self, new: Expr, past: Expr, keys: Expr) -> Expr:
         if not self.skip or self.kind == "full":
             return new * keys
+        if self.kind in _BOTH_WAYS:
+            return _banded(new, self.size) if self.kind == "band" else new * self.size
         if self.size is None or self.kind == "evict":
             return new * self.kept(past) + new * (new + 1) / 2
         if self.kind == "tree":
@@ -95,6 +102,13 @@ def _windowed(tokens: Expr, size: Expr) -> Expr:
     """Return the pairs of the first ``tokens`` positions: a triangle, then full windows."""
     growing = least(tokens, size)
     return growing * (growing + 1) / 2 + (tokens - growing) * size
+
+
+def _banded(tokens: Expr, size: Expr | None) -> Expr:
+    """Return the pairs of ``tokens`` positions that are at most ``(size - 1)/2`` apart."""
+    assert size is not None
+    side = least((size - 1) / 2, tokens - 1)
+    return tokens * (2 * side + 1) - side * (side + 1)
 
 
 def _whole(tokens: Expr, size: Expr) -> Expr:

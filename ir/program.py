@@ -114,6 +114,8 @@ class Origin:
         max_context: tokens the model was made for, when it says so.
         notes: what its frontend warns of.
         facts: name → (value, where it was read), for ``explain``.
+        parts: the graphs that make up the model, called or not; its parameters are theirs.
+        lengths: of the sequences that ``max_context`` bounds, in scenario symbols.
         pipeline: the techniques a checkpoint itself carries, as pipeline text; whoever runs
             passes runs these first.
         resolution: how a graph from a file was understood.
@@ -127,6 +129,8 @@ class Origin:
     facts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     pipeline: str = ""
     resolution: Resolution | None = None
+    parts: tuple[str, ...] = (TARGET,)
+    lengths: tuple[Expr, ...] = (prompt + output,)
 
 
 @dataclass(frozen=True, eq=False)

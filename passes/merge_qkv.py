@@ -24,6 +24,7 @@ from mansard.ir.ops import (
     Scores,
     Slice,
     Softmax,
+    Values,
 )
 from mansard.ir.pattern import Match
 from mansard.ir.rewrite import Rule
@@ -135,8 +136,10 @@ def _led_to(value: Value, graph: Graph) -> object:
         if isinstance(user, Append):
             picks = (u for u in graph.uses.get(user.out, ()) if isinstance(u, Scores))
             return next((s for s in picks if not _attends(s, graph)), ATTENTION)
-        if isinstance(user, Scores) and user.q is value:
+        if isinstance(user, Scores):
             return ATTENTION if _attends(user, graph) else user
+        if isinstance(user, Values):
+            return ATTENTION
         if isinstance(user, Join) or not (user.is_view or isinstance(user, _ON_THE_WAY)):
             return None
         value = user.out

@@ -20,18 +20,22 @@ class ConfigFrontend:
     """Bundled models, and the ``config.json`` of a file, a folder or the local Hub cache."""
 
     name = "hf-config"
+    options = ("inputs",)
 
     def accepts(self, source: str | Path | Mapping[str, Any]) -> bool:
         """Everything that is not another kind of file."""
         return not (isinstance(source, (str, Path)) and str(source).endswith((".onnx", ".toml")))
 
     def load(
-        self, source: str | Path | Mapping[str, Any], overrides: Mapping[str, str] | None = None
+        self,
+        source: str | Path | Mapping[str, Any],
+        overrides: Mapping[str, str] | None = None,
+        inputs: Mapping[str, str] | None = None,
     ) -> Program:
-        """Lower a config to a program that prefills and generates."""
+        """Lower a config to a program that encodes, prefills or generates."""
         from mansard.frontends.hf.load import load
 
-        return load(source, overrides)
+        return load(source, overrides, inputs)
 
 
 @hookimpl

@@ -16,7 +16,11 @@ from typing import Any
 
 HF = Path(__file__).resolve().parent.parent / "frontends" / "hf"
 # Values that the classes fill in from keyword arguments rather than from declared fields.
-FROM_INSTANCE = ("_sliding_window_pattern", "rope_parameters", "layers_block_type")
+FROM_INSTANCE = (
+    "_sliding_window_pattern", "rope_parameters", "layers_block_type", "cross_attention_layers",
+    "supported_aspect_ratios", "intermediate_layers_indices", "fullatt_block_indexes",
+    "deepstack_visual_indexes",
+)  # fmt: skip
 
 # Configs inside a config that hold keys of the model itself, and declared tuples of layer kinds.
 NESTED = ("attn_config", "ffn_config")
@@ -50,7 +54,7 @@ def row(config_class: Any, noise: list[str]) -> dict[str, Any]:
     for name in PATTERNS:
         if isinstance(pattern := declared.get(name), tuple):
             values[name] = list(pattern)
-    values["tie_word_embeddings"] = instance.tie_word_embeddings
+    values["tie_word_embeddings"] = getattr(instance, "tie_word_embeddings", False)
     return {
         "attribute_map": dict(config_class.attribute_map),
         "defaults": dict(sorted(values.items())),

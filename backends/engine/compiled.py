@@ -18,7 +18,7 @@ from mansard.backends.engine.ranges import Interval
 from mansard.backends.engine.straight import Straight
 from mansard.backends.engine.timed import Timed, product_of
 from mansard.backends.hardware import Hardware
-from mansard.backends.roofline import Answer, estimate
+from mansard.backends.roofline import DECODE, ENCODE, PREFILL, Answer, estimate, wanted_phases
 from mansard.core.symbols import batch, output, prompt
 from mansard.ir.program import Program
 
@@ -76,7 +76,7 @@ class Compiled:
     ) -> None:
         self.lowered = program if isinstance(program, Lowered) else Lowered(program)
         self.cluster = on if isinstance(on, Cluster) else Cluster(on)
-        self.phases = tuple(p for p in self.lowered.phases if not phases or p in phases)
+        self.phases = wanted_phases(phases, self.lowered.phases)
         space = self.lowered.space
         self._timed = [Timed(s, self.cluster, space) for s in self.lowered.segments]
         self._footprints: Footprints | None = None
@@ -230,13 +230,13 @@ class Compiled:
         tokens: dict[str, Operand] = {}
         for made in self.lowered.yields:
             tokens[made.phase] = tokens.get(made.phase, 0.0) + product_of(points, made.factors)
-        ttft = seconds.get("prefill", unknown)
+        ttft = seconds.get(PREFILL, unknown) + seconds.get(ENCODE, 0.0)
         tpot: Operand = unknown
         if "decode" in seconds and "decode" in tokens:
             count = tokens["decode"]
             tpot = np.where(count > 0, seconds["decode"] / count, np.nan)
         rest = np.where(np.equal(output_, 1), 0.0, (output_ - 1) * tpot)
-        between = sum(v for k, v in seconds.items() if k not in ("prefill", "decode"))
+        between = sum(v for k, v in seconds.items() if k not in (ENCODE, PREFILL, DECODE))
         latency = ttft + between + rest
         period = sum(seconds.values()) + 0.0 * latency
         return {

@@ -15,7 +15,7 @@ from mansard.backends.engine.polynomials import Frozen, Rebound, Space, add, con
 from mansard.backends.engine.timed import NEAR
 from mansard.backends.memory import KEPT, in_flight, resident
 from mansard.backends.quantity import Tape, Terms
-from mansard.ir.footprint import storages
+from mansard.ir.footprint import idle_weights, storages
 from mansard.ir.liveness import live_sets
 from mansard.ir.value import MEMORY
 
@@ -49,6 +49,10 @@ class Footprints:
                 self.fixed[kind] += float(known[0] or 0) * count
             else:
                 self.varying.append((kind, count, variants))
+        held = {name for s in sizes for name in s.stored}
+        called = [s.call.graph for s in self.segments if s.call is not None]
+        idle = idle_weights(lowered.program, called)
+        self.fixed["weights"] += float(sum(v for k, v in idle.items() if k not in held))
         self.alive = [undominated(s.alive) for s in sizes]
         self._stacks = [self._stack(k) for k in range(len(sizes))]
         self._space: Space = lowered.space

@@ -16,6 +16,7 @@ from mansard.backends.engine.straight import Straight
 from mansard.backends.engine.timed import NEAR, Timed
 from mansard.backends.hardware import Hardware
 from mansard.backends.quantity import Terms
+from mansard.backends.roofline import DECODE, ENCODE, PREFILL
 from mansard.core.symbols import Symbol, batch, output, prompt
 
 SYMBOLS: dict[str, Symbol] = {"batch": batch, "prompt": prompt, "output": output}
@@ -79,14 +80,16 @@ class Formulas:
                 made.phase in tokens) else value  # fmt: skip
         unknown, one = line.constant(math.nan), line.constant(1)
         b, n = self._bound[batch], self._bound[output]
-        ttft = seconds.get("prefill", unknown)
+        ttft = seconds.get(PREFILL, unknown)
+        if PREFILL in seconds and ENCODE in seconds:
+            ttft = line.total([ttft, seconds[ENCODE]])
         tpot = unknown
         if "decode" in seconds and "decode" in tokens:
             tpot = self._per(seconds["decode"], tokens["decode"])
         rest = do("mul", do("sub", n, one), tpot)
         if not self._outputs_above_one:
             rest = do("where", do("less", one, n), rest, line.constant(0))
-        between = [v for k, v in seconds.items() if k not in ("prefill", "decode")]
+        between = [v for k, v in seconds.items() if k not in (ENCODE, PREFILL, DECODE)]
         latency = line.total([ttft, *between, rest])
         period = line.total(seconds.values())
         known = "prefill" in seconds and ("decode" in seconds or not self._outputs_above_one)

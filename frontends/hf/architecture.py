@@ -8,13 +8,15 @@ from typing import Literal
 from mansard.core.notes import Note
 from mansard.frontends.hf.cards import Names
 from mansard.frontends.hf.fields import Field
-from mansard.frontends.hf.mixers import Mixer
+from mansard.frontends.hf.mixers import Cross, Mixer
 from mansard.frontends.hf.quantization import Quantization
+from mansard.frontends.hf.towers import Frames, Head, Patches
 
 Topology = Literal["pre", "post", "branch", "sandwich", "parallel", "parallel2", "altup"]
 NormKind = Literal["rms", "layer", "layer-nobias", "none", "rms-none"]
 QkNorm = Literal["none", "head", "full"]
 PositionKind = Literal["rope", "learned", "alibi", "none"]
+Scaled = Literal["", "vector", "gate"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Attention:
         value_is_key: no values are projected, keys serve as both; ``value_norm`` is their norm.
         keeps: a later layer reads this layer's cache, under this name.
         reuses: name of the cache of an earlier layer that is read; no keys or values of its own.
+        causal: a query sees no later key; else keys on both sides, of which ``window`` are those
+            nearest to it, or of its block where ``chunked``.
+        cached: keys and values are kept for later steps; an encoder has one step.
+        buckets: of distances, with a learned bias each and head; 0 has none.
     """
 
     heads: int
@@ -56,6 +62,9 @@ class Attention:
     value_is_key: bool = False
     keeps: str = ""
     reuses: str = ""
+    causal: bool = True
+    cached: bool = True
+    buckets: int = 0
 
     @property
     def q_width(self) -> int:
@@ -145,6 +154,10 @@ class LayerSpec:
         beside: a second feed-forward block that reads the same tokens, with norms of its own.
         also: a second mixer that reads the same tokens; their results are added.
         shared: a block of several layers that runs before the mixer.
+        cross: attention over an encoder's memory, between the mixer and the feed-forward block.
+        attn_norm: whether the mixer has a norm in front.
+        scaled: what each block's result is multiplied by: a stored vector, or the tanh of a stored
+            number.
     """
 
     topology: Topology
@@ -154,6 +167,9 @@ class LayerSpec:
     beside: Moe | None = None
     also: Mixer | None = None
     shared: SharedBlock | None = None
+    cross: Cross | None = None
+    attn_norm: bool = True
+    scaled: Scaled = ""
 
     @property
     def attention(self) -> Attention:
@@ -197,7 +213,7 @@ class Positions:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A decoder: embedding, layers, final norm, head.
+    """A stack: what makes hidden states, layers, final norm, head - and the stacks beside it.
 
     Args:
         family: the ``model_type``.
@@ -209,6 +225,15 @@ class Architecture:
         dtype: storage of unquantized weights (``bf16``, ``fp16``, ``fp32``).
         provenance: every field read and where it came from.
         per_layer, altup: what Gemma 3n and 4 add around their layers.
+        stem: what makes hidden states of images or sounds; ``None`` where tokens are looked up.
+        types: rows of a second table, of the kinds a token may be.
+        spare: rows of the embedding beyond the vocabulary.
+        project_last: positions, types and norm are as wide as the embedding, and only then is it
+            projected.
+        head: what is made of the last hidden states; ``None`` is the logits of a language model.
+        encoder: the stack whose memory this one's cross-attention reads.
+        vision: the stack that makes of images what this one reads as tokens.
+        start: tokens an encoder-decoder's decoder begins with.
         notes: what a reader of the numbers should know; nothing unknown is silently ignored.
     """
 
@@ -231,5 +256,13 @@ class Architecture:
     quantization: Quantization | None = None
     per_layer: PerLayer | None = None
     altup: AltUp | None = None
+    stem: Patches | Frames | None = None
+    types: int = 0
+    spare: int = 0
+    project_last: bool = False
+    head: Head | None = None
+    encoder: Architecture | None = None
+    vision: Architecture | None = None
+    start: int = 1
     provenance: tuple[Field, ...] = field(default=(), repr=False, compare=False)
     notes: tuple[Note, ...] = field(default=(), compare=False)

@@ -10,7 +10,7 @@ from mansard.frontends.hf.architecture import Attention, PositionKind, QkNorm
 from mansard.frontends.hf.cards import AttentionCard, Card, Setting
 from mansard.frontends.hf.fields import Fields
 from mansard.frontends.hf.picks import choice, picks
-from mansard.frontends.hf.schedule import Schedule
+from mansard.frontends.hf.schedule import Schedule, mentioned
 
 
 def attentions(fields: Fields, card: Card, hidden: int, count: int) -> list[Attention]:
@@ -20,7 +20,7 @@ def attentions(fields: Fields, card: Card, hidden: int, count: int) -> list[Atte
         SpecError: heads that do not divide.
     """
     spec = card.attention
-    heads = fields.whole("num_attention_heads")
+    heads = _whole(fields, spec.heads)
     near = _shape(fields, hidden, heads, spec.kv_heads, spec.head_dim)
     far = near
     if spec.far_head_dim is not None or spec.far_kv_heads is not None:
@@ -43,6 +43,9 @@ def attentions(fields: Fields, card: Card, hidden: int, count: int) -> list[Atte
         "fused_qkv": spec.fused_qkv,
         "sinks": spec.sinks,
         "softcap": fields.setting(spec.softcap),
+        "causal": fields.flag(spec.causal),
+        "cached": fields.flag(spec.cached),
+        "buckets": fields.setting(spec.buckets) or 0,
     }
     one = fields.flag(spec.far_value_is_key)
     made = []
@@ -62,6 +65,11 @@ def attentions(fields: Fields, card: Card, hidden: int, count: int) -> list[Atte
             )
         )
     return _sharing(fields, made, fields.setting(spec.shared_layers) or 0)
+
+
+def _whole(fields: Fields, setting: Setting) -> int:
+    chosen = fields.decide(setting)
+    return fields.whole(chosen) if isinstance(chosen, str) else int(fields.setting(chosen))
 
 
 def _shape(
@@ -116,10 +124,10 @@ def _sharing(fields: Fields, made: list[Attention], shared: int) -> list[Attenti
 def _windows(
     fields: Fields, spec: AttentionCard, count: int
 ) -> tuple[int | None, tuple[bool, ...]]:
-    fields.touch(spec.window, *spec.local.keys())
+    fields.touch(*mentioned(spec.window), *spec.local.keys())
     if spec.local == Schedule() or not fields.flag(spec.windowed):
         return None, (False,) * count
-    window = fields.value(spec.window)
+    window = fields.setting(spec.window)
     return window, (False,) * count if window is None else picks(spec.local, fields, count)
 
 

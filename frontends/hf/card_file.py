@@ -22,6 +22,8 @@ from mansard.frontends.hf.cards import (
     Names,
     PositionsCard,
     SharedCard,
+    StemCard,
+    VisionPart,
     Wrapper,
 )
 from mansard.frontends.hf.schedule import RULES, Schedule
@@ -94,10 +96,17 @@ def parse_wrappers(text: str, where: str) -> Mapping[str, Wrapper]:
     """Read the model types that hold a language model from TOML."""
     found = {}
     for name, table in _parsed(text, where).get("wrapper", {}).items():
-        lists = {key: tuple(map(_tuple, v)) for key, v in table.items() if isinstance(v, list)}
         here = f"{where}: wrapper.{name}"
-        found[name] = _build(Wrapper, {"model_type": name, **table, **lists}, here)
+        values = {"model_type": name, **table, **_lists(table)}
+        if vision := table.get("vision"):
+            part = {**vision, **_lists(vision)}
+            values["vision"] = _build(VisionPart, part, f"{here}.vision")
+        found[name] = _build(Wrapper, values, here)
     return MappingProxyType(found)
+
+
+def _lists(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(map(_tuple, v)) for key, v in table.items() if isinstance(v, list)}
 
 
 def _tuple(value: Any) -> Any:
@@ -168,6 +177,13 @@ def _card(name: str, table: dict[str, Any], names: Mapping[str, Any], where: str
         for kind, part in table.get("mixers", {}).items()
         if part
     }
+    if cross := table.pop("cross", None):
+        table["cross"] = _mixer(cross, f"{here}.cross")
+    if stem := table.pop("stem", None):
+        rest = {key: value for key, value in stem.items() if key != "kind"}
+        table["stem"] = StemCard(stem.get("kind", ""), MappingProxyType(rest))
+    if "unnormed" in table:
+        table["unnormed"] = _schedule(table["unnormed"], f"{here}.unnormed")
     table["keys"] = {key: tuple(spelled) for key, spelled in table.get("keys", {}).items()}
     named = _named(chosen, names, where)
     card: Card = _build(Card, {"model_type": name, "names": named, **table, **built}, here)
@@ -215,6 +231,7 @@ def _build(cls: type, values: Mapping[str, Any], here: str) -> Any:
 
 def _names(table: dict[str, Any]) -> Names:
     input_major = frozenset(table.pop("input_major", ()))
-    layer = table.pop("layer")
+    layer, top = table.pop("layer"), table.pop("top", {})
     paths = {role: path if role in TOP_ROLES else f"{layer}.{path}" for role, path in table.items()}
+    paths |= top
     return Names(MappingProxyType(paths), input_major)

@@ -14,12 +14,17 @@ Setting = Any  # a literal, a config key, a condition or a sum: see the head of 
 
 @dataclass(frozen=True)
 class PositionsCard:
-    """How positions enter: rotary share or width, rows of a learned table."""
+    """How positions enter: rotary share or width, rows of a learned table.
+
+    ``reserved`` of the rows no token may take.
+    """
 
     kind: Setting = "rope"
     factor: Setting = 1.0
     dim: Setting = None
     offset: int = 0
+    rows: Setting = "max_position_embeddings"
+    reserved: int = 0
     rope: Schedule = field(default_factory=lambda: Schedule(rule="always"))
 
 
@@ -28,9 +33,11 @@ class AttentionCard:
     """What the attention of a family has: biases, norms, fused projections, windows.
 
     ``far_…`` are those of layers without a window where they differ; the last ``shared_layers``
-    read the cache of the last earlier layer of their kind.
+    read the cache of the last earlier layer of their kind. ``causal`` and ``cached`` are false in
+    encoders; ``buckets`` counts the learned biases of distances.
     """
 
+    heads: Setting = "num_attention_heads"
     kv_heads: Setting = "num_key_value_heads"
     q_bias: Setting = False
     k_bias: Setting = False
@@ -40,7 +47,7 @@ class AttentionCard:
     fused_qkv: bool = False
     sinks: bool = False
     softcap: Setting = None
-    window: str = "sliding_window"
+    window: Setting = "sliding_window"
     windowed: Setting = True
     chunked: bool = False
     local: Schedule = field(default_factory=Schedule)
@@ -53,6 +60,9 @@ class AttentionCard:
     far_kv_heads: Setting = None
     far_value_is_key: Setting = False
     shared_layers: Setting = 0
+    causal: Setting = True
+    cached: Setting = True
+    buckets: Setting = 0
 
 
 @dataclass(frozen=True)
@@ -122,7 +132,9 @@ class EmbeddingCard:
     """The token embedding: its width, a norm after it, a scale on it.
 
     ``per_layer`` and ``per_layer_rows`` size a second table that feeds each layer; ``streams`` and
-    ``rank`` the copies of the hidden state (Gemma 3n).
+    ``rank`` the copies of the hidden state (Gemma 3n). ``types`` is the rows of a table of token
+    types; with ``project_last`` all tables are as wide as the first, and their sum is projected.
+    ``spare`` rows follow those of the vocabulary.
     """
 
     width: Setting = "hidden_size"
@@ -132,14 +144,37 @@ class EmbeddingCard:
     per_layer_rows: Setting = 0
     streams: Setting = 0
     rank: Setting = 0
+    types: Setting = 0
+    project_last: bool = False
+    spare: Setting = 0
+
+
+@dataclass(frozen=True)
+class StemCard:
+    """What makes hidden states of images or sounds: ``patches`` or ``frames``, and their fields."""
+
+    kind: str
+    fields: Mapping[str, Setting]
 
 
 @dataclass(frozen=True)
 class HeadCard:
-    """The output projection: a bias, a soft cap on the logits."""
+    """What is made of the last hidden states: logits (a bias, a soft cap), or another ``kind``.
 
+    The other kinds and their fields are those of ``towers.Head``.
+    """
+
+    kind: Setting = "lm"
     bias: Setting = False
     softcap: Setting = None
+    width: Setting = 0
+    picks_first: bool = False
+    depth: Setting = None
+    merge: Setting = 1
+    tokens: Setting = 0
+    taps: Setting = None
+    activation: Setting = "gelu"
+    offset: bool = False
 
 
 @dataclass(frozen=True)
@@ -172,7 +207,9 @@ class Card:
 
     ``names`` is a set of them, or a condition whose branches are; ``kinds`` are the words a
     per-layer list of the config may hold; ``defaults_of`` is another ``model_type`` whose class
-    defaults count.
+    defaults count. ``encoder`` names the card that reads the encoder off the same config, and
+    ``cross`` is the attention over its memory. A card that is ``part_of`` a model reads no config
+    of its own.
     """
 
     model_type: str
@@ -188,6 +225,14 @@ class Card:
     shared: SharedCard | None = None
     embedding: EmbeddingCard = field(default_factory=EmbeddingCard)
     head: HeadCard = field(default_factory=HeadCard)
+    stem: StemCard | None = None
+    cross: MixerCard | None = None
+    encoder: str = ""
+    part_of: str = ""
+    start: int = 1
+    unnormed: Schedule = field(default_factory=Schedule)
+    scaled: Setting = ""
+    hidden: Setting = "hidden_size"
     final_norm: Setting = True
     layers: Setting = "num_hidden_layers"
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -200,14 +245,28 @@ class Card:
 
 
 @dataclass(frozen=True)
+class VisionPart:
+    """The part of a model that sees; see ``Wrapper``."""
+
+    cards: Mapping[str, str]
+    key: str = "vision_config"
+    reads: tuple[str, ...] = ()
+    rename: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Wrapper:
     """A ``model_type`` around a language model: which key holds it and how its tensors are named.
 
     Args:
         text: the config's key; where it is absent the language model's keys stand at the top.
-        inner: the language model's ``model_type`` where its own config states none.
+        inner: the language model's ``model_type`` where its own config states none, or whatever
+            it states where ``fixed``.
         rename: (how a tensor's path begins, how it does in the whole model), first match counts.
-        towers: keys of the other parts, which are not lowered.
+        towers: keys of the other parts, which are not lowered unless ``vision`` names them.
+        vision: of the part that sees: the key of its config, the card of each model_type that may
+            stand there (the first is what it is unless it says so), the keys of the whole model it
+            reads, and how its tensors are named.
         at_top: keys that count at the top before those of the language model.
     """
 
@@ -215,6 +274,8 @@ class Wrapper:
     architectures: tuple[str, ...]
     text: str = "text_config"
     inner: str = ""
+    fixed: bool = False
     rename: tuple[tuple[str, str], ...] = ()
     towers: tuple[str, ...] = ("vision_config", "audio_config")
+    vision: VisionPart | None = None
     at_top: tuple[str, ...] = ("tie_word_embeddings", "quantization_config")

@@ -53,6 +53,10 @@ class Fields:
         for key in keys:
             self._read.update(name.split(".")[0] for name in self.spellings(self._key(key)))
 
+    def share(self, other: Fields) -> None:
+        """Count as read what another stack of the same config has read."""
+        self._read |= other._read
+
     def value(self, key: str) -> Any:
         """Return the field's value alone."""
         return self.get(key).value

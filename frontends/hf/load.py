@@ -17,8 +17,9 @@ from mansard.core.errors import unknown_name
 from mansard.frontends.hf.architecture import Architecture
 from mansard.frontends.hf.bundled import is_bundled, load_bundled, names
 from mansard.frontends.hf.checkpoint import checkpoint_pipeline
+from mansard.frontends.hf.inputs import read_inputs
 from mansard.frontends.hf.keys import show
-from mansard.frontends.hf.lower.decoder import decoder
+from mansard.frontends.hf.lower.program import program
 from mansard.frontends.hf.overrides import apply_overrides
 from mansard.frontends.hf.read import LONGEST_ID, RawConfig, cached_config, read_config
 from mansard.frontends.hf.resolve import resolve
@@ -41,13 +42,18 @@ class Found:
     source: str
 
 
-def load(source: Source, overrides: Mapping[str, str] | None = None) -> Program:
+def load(
+    source: Source,
+    overrides: Mapping[str, str] | None = None,
+    inputs: Mapping[str, str] | None = None,
+) -> Program:
     """Return the program of a model.
 
     Args:
         source: a bundled model's name, Hub id or alias; a config file or a folder with one; a Hub
             id in the local cache; the config itself.
         overrides: config key → text, as the command line's ``--set model.KEY=VALUE``.
+        inputs: ``images``, ``image_size`` → text, as ``--set input.KEY=VALUE``.
 
     Raises:
         MansardError: nothing is called that (the nearest names are the hint), or it cannot be read.
@@ -57,7 +63,7 @@ def load(source: Source, overrides: Mapping[str, str] | None = None) -> Program:
     if overrides:
         config = RawConfig(config.where, apply_overrides(config.values, overrides))
     arch = resolve(config)
-    return decoder(arch, _origin(arch, found))
+    return program(arch, _origin(arch, found), read_inputs(inputs or {}))
 
 
 def accepts(source: object) -> bool:

@@ -171,8 +171,30 @@ class Rwkv(Mixer):
     width: int
 
 
+@dataclass(frozen=True)
+class Cross(Mixer):
+    """Attention over a memory, whose keys and values were cached when the memory was made.
+
+    Args:
+        norms: queries and keys have a norm a head.
+        gated: the layer scales each block by the tanh of a stored number.
+    """
+
+    kind = "cross"
+    heads: int
+    kv_heads: int
+    head_dim: int
+    q_bias: bool = False
+    k_bias: bool = False
+    v_bias: bool = False
+    o_bias: bool = False
+    norms: bool = False
+    gated: bool = False
+
+
 MIXERS: dict[str, type[Mixer]] = {
-    cls.kind: cls for cls in (Mla, Mamba1, Mamba2, GatedDelta, Lightning, ShortConv, RgLru, Rwkv)
+    cls.kind: cls
+    for cls in (Mla, Mamba1, Mamba2, GatedDelta, Lightning, ShortConv, RgLru, Rwkv, Cross)
 }
 """Every kind by the name a card gives it."""
 

@@ -20,7 +20,7 @@ def picks(schedule: Schedule, fields: Fields, layers: int) -> tuple[bool, ...]:
         values = schedule.values
         return by_list(fields.where, schedule.list, entries, values, layers, kinds, repeat=again)
     if schedule.indices is not None and (chosen := fields.value(schedule.indices)) is not None:
-        return tuple(i in chosen for i in range(layers))
+        return tuple((i in chosen) != schedule.others for i in range(layers))
     if schedule.rule == "spans" and schedule.spans is not None:
         kinds = expand_spans(fields.where, schedule.spans, fields.value(schedule.spans) or [])
         return by_list(fields.where, schedule.spans, kinds, schedule.values, layers)

@@ -17,17 +17,20 @@ from mansard.frontends.hf.architecture import (
     PerLayer,
     PositionKind,
     Positions,
+    Scaled,
     Topology,
 )
 from mansard.frontends.hf.blocks import ffns, mixers, shared_blocks
-from mansard.frontends.hf.card_file import card_for
-from mansard.frontends.hf.cards import Card
+from mansard.frontends.hf.card_file import builtin_cards, card_for
+from mansard.frontends.hf.cards import Card, Wrapper
 from mansard.frontends.hf.fields import Fields
 from mansard.frontends.hf.keys import show
-from mansard.frontends.hf.picks import choice
+from mansard.frontends.hf.mixers import Cross
+from mansard.frontends.hf.parts import cross_of, head_of, stem_of
+from mansard.frontends.hf.picks import choice, picks
 from mansard.frontends.hf.quantization import read_quantization
 from mansard.frontends.hf.read import RawConfig, read_config
-from mansard.frontends.hf.wrapped import towers, unwrapped
+from mansard.frontends.hf.wrapped import towers, unwrapped, vision_config
 
 DTYPES = {
     "bfloat16": "bf16", "bf16": "bf16", "float16": "fp16", "fp16": "fp16", "half": "fp16",
@@ -50,20 +53,46 @@ def resolve(config: RawConfig, cards: Mapping[str, Card] | None = None) -> Archi
     outer = config
     config, wrapper = unwrapped(outer)
     card = card_for(config.values, config.where, cards)
+    if card.part_of and wrapper is None:
+        raise SpecError(
+            f"{config.where}: {card.model_type} is a part of {card.part_of}, not a model",
+            hint=f"give the whole config, the one of {card.part_of}",
+        )
     fields = Fields(config, card)
+    encoder = None
+    if card.encoder:
+        beside = Fields(config, (cards or builtin_cards())[card.encoder])
+        encoder = _stack(beside, config, wrapper)
+        fields.share(beside)
+    arch = _stack(fields, config, wrapper)
+    vision = _vision(outer, wrapper, arch, cards)
+    said = towers(wrapper, outer, lowered=vision is not None)
+    notes = (*arch.notes, *said, *(vision.notes if vision else ()))
+    known = (*card.architectures, *(wrapper.architectures if wrapper else ()))
+    notes = (*notes, *_concerns(fields, known, config))
+    return replace(arch, encoder=encoder, vision=vision, notes=tuple(dict.fromkeys(notes)))
+
+
+def _stack(fields: Fields, config: RawConfig, wrapper: Wrapper | None) -> Architecture:
+    """Return one stack of layers with what stands before and after it."""
+    card = fields.card
     _check_assumptions(fields, card)
-    hidden = fields.whole("hidden_size")
+    hidden = fields.whole(str(card.hidden))
     norm = choice(fields, "norm", card.norm, NormKind)
     layers = _layers(fields, card, hidden, norm)
     quantization, said = read_quantization(config.values.get("quantization_config"), config.where)
+    stem = stem_of(fields)
+    tokens = stem is None
     arch = Architecture(
         family=wrapper.model_type if wrapper else card.model_type,
         hidden=hidden,
         layers=layers,
-        vocab=fields.whole("vocab_size"),
-        positions=_positions(fields, card),
+        vocab=fields.whole("vocab_size") if tokens else 0,
+        positions=_positions(fields, card) if tokens else Positions("none"),
         tied=fields.flag("tie_word_embeddings"),
-        embedding_width=fields.whole(str(card.embedding.width), (hidden, "hidden_size")),
+        embedding_width=(
+            fields.whole(str(card.embedding.width), (hidden, "hidden_size")) if tokens else hidden
+        ),
         names=fields.decide(card.names).renamed(wrapper.rename if wrapper else ()),
         embedding_norm=card.embedding.norm,
         embedding_scale=card.embedding.scale,
@@ -73,13 +102,41 @@ def resolve(config: RawConfig, cards: Mapping[str, Card] | None = None) -> Archi
         final_norm=norm if fields.flag(card.final_norm) else None,
         lm_head_bias=fields.flag(card.head.bias),
         final_softcap=fields.setting(card.head.softcap),
-        max_context=fields.value("max_position_embeddings"),
+        max_context=_max_context(fields, card) if tokens else None,
         dtype=_dtype(fields),
         quantization=quantization,
+        stem=stem,
+        types=fields.setting(card.embedding.types) or 0,
+        spare=fields.setting(card.embedding.spare) or 0,
+        project_last=card.embedding.project_last,
+        head=head_of(fields),
+        start=card.start,
     )
-    found = (*towers(wrapper, outer), *_concerns(fields, card, config))
-    notes = (*fields.notes, *said, *found)
-    return replace(arch, provenance=fields.records(), notes=notes)
+    return replace(arch, provenance=fields.records(), notes=(*fields.notes, *said))
+
+
+def _vision(
+    outer: RawConfig, wrapper: Wrapper | None, arch: Architecture, cards: Mapping[str, Card] | None
+) -> Architecture | None:
+    """Return the part that sees; ``None`` where there is none, or no card describes it."""
+    found = vision_config(wrapper, outer, arch)
+    if found is None or wrapper is None or wrapper.vision is None:
+        return None
+    config, name = found
+    known = cards or builtin_cards()
+    fields = Fields(config, known[name])
+    below = None
+    if fields.card.encoder:
+        inner = Fields(config, known[fields.card.encoder])
+        below = _renamed(_stack(inner, config, None), wrapper.vision.rename)
+        fields.share(inner)
+    made = _renamed(_stack(fields, config, None), wrapper.vision.rename)
+    notes = (*made.notes, *_concerns(fields, fields.card.architectures, config))
+    return replace(made, encoder=below, notes=notes)
+
+
+def _renamed(arch: Architecture, rules: tuple[tuple[str, str], ...]) -> Architecture:
+    return replace(arch, names=arch.names.renamed(rules))
 
 
 def _layers(fields: Fields, card: Card, hidden: int, norm: NormKind) -> tuple[LayerSpec, ...]:
@@ -87,14 +144,20 @@ def _layers(fields: Fields, card: Card, hidden: int, norm: NormKind) -> tuple[La
     if count is None:
         count = fields.whole("num_hidden_layers")  # missing, so it says so
     topology = choice(fields, "topology", card.topology, Topology)
+    scaled = choice(fields, "scaled", card.scaled, Scaled)
+    cross = cross_of(fields)
+    bare = picks(card.unnormed, fields, count)
     chosen = mixers(fields, card, hidden, count)
     blocks = ffns(fields, card, hidden, count)
     shared = shared_blocks(fields, card, hidden, count)
     seen: dict[LayerSpec, LayerSpec] = {}
     made = (
-        LayerSpec(topology, norm, mixer, *ffn, also=also, shared=block)
-        for (mixer, also), ffn, block in zip(chosen, blocks, shared, strict=True)
-    )
+        LayerSpec(
+            topology, norm, mixer, *ffn, also=also, shared=block, cross=cross, attn_norm=not plain,
+            scaled="gate" if isinstance(mixer, Cross) and mixer.gated else scaled,
+        )
+        for (mixer, also), ffn, block, plain in zip(chosen, blocks, shared, bare, strict=True)
+    )  # fmt: skip
     return tuple(seen.setdefault(layer, layer) for layer in made)
 
 
@@ -112,7 +175,12 @@ def _positions(fields: Fields, card: Card) -> Positions:
     kind = choice(fields, "positions", card.positions.kind, PositionKind)
     if kind != "learned":
         return Positions(kind)
-    return Positions(kind, fields.whole("max_position_embeddings") + card.positions.offset)
+    return Positions(kind, fields.whole(str(card.positions.rows)) + card.positions.offset)
+
+
+def _max_context(fields: Fields, card: Card) -> int | None:
+    stated = fields.value(str(card.positions.rows))
+    return None if stated is None else stated - card.positions.reserved
 
 
 def _dtype(fields: Fields) -> str:
@@ -137,11 +205,12 @@ def _check_assumptions(fields: Fields, card: Card) -> None:
             )
 
 
-def _concerns(fields: Fields, card: Card, config: RawConfig) -> list[Note]:
+def _concerns(fields: Fields, known: tuple[str, ...], config: RawConfig) -> list[Note]:
+    card = fields.card
     found: list[Note] = []
     classes = config.values.get("architectures")
-    if isinstance(classes, list) and classes and classes[0] not in card.architectures:
-        said = f"architectures names {show(classes[0])}; read as {card.architectures[0]}"
+    if isinstance(classes, list) and classes and known and classes[0] not in known:
+        said = f"architectures names {show(classes[0])}; read as {known[0]}"
         found.append(Note("M006", said))
     if fields.value("dtype") in (None, "auto"):
         found.append(Note("M002", "the config states no dtype; bf16 is assumed"))

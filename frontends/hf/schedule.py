@@ -33,6 +33,7 @@ class Schedule:
         list: config key of a per-layer list or string; it wins where the config has it.
         values: the entries of that list (or of the spans) that mean "picked".
         indices: config key of a list of the layers picked; it wins like ``list``.
+        others: the layers that ``indices`` does not list are picked.
         start, step, before, last: settings that are whole numbers; no layer at or after
             ``before``, or after ``last``, is picked, and by ``every`` none before ``start``.
         skip: config key of layers that are never picked.
@@ -49,6 +50,7 @@ class Schedule:
     skip: str | None = None
     spans: str | None = None
     indices: str | None = None
+    others: bool = False
 
     def keys(self) -> tuple[str, ...]:
         """Return the config keys this schedule reads."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from mansard.core.errors import SpecError
 from mansard.core.notes import Note
+from mansard.frontends.hf.architecture import Architecture
 from mansard.frontends.hf.card_file import builtin_cards, builtin_wrappers
 from mansard.frontends.hf.cards import Wrapper
 from mansard.frontends.hf.keys import show
@@ -53,14 +54,43 @@ def wrapper_of(values: Mapping[str, Any]) -> Wrapper | None:
     return Wrapper(kind, builtin_cards()[kind].architectures, nest, kind)
 
 
-def towers(wrapper: Wrapper | None, config: RawConfig) -> Iterator[Note]:
+def towers(wrapper: Wrapper | None, config: RawConfig, *, lowered: bool = False) -> Iterator[Note]:
     """Yield a note for each part of the model that is not lowered."""
     for key in wrapper.towers if wrapper else ():
-        if config.values.get(key):
+        seen = lowered and wrapper is not None and wrapper.vision and key == wrapper.vision.key
+        if config.values.get(key) and not seen:
             yield Note("M007", f"{key}: only the language model is lowered")
 
 
+def vision_config(
+    wrapper: Wrapper | None, config: RawConfig, arch: Architecture
+) -> tuple[RawConfig, str] | None:
+    """Return the config of the part that sees, and the name of its card.
+
+    It says the dtype where its own states none, and what it reads of the whole model.
+
+    Raises:
+        SpecError: it is no object.
+    """
+    part = wrapper.vision if wrapper else None
+    inner = config.values.get(part.key) if part else None
+    if part is None or inner is None:
+        return None
+    if not isinstance(inner, Mapping):
+        raise SpecError(
+            f"{config.where}: {part.key} is {show(inner)}", hint="write an object of its keys"
+        )
+    kind = inner.get("model_type") or next(iter(part.cards))
+    if kind not in part.cards:
+        return None
+    known = {key: config.values[key] for key in part.reads if key in config.values}
+    own = {"dtype": arch.dtype, **known, "language_hidden_size": arch.hidden}
+    where = f"{config.where}: {part.key}"
+    return RawConfig(where, {**own, **inner, "model_type": kind}), part.cards[kind]
+
+
 def _type(wrapper: Wrapper, inner: Mapping[str, Any]) -> dict[str, str]:
-    if not wrapper.inner or inner.get("model_type") in builtin_cards():
+    stated = inner.get("model_type") in builtin_cards()
+    if not wrapper.inner or (stated and not wrapper.fixed):
         return {}
     return {"model_type": wrapper.inner}

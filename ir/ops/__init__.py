@@ -1,8 +1,8 @@
 """The operators: each states its shape rule and its cost, once."""
 
-from mansard.ir.ops.attention import Alibi, Scores, Softmax, Values
+from mansard.ir.ops.attention import Alibi, RelativeBias, Scores, Softmax, Values
 from mansard.ir.ops.block_linear import BlockLinear
-from mansard.ir.ops.cache import Append
+from mansard.ir.ops.cache import Append, Store
 from mansard.ir.ops.elementwise import (
     Activation,
     Add,
@@ -23,9 +23,41 @@ from mansard.ir.ops.transfer import Collective, Copy
 from mansard.ir.ops.views import Join, LastRows, Reshape, Slice, Transpose
 
 __all__ = [
-    "Activation", "Add", "Alibi", "Append", "BlockLinear", "Cast", "Collective", "Combine", "Copy",
-    "Dequantize", "Dispatch", "Embedding", "GatedActivation", "GroupedLinear", "Join", "KeepChosen",
-    "LastRows", "LayerNorm", "Linear", "MixStreams", "Multiply", "Quantize", "RMSNorm", "Reshape",
-    "Rope", "Scale", "Scores", "Slice", "SoftCap", "Softmax", "SpreadStream", "TopK", "Transpose",
-    "Values", "WeighHeads",
+    "Activation",
+    "Add",
+    "Alibi",
+    "Append",
+    "BlockLinear",
+    "Cast",
+    "Collective",
+    "Combine",
+    "Copy",
+    "Dequantize",
+    "Dispatch",
+    "Embedding",
+    "GatedActivation",
+    "GroupedLinear",
+    "Join",
+    "KeepChosen",
+    "LastRows",
+    "LayerNorm",
+    "Linear",
+    "MixStreams",
+    "Multiply",
+    "Quantize",
+    "RMSNorm",
+    "RelativeBias",
+    "Reshape",
+    "Rope",
+    "Scale",
+    "Scores",
+    "Slice",
+    "SoftCap",
+    "Softmax",
+    "SpreadStream",
+    "Store",
+    "TopK",
+    "Transpose",
+    "Values",
+    "WeighHeads",
 ]  # fmt: skip

@@ -136,6 +136,20 @@ class Alibi(Op):
         return self.streamed(self.x.computed, unit=VECTOR)
 
 
+class RelativeBias(Alibi):
+    """``s[b, h, i, j] + w[bucket(j - i), h]``: a learned bias a bucket of distances and head.
+
+    FLOP  |s|     one add; buckets of distances are the same in every layer    [Raffel 2019, §2.1]
+    B     2·|s| + |w|
+
+    Args:
+        x: the scores.
+        w: ``[buckets, heads]``.
+    """
+
+    w: Value
+
+
 def _keys(cache: Value, mask: Mask) -> Expr:
     return cache.shape[2] if mask.size is None else mask.reach(S, P)
 

@@ -39,3 +39,21 @@ class Append(Op):
         narrower = BITS[self.cache.encoding.dtype] < BITS[self.x.encoding.dtype]
         work = {(VECTOR, self.x.encoding.dtype, "dense"): 2 * self.x.numel} if narrower else {}
         return Cost(work, {self.x: self.x.bytes}, {self.out: written})
+
+
+class Store(Append):
+    """Write every row of a memory once: what an encoder leaves for a decoder's cross-attention.
+
+    FLOP  0
+    B     |x| read, |cache| written
+
+    Args:
+        cache: ``[B, kv_heads, S, d]``: as long as the memory, and never extended.
+        x: ``[T, kv_heads·d]``, its keys or values.
+    """
+
+    def infer(self) -> tuple[TensorType, ...]:
+        """The cache itself."""
+        b, heads, kept, d = self.cache.shape
+        require_size(self, "elements stored", self.x.numel, b * heads * kept * d)
+        return (self.cache.type,)

@@ -1,4 +1,4 @@
-"""Grouped-query attention, as transformers writes it: unfused, its cache appended to."""
+"""Grouped-query attention as transformers writes it: unfused, over a cache or over one step."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from mansard.ir.ops import (
     Alibi,
     Append,
     Multiply,
+    RelativeBias,
+    Reshape,
     Rope,
     Scores,
     Slice,
     SoftCap,
     Softmax,
+    Transpose,
     Values,
 )
 from mansard.ir.value import Value
@@ -39,9 +42,7 @@ def attention(scope: Scope, x: Value, a: Attention, norm: NormKind) -> Value:
         k = _rotated(scope, _normed(scope, k, "k_norm", a, norm), a.kv_heads, a, "k_rope")
         if a.value_norm is not None:
             v = scope.norm(v, "v_norm", a.value_norm, a.head_dim)
-        shape = (B, a.kv_heads, mask.kept(P), a.head_dim)
-        keys = scope(Append(scope.cache("k_cache", *shape), k), "k_append")
-        values = scope(Append(scope.cache("v_cache", *shape), v), "v_append")
+        keys, values = _kept(scope, k, v, a, mask) if a.cached else _by_head(scope, k, v, a)
         if a.keeps:
             scope.carried[f"k.{a.keeps}"], scope.carried[f"v.{a.keeps}"] = keys, values
     out = _attended(scope, q, keys, values, a, mask)
@@ -53,8 +54,9 @@ def attention(scope: Scope, x: Value, a: Attention, norm: NormKind) -> Value:
 def mask_of(a: Attention) -> Mask:
     """Return the pairs a layer's queries and keys form."""
     if a.window is None:
-        return Mask()
-    return Mask("chunk" if a.chunked else "window", sp.Integer(a.window))
+        return Mask("causal" if a.causal else "full")
+    near, own = ("window", "chunk") if a.causal else ("band", "blocks")
+    return Mask(own if a.chunked else near, sp.Integer(a.window))
 
 
 def kept_caches(a: Attention) -> dict[str, tuple[sp.Expr, ...]]:
@@ -63,6 +65,23 @@ def kept_caches(a: Attention) -> dict[str, tuple[sp.Expr, ...]]:
         return {}
     shape = (B, a.kv_heads, mask_of(a).kept(P) + S, a.head_dim)
     return {f"k.{a.keeps}": shape, f"v.{a.keeps}": shape}
+
+
+def _kept(scope: Scope, k: Value, v: Value, a: Attention, mask: Mask) -> tuple[Value, Value]:
+    """Return keys and values of every step so far, the new ones appended to the caches."""
+    shape = (B, a.kv_heads, mask.kept(P), a.head_dim)
+    keys = scope(Append(scope.cache("k_cache", *shape), k), "k_append")
+    return keys, scope(Append(scope.cache("v_cache", *shape), v), "v_append")
+
+
+def _by_head(scope: Scope, k: Value, v: Value, a: Attention) -> tuple[Value, Value]:
+    """Return keys and values of the only step, ``[B, kv_heads, S, head_dim]``."""
+
+    def turned(x: Value, name: str) -> Value:
+        rows = scope(Reshape(x, (B, S, a.kv_heads, a.head_dim)), f"{name}_rows")
+        return scope(Transpose(rows, (0, 2, 1, 3)), f"{name}_heads")
+
+    return turned(k, "k"), turned(v, "v")
 
 
 def _attended(
@@ -74,6 +93,9 @@ def _attended(
         scores = scope(SoftCap(scores), f"{local}softcap")
     if a.alibi:
         scores = scope(Alibi(scores), f"{local}alibi")
+    if a.buckets:
+        table = scope.param("relative_bias", a.buckets, a.heads)
+        scores = scope(RelativeBias(scores, table), f"{local}relative_bias")
     sinks = scope.param("sinks", a.heads) if a.sinks else None
     weights = scope(Softmax(scores, sinks), f"{local}softmax")
     return scope(Values(weights, values, (T,), mask), f"{local}values")

@@ -1,80 +1,58 @@
-"""A decoder: embedding, layers rolled into repeats, final norm, head - and how it generates."""
+"""The graph of one stack: embedding or stem, layers rolled into repeats, final norm, head."""
 
 from __future__ import annotations
 
-from mansard.frontends.hf.architecture import Architecture, Attention, PerLayer
-from mansard.frontends.hf.checkpoint import skips_of_one_layer
+from mansard.frontends.hf.architecture import Architecture
+from mansard.frontends.hf.lower.cross import cross_of
 from mansard.frontends.hf.lower.ends import embedded, finished, table_of
-from mansard.frontends.hf.lower.gemma import INPUTS
-from mansard.frontends.hf.lower.layer import LAYERS, layer
-from mansard.frontends.hf.lower.runs import Run, runs
+from mansard.frontends.hf.lower.heads import headed
+from mansard.frontends.hf.lower.memory import remembered
 from mansard.frontends.hf.lower.scope import Scope
-from mansard.frontends.hf.lower.shared import EMBEDDED
+from mansard.frontends.hf.lower.stack import stacked
+from mansard.frontends.hf.lower.stems import begun
+from mansard.frontends.hf.lower.tiles import tiled
 from mansard.ir.builder import Builder
 from mansard.ir.graph import Graph
-from mansard.ir.ops import Slice
-from mansard.ir.program import TARGET, Origin, Program, generation
-from mansard.ir.region import Repeat
 from mansard.ir.value import Value
 
 
-def decoder(arch: Architecture, origin: Origin) -> Program:
-    """Lower a decoder-only architecture to a program that prefills and generates."""
-    return Program({TARGET: decoder_graph(arch)}, generation(), origin=origin)
-
-
 def decoder_graph(arch: Architecture) -> Graph:
-    """Lower to one graph over ``B S P T R``; outputs are ``logits`` and the last hidden state."""
+    """Lower a stack to one graph over ``B S P T R`` (and ``M``, where it reads a memory).
+
+    Outputs are what its head makes - ``logits`` of a language model - and the last hidden state.
+    """
     build = Builder()
-    outside = Scope(arch, build)
-    table = table_of(outside)
-    x = embedded(outside, table)
-    for run in runs(list(zip(arch.layers, skips_of_one_layer(arch), strict=True))):
-        x = _run(outside, x, run)
-    return build.done(*finished(outside, x, table))
+    return build.done(*_outputs(Scope(arch, build)))
 
 
-def _run(outside: Scope, x: Value, run: Run) -> Value:
-    """Append layers: as they are, or as the body of a repeat that also takes what is carried."""
-    arch = outside.arch
-    layers = arch.layers[run.first : run.first + run.period]
-    names = _taken(outside, run)
-
-    def trip(build: Builder, y: Value, carried: dict[str, Value]) -> Value:
-        for k, spec in enumerate(layers):
-            scope = Scope(arch, build, LAYERS, run.index(k), carried=dict(carried))
-            if arch.per_layer:
-                _own_inputs(scope, arch.per_layer)
-            y = layer(scope, y, spec)
-            carried |= {n: v for n, v in scope.carried.items() if n != INPUTS}
-        return y
-
-    if run.trips == 1:
-        return trip(outside.build, x, outside.carried)
-
-    def fill(inner: Builder, given: tuple[Value, ...]) -> tuple[Value, ...]:
-        return (trip(inner, given[0], dict(zip(names, given[1:], strict=True))),)
-
-    def repeat(body: Graph, ins: tuple[Value, ...]) -> Repeat:
-        stored = (leaf for leaf in body.leaves if leaf.role == "weight")
-        return Repeat(
-            body, ins, run.trips, tuple(v.storage for v in stored if "{" not in v.storage)
-        )
-
-    ins = (x, *(outside.carried[name] for name in names))
-    return outside.build.region(repeat, "layers", ins, fill)[0]
+def encoder_graph(encoder: Architecture, reader: Architecture) -> Graph:
+    """Lower the encoder of ``reader``: what its layers read of the result is projected and kept."""
+    build = Builder()
+    outputs = _outputs(Scope(encoder, build))
+    remembered(Scope(reader, build), outputs[0])
+    return build.done(*outputs)
 
 
-def _taken(outside: Scope, run: Run) -> tuple[str, ...]:
-    """Return the names of what the layers of a run take besides the hidden state."""
-    layers = outside.arch.layers[run.first : run.first + run.period]
-    reused = {spec.mixer.reuses for spec in layers if isinstance(spec.mixer, Attention)} - {""}
-    caches = tuple(f"{half}.{name}" for name in sorted(reused) for half in ("k", "v"))
-    first = (EMBEDDED,) if any(spec.shared for spec in layers) else ()
-    return first + ((INPUTS,) if outside.arch.per_layer else ()) + caches
+def vision_graph(vision: Architecture, reader: Architecture) -> Graph:
+    """Lower the part that sees: its features, or what cross-attention of ``reader`` reads."""
+    attended = any(cross_of(layer) for layer in reader.layers)
+    return encoder_graph(vision, reader) if attended else decoder_graph(vision)
 
 
-def _own_inputs(scope: Scope, per_layer: PerLayer) -> None:
-    """Let a layer find its part of the per-layer inputs; all parts are alike, so any will do."""
-    own = Slice(scope.carried[INPUTS], 1, 0, per_layer.width)
-    scope.carried[INPUTS] = scope(own, "per_layer_own")
+def _outputs(scope: Scope) -> tuple[Value, ...]:
+    arch = scope.arch
+    if arch.head is not None and arch.head.kind == "tiles":
+        return (tiled(scope, arch.head),)
+    if arch.stem is None:
+        table = table_of(scope)
+        x = embedded(scope, table)
+        if arch.head is None:
+            return finished(scope, stacked(scope, x)[len(arch.layers)], table)
+        unused: tuple[Value, ...] = ()
+    else:
+        x, unused = begun(scope, arch.stem)
+    if arch.head is None:
+        raise TypeError("a stack that reads no tokens makes no logits")
+    depth = len(arch.layers) if arch.head.depth is None else arch.head.depth
+    states = stacked(scope, x, frozenset({*arch.head.taps, depth}))
+    return (*headed(scope, states, arch.head), *unused)

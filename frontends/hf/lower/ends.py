@@ -16,7 +16,9 @@ INDEX = Encoding("int32")
 def table_of(scope: Scope) -> Value:
     """Return the embedding table, which a tied head uses too."""
     arch = scope.arch
-    return scope.tensor(f"{arch.names.path('embed')}.weight", arch.vocab, arch.embedding_width)
+    return scope.tensor(
+        f"{arch.names.path('embed')}.weight", arch.vocab + arch.spare, arch.embedding_width
+    )
 
 
 def embedded(scope: Scope, table: Value) -> Value:
@@ -24,22 +26,40 @@ def embedded(scope: Scope, table: Value) -> Value:
     arch = scope.arch
     ids = scope.build.input("ids", T, encoding=INDEX, role="index")
     x = scope(Embedding(ids, table), "embed")
-    if arch.embedding_norm:
+    if arch.embedding_norm and not arch.project_last:
         x = scope.norm(x, "embed_norm", arch.norm)
     if arch.embedding_scale:
         x = scope(Scale(x), "embed_scale")
-    if arch.embedding_width != arch.hidden:
+    if arch.embedding_width != arch.hidden and not arch.project_last:
         x = scope.linear(x, "project_in", arch.hidden)
     if arch.positions.rows:
-        at = scope.build.input("position_ids", T, encoding=INDEX, role="index")
-        path = f"{arch.names.path('positions')}.weight"
-        table = scope.tensor(path, arch.positions.rows, arch.hidden)
-        x = scope(Add((x, scope(Embedding(at, table), "positions"))), "position_add")
+        x = _added(scope, x, "position", arch.positions.rows)
+    if arch.project_last:
+        x = _summed(scope, x)
     if any(layer.shared for layer in arch.layers):
         scope.carried[EMBEDDED] = x
     if arch.per_layer:
         scope.carried[INPUTS] = _per_layer(scope, ids, x)
     return _streams(scope, x)
+
+
+def _added(scope: Scope, x: Value, what: str, rows: int) -> Value:
+    """Append the lookup of a token's position or type, added to ``x``."""
+    at = scope.build.input(f"{what}_ids", T, encoding=INDEX, role="index")
+    table = scope.tensor(f"{scope.arch.names.path(f'{what}s')}.weight", rows, x.shape[-1])
+    return scope(Add((x, scope(Embedding(at, table), f"{what}s"))), f"{what}_add")
+
+
+def _summed(scope: Scope, x: Value) -> Value:
+    """Append types and the norm at the embedding's width, and the projection from it."""
+    arch = scope.arch
+    if arch.types:
+        x = _added(scope, x, "type", arch.types)
+    if arch.embedding_norm:
+        x = scope.norm(x, "embed_norm", arch.norm)
+    if arch.embedding_width == arch.hidden:
+        return x
+    return scope.linear(x, "project_in", arch.hidden, bias=True)
 
 
 def finished(scope: Scope, x: Value, table: Value) -> tuple[Value, Value]:

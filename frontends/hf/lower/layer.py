@@ -7,6 +7,7 @@ from typing import Any
 
 from mansard.frontends.hf.architecture import Attention, ChannelMix, LayerSpec, NormKind
 from mansard.frontends.hf.lower.attention import attention
+from mansard.frontends.hf.lower.cross import cross
 from mansard.frontends.hf.lower.delta import gated_delta, lightning
 from mansard.frontends.hf.lower.ffn import feed
 from mansard.frontends.hf.lower.gemma import altup_layer, beside, gated_inputs
@@ -16,6 +17,7 @@ from mansard.frontends.hf.lower.recurrent import channel_mixing, rg_lru, rwkv, s
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.frontends.hf.lower.shared import shared_block
 from mansard.frontends.hf.mixers import (
+    Cross,
     GatedDelta,
     Lightning,
     Mamba1,
@@ -25,7 +27,7 @@ from mansard.frontends.hf.mixers import (
     Rwkv,
     ShortConv,
 )
-from mansard.ir.ops import Add
+from mansard.ir.ops import Activation, Add, Multiply
 from mansard.ir.value import Value
 
 LAYERS = "layers."
@@ -40,6 +42,7 @@ LOWERINGS: dict[type, Callable[[Scope, Value, Any, NormKind], Value]] = {
     ShortConv: short_conv,
     RgLru: rg_lru,
     Rwkv: rwkv,
+    Cross: cross,
 }
 """How each kind of mixer is lowered."""
 
@@ -49,6 +52,9 @@ def layer(scope: Scope, x: Value, spec: LayerSpec) -> Value:
     norm = spec.norm
 
     def mix(y: Value) -> Value:
+        return _scaled(scope, _mixed(y), spec, "attn_scale")
+
+    def _mixed(y: Value) -> Value:
         mixed = LOWERINGS[type(spec.mixer)](scope, y, spec.mixer, norm)
         if spec.also is None:
             return mixed
@@ -60,12 +66,22 @@ def layer(scope: Scope, x: Value, spec: LayerSpec) -> Value:
             return channel_mixing(scope, y, spec.ffn.width)
         if spec.ffn is None:
             raise TypeError(f"a {spec.topology} layer needs a feed-forward block")
-        return feed(scope, y, spec.ffn)
+        return _scaled(scope, feed(scope, y, spec.ffn), spec, "ffn_scale")
 
     if spec.topology == "altup":
         return altup_layer(scope, x, norm, mix, fed)
     x = _around(scope, x, spec, mix, fed)
     return gated_inputs(scope, x, norm) if scope.arch.per_layer else x
+
+
+def _scaled(scope: Scope, y: Value, spec: LayerSpec, role: str) -> Value:
+    """Append the product with a stored vector, or with the tanh of a stored number."""
+    if spec.scaled == "vector":
+        return scope.scaled(y, role)
+    if spec.scaled == "gate":
+        gate = scope(Activation(scope.param(role, 1), "tanh"), role)
+        return scope(Multiply(y, gate), f"{role}d")
+    return y
 
 
 def _around(scope: Scope, x: Value, spec: LayerSpec, mix: Block, fed: Block) -> Value:
@@ -77,18 +93,28 @@ def _around(scope: Scope, x: Value, spec: LayerSpec, mix: Block, fed: Block) -> 
     def add(*xs: Value, role: str) -> Value:
         return scope(Add(xs), role)
 
+    def seen(y: Value) -> Value:
+        if spec.cross is None:
+            raise TypeError("no cross-attention")
+        return cross(scope, y, spec.cross, norm)
+
     match spec.topology:
         case "pre":
             if spec.mixer is not None:
                 y = x
                 if spec.shared is not None:
                     y = add(x, shared_block(scope, x, spec.shared, norm), role="shared_add")
-                x = add(x, mix(normed(y, "attn_norm")), role="attn_add")
+                y = normed(y, "attn_norm") if spec.attn_norm else y
+                x = add(x, mix(y), role="attn_add")
+            if spec.cross is not None:
+                x = add(x, seen(normed(x, "cross_norm")), role="cross_add")
             if spec.ffn is not None:
                 x = add(x, fed(normed(x, "ffn_norm")), role="ffn_add")
             return x
         case "post":
             x = normed(add(x, mix(x), role="attn_add"), "attn_norm")
+            if spec.cross is not None:
+                x = normed(add(x, seen(x), role="cross_add"), "cross_norm")
             return normed(add(x, fed(x), role="ffn_add"), "ffn_norm")
         case "branch":
             x = add(x, normed(mix(x), "attn_norm"), role="attn_add")

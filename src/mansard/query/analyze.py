@@ -14,7 +14,7 @@ from mansard.core.facts import ModelFacts
 from mansard.core.notes import Note
 from mansard.ir.footprint import model_facts
 from mansard.ir.program import Program
-from mansard.query.concerns import concerns
+from mansard.query.concerns import as_long_as_it_takes, concerns
 from mansard.query.effects import Technique
 from mansard.query.estimate import Estimate
 from mansard.query.lengths import Mix, metrics_of, read_sizes
@@ -64,7 +64,8 @@ def analyze(
         phase: prefill, decode or both.
         context: asks for one decode step over this many cached tokens instead.
         set: ``{"model.num_hidden_layers": 40, "hardware.memory.bandwidth": "4TB/s"}``;
-            ``network`` names what joins nodes.
+            ``network`` names what joins nodes; ``input.images`` and ``input.image_size`` say what
+            a prompt holds besides text.
         estimate: "ideal", the roofline bound.
         price: of a device and hour, in any currency; the answer then says what it costs.
 
@@ -86,6 +87,9 @@ def analyze(
     asked = make_scenario(1 if batch is None else batch, p, n, phase or "both", context)
     ready = prepare(source, on, asked, techniques, level or "O1", set or {})
     program, target, applied = ready.program, ready.target, ready.techniques
+    shorter: tuple[Note, ...] = ()
+    if prompt is None and context is None:
+        asked, shorter = as_long_as_it_takes(asked, ready.origin)
     from mansard.backends.roofline import estimate as roofline
 
     def priced(program: Program) -> Answer:
@@ -99,13 +103,14 @@ def analyze(
     if mix is not None:
         metrics, tokens = _expected(program, target, asked, mix)
     said = [
-        *([said_of(mix, ready.max_context)] if mix is not None else []),
+        *([said_of(mix, ready.origin.max_context)] if mix is not None else []),
         *skipped_plugins(),
         *answer.notes,
         *ready.notes,
+        *shorter,
         *dealt(asked.batch, program.mesh),
         *drafts(applied, program),
-        *concerns(asked, ready.max_context, target.chip, answer.memory),
+        *concerns(asked, ready.origin, target.chip, answer.memory),
     ]
     return Estimate(
         model=_whole_model(program, applied),

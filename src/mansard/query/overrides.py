@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mansard.core.errors import SpecError, unknown_name
 from mansard.query.reading import AS_FOUND, Reading, read_reading
 
-SECTIONS = ("model", "hardware", "graph")
+SECTIONS = ("model", "hardware", "graph", "input")
 NETWORK = "network"
 
 
@@ -20,7 +20,7 @@ class Overrides:
         model: keys of the config.
         hardware: dotted keys of the chip's file.
         network: what joins nodes, by name; None when not given.
-        reading: how a file's graph is read.
+        reading: how a file's graph is read, and what a prompt holds besides text.
     """
 
     model: Mapping[str, str] = field(default_factory=dict)
@@ -50,7 +50,8 @@ def read_overrides(values: Mapping[str, object]) -> Overrides:
             )
         found[section][rest] = str(value)
     network = None if net is None else str(net)
-    return Overrides(found["model"], found["hardware"], network, read_reading(found["graph"]))
+    reading = replace(read_reading(found["graph"]), inputs=found["input"])
+    return Overrides(found["model"], found["hardware"], network, reading)
 
 
 def read_assignments(texts: Iterable[str]) -> dict[str, str]:

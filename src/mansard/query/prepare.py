@@ -10,7 +10,7 @@ from mansard.backends.cluster import Cluster
 from mansard.backends.hardware import Hardware
 from mansard.core.errors import SpecError
 from mansard.core.notes import Note
-from mansard.ir.program import Program
+from mansard.ir.program import Origin, Program
 from mansard.query.effects import Technique
 from mansard.query.overrides import read_overrides
 from mansard.query.scenario import Scenario
@@ -28,14 +28,14 @@ class Prepared:
         target: the devices.
         techniques: the passes, in the order they ran.
         notes: what was assumed on the way.
-        max_context: tokens the model was made for; None where unknown.
+        origin: of the model, as it was loaded.
     """
 
     program: Program
     target: Target
     techniques: tuple[Technique, ...]
     notes: tuple[Note, ...]
-    max_context: int | None
+    origin: Origin
 
     @property
     def cluster(self) -> Cluster:
@@ -65,7 +65,7 @@ def prepare(
     program, applied = apply_techniques(loaded, asked_for, level)
     target.check(program.mesh)
     notes = (*unsaid, *(note for technique in applied for note in technique.notes))
-    return Prepared(program, target, applied, notes, loaded.origin.max_context)
+    return Prepared(program, target, applied, notes, loaded.origin)
 
 
 def _only(program: Program, phase: str) -> Program:

@@ -1,4 +1,4 @@
-"""How a file's graph is read: as written or raised, what its sizes are, which branch counts."""
+"""How a model is read: a file's graph as written or raised, a prompt with images or without."""
 
 from __future__ import annotations
 
@@ -9,27 +9,31 @@ from typing import Any
 from mansard.core.errors import SpecError, unknown_name
 
 ALIAS = "alias."
+INPUTS = "inputs"
 _YES = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a caller says of a graph; a config has nothing to read so.
+    """What a caller says of a graph, or of what goes into it.
 
     Args:
         raw: keep the graph as written.
         alias: name of a size in the file → what it is.
         branch: then, else, or the share of then, where data decide; empty for the frontend's own.
+        inputs: what a prompt holds besides text: ``images``, ``image_size``.
     """
 
     raw: bool = False
     alias: Mapping[str, str] = field(default_factory=dict)
     branch: str = ""
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def given(self) -> dict[str, Any]:
         """The options that were given."""
-        told = {"raw": self.raw, "alias": dict(self.alias), "branch": self.branch}
+        told = {"raw": self.raw, "alias": dict(self.alias), "branch": self.branch,
+                INPUTS: dict(self.inputs)}  # fmt: skip
         return {name: value for name, value in told.items() if value}
 
 
@@ -45,7 +49,7 @@ def read_reading(values: Mapping[str, str]) -> Reading:
         UnknownNameError: another key.
 
     >>> read_reading({"raw": "true", "alias.seq_len": "S"})
-    Reading(raw=True, alias={'seq_len': 'S'}, branch='')
+    Reading(raw=True, alias={'seq_len': 'S'}, branch='', inputs={})
     """
     rest = {k: v for k, v in values.items() if not k.startswith(ALIAS)}
     aliases = {k.removeprefix(ALIAS): v for k, v in values.items() if k.startswith(ALIAS)}

@@ -292,8 +292,10 @@ def keywords(settled: Mapping[str, Setting]) -> tuple[Any, dict[str, Any]]:
         if name not in values:
             raise SpecError(f"the question names no {'hardware' if name == 'on' else name}",
                             hint=f"add {example}, or write it in the scenario's file")  # fmt: skip
+    if "prompt" in settled and settled["prompt"].origin == "default":
+        del values["prompt"]  # it is shorter where a model reads no more
     if "context" in values:
         for name in (*_LENGTHS, "phase"):
             if name in settled and settled[name].origin == "default":
-                del values[name]
+                values.pop(name, None)
     return values.pop("model"), values

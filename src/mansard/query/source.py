@@ -9,7 +9,7 @@ from typing import Any
 from mansard.core.errors import SpecError
 from mansard.ir.program import Program
 from mansard.query.overrides import read_overrides
-from mansard.query.reading import AS_FOUND, Reading
+from mansard.query.reading import AS_FOUND, INPUTS, Reading
 
 Source = str | Path | Mapping[str, Any] | Program
 
@@ -29,7 +29,8 @@ def load(
             the local Hugging Face cache, a config as a mapping, an ``.onnx`` file, or a Program,
             returned as it is.
         set: ``{"model.num_hidden_layers": 40}`` changes the config before it is read; of an ONNX
-            file, ``{"model.SYMBOL": 512}`` binds a size.
+            file, ``{"model.SYMBOL": 512}`` binds a size; ``{"input.images": 4}`` puts images in
+            the prompt.
         raw: of an ONNX file: keep the graph as written.
         alias: of an ONNX file: ``{"seq_len": "S"}`` says what sizes are.
         branch: of an ONNX file: "then", "else", or the share of then, where data decide.
@@ -41,8 +42,9 @@ def load(
     if overrides.hardware:
         key = next(iter(overrides.hardware))
         raise SpecError(f"hardware.{key} does not belong to a model", hint="load takes model.KEY")
-    told = Reading(raw, alias or {}, branch)
-    return load_with(source, overrides.model, told if told.given else overrides.reading)
+    told = Reading(raw, alias or {}, branch, overrides.reading.inputs)
+    given = raw or alias or branch
+    return load_with(source, overrides.model, told if given else overrides.reading)
 
 
 def load_with(source: Source, overrides: Mapping[str, str], reading: Reading = AS_FOUND) -> Program:
@@ -79,6 +81,8 @@ def _check_options(reading: Reading, known: Sequence[str], what: str) -> None:
         SpecError: naming the option.
     """
     for name in reading.given:
+        if name == INPUTS and name not in known:
+            raise SpecError(f"{what} takes no inputs", hint="leave input.… out")
         if name not in known:
             raise SpecError(
                 f"{name} is for files that hold a graph (.onnx), and {what} is none",

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from mansard.core.notes import Note
 from mansard.query.estimate import Estimate
+from mansard.render import words
 from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
 from mansard.render.grouping import grouped
 from mansard.render.headline import caveat, headline, packed
@@ -31,7 +32,7 @@ def renderables(
     yield from _resolution(estimate, width)
     for phase in estimate.phases.values():
         yield ""
-        yield from operators(phase, estimate.scenario, view, width)
+        yield from operators(phase, words.prefilled(estimate), view, width)
     yield ""
     yield from memory_bar(estimate.memory, width)
     if estimate.techniques:

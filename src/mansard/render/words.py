@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import sympy as sp
+
 from mansard.backends.estimate import Memory, Metrics, Number, Phase
+from mansard.core.symbols import SCENARIO
 from mansard.core.units import format_bytes, format_count, format_rate, format_time
 from mansard.query.metrics import METRICS
 
 if TYPE_CHECKING:
     from mansard.query.estimate import Estimate
+    from mansard.query.scenario import Scenario
 
 # 241 static batches of Llama 2 7B, Llama 3 8B and Mistral 7B in 16 bits on one A100 or H100 under
 # vLLM and TensorRT-LLM: the measured time of a batch over its bound at -O1 is 1.44 to 1.98 from the
@@ -89,6 +94,16 @@ def scenario(estimate: Estimate) -> list[str]:
     if asked.single_step:
         return [f"batch {asked.batch}", f"one step over {asked.prompt} cached tokens"]
     return [f"batch {asked.batch}", f"prompt {asked.prompt}", f"output {asked.output}"]
+
+
+def prefilled(estimate: Estimate) -> Scenario:
+    """Return the scenario with as many prompt tokens as the prefill reads, images' included."""
+    asked, lengths = estimate.scenario, estimate.program.origin.lengths
+    if not lengths or asked.single_step:
+        return asked
+    values = {SCENARIO["prompt"]: sp.Integer(asked.prompt), SCENARIO["output"]: sp.S.Zero}
+    tokens = int(lengths[-1].xreplace(values))
+    return replace(asked, prompt=tokens) if tokens else asked
 
 
 def model(estimate: Estimate) -> list[str]:

@@ -37,6 +37,9 @@ ASSUMES = (
 )
 """What a plan rests on."""
 
+READ = ("model", "graph", "input")
+"""Sections of overrides that count when a model is loaded."""
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -164,8 +167,8 @@ def _one_device(asked: Study) -> Study:
         if technique.name in (*SHARING, "batch-continuously"):
             raise SpecError(f"{technique.name} is what a plan chooses", hint="leave it out")
     overrides = read_overrides(asked.set)
-    program = load_with(asked.source, overrides.model)
-    rest = {k: v for k, v in asked.set.items() if not k.startswith("model.")}
+    program = load_with(asked.source, overrides.model, overrides.reading)
+    rest = {k: v for k, v in asked.set.items() if k.partition(".")[0] not in READ}
     return replace(asked, source=program, set=rest)
 
 

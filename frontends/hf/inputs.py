@@ -1,0 +1,59 @@
+"""``--set input.KEY=VALUE``: what a prompt holds besides text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mansard.core.errors import SpecError, unknown_name
+
+KEYS = ("images", "image_size")
+MOST_IMAGES, LARGEST_SIDE = 100_000, 65_536
+_SIZE = re.compile(r"(\d+)(?:\s*[x×]\s*(\d+))?")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Images beside the text.
+
+    Args:
+        images: of each sequence; ``None`` where nobody said, which is none for a language model.
+        size: height and width in pixels; ``None`` where nobody said.
+    """
+
+    images: int | None = None
+    size: tuple[int, int] | None = None
+
+
+def read_inputs(values: Mapping[str, str]) -> Inputs:
+    """Read the keys users may set.
+
+    Raises:
+        UnknownNameError: no such key.
+        SpecError: a number of images, or a size, that no prompt has.
+    """
+    for key in values:
+        if key not in KEYS:
+            raise unknown_name("input", key, KEYS)
+    images = _images(values["images"]) if "images" in values else None
+    return Inputs(images, _size(values["image_size"]) if "image_size" in values else None)
+
+
+def _images(text: str) -> int:
+    if not text.strip().isdecimal() or int(text) > MOST_IMAGES:
+        raise SpecError(
+            f"input.images is {text[:40]!r}", hint=f"write a whole number from 0 to {MOST_IMAGES}"
+        )
+    return int(text)
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = _SIZE.fullmatch(text.strip().lower())
+    sides = [int(side) for side in found.groups() if side] if found else []
+    if not sides or not all(0 < side <= LARGEST_SIDE for side in sides):
+        raise SpecError(
+            f"input.image_size is {text[:40]!r}",
+            hint=f"write pixels, 448 or 720x1280 (height x width), each from 1 to {LARGEST_SIDE}",
+        )
+    return sides[0], sides[-1]

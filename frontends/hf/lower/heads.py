@@ -1,0 +1,136 @@
+"""What is made of the last hidden states where it is no logits: pooled rows, features of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from mansard.core.symbols import B, T, product
+from mansard.frontends.hf.lower.pooling import attended
+from mansard.frontends.hf.lower.scope import Scope
+from mansard.frontends.hf.towers import Head
+from mansard.ir.ops import Activation, LastRows, Linear, Reshape, Slice
+from mansard.ir.ops.tensor import Elementwise, MatMul, Pool
+from mansard.ir.value import Value
+
+FEATURES = "image_embeds"
+"""The output that a language model reads in place of embeddings."""
+
+
+def headed(scope: Scope, states: Mapping[int, Value], head: Head) -> tuple[Value, ...]:
+    """Append a head to the hidden states after some layers; return the outputs.
+
+    The first is what a reader of the stack takes; the last hidden states follow.
+    """
+    arch = scope.arch
+    x = states[len(arch.layers)]
+    if arch.final_norm is not None and not head.picks_first:
+        x = scope.norm(x, "final_norm", arch.final_norm, output="hidden")
+    if head.kind in PROJECTORS:
+        depth = len(arch.layers) if head.depth is None else head.depth
+        read = x if head.depth is None else states[depth]
+        features = PROJECTORS[head.kind](scope, read, head)
+        merged = tuple(_merged(scope, states[tap], head, str(k)) for k, tap in enumerate(head.taps))
+        rest = () if x is read else (_picked(scope, x) if head.picks_first else x,)
+        return (features, *merged, *rest)
+    if head.kind == "none":
+        return (x,)
+    if head.kind == "attention":
+        return (attended(scope, x), x)
+    row = _picked(scope, x) if head.picks_first else scope(LastRows(x), "row")
+    return (*_row(scope, row, head), x)
+
+
+def _picked(scope: Scope, x: Value) -> Value:
+    """Return the row of each sequence that stands for it, its first or its last, normalized."""
+    row = scope(LastRows(x), "row")
+    kind = scope.arch.final_norm
+    return row if kind is None else scope.norm(row, "final_norm", kind, output="pooled")
+
+
+def _row(scope: Scope, row: Value, head: Head) -> tuple[Value, ...]:
+    match head.kind:
+        case "pooler":
+            y = scope.linear(row, "pooler", scope.arch.hidden, bias=True)
+            return (scope.build(Activation(y, "tanh", name="pooler_act"), "pooled"),)
+        case "project":
+            return (_projected(scope, row, head, "embeds"),)
+        case "match":
+            return (_matched(scope, _projected(scope, row, head, "text_embeds"), head),)
+    return (row,)
+
+
+def _projected(scope: Scope, row: Value, head: Head, name: str) -> Value:
+    path = scope.arch.names.path("project")
+    w = scope.tensor(f"{path}.weight", head.width, row.shape[-1])
+    bias = scope.tensor(f"{path}.bias", head.width) if head.bias else None
+    return scope.build(Linear(row, w, bias, name="project"), name)
+
+
+def _matched(scope: Scope, texts: Value, head: Head) -> Value:
+    """Append the similarity of every text with every image, scaled (and shifted)."""
+    images = scope.build.input("image_embeds", B, head.width, encoding=scope.encoding)
+    logits = scope(MatMul((texts, images), (B, B), k=head.width), "similarity")
+    shape = (1,) if head.offset else ()
+    params = [scope.param(role, *shape) for role in ("logit_scale", "logit_bias")]
+    params = params if head.offset else params[:1]
+    return scope(Elementwise((logits, *params), (B, B), fn="scale", per=len(params)), "logits")
+
+
+def _mlp(scope: Scope, x: Value, head: Head) -> Value:
+    """Append two linears on the patches alone: learned tokens in front are left out."""
+    start = getattr(scope.arch.stem, "start", 0)
+    if start:
+        x = scope(Slice(x, 0, start * B, T - start * B), "patches")
+    y = scope.linear(x, "merge_fc1", head.width, bias=head.bias)
+    y = scope(Activation(y, head.activation), "merge_act")
+    return _features(scope, y, "merge_fc2", head)
+
+
+def _merge(scope: Scope, x: Value, head: Head) -> Value:
+    """Append the merger: a norm, squares of patches side by side, two linears."""
+    x = scope.norm(x, "merge_norm", scope.arch.norm)
+    y = scope.linear(_squares(scope, x, head), "merge_fc1", _square(scope, head), bias=True)
+    return _features(scope, scope(Activation(y, head.activation), "merge_act"), "merge_fc2", head)
+
+
+def _merged(scope: Scope, x: Value, head: Head, index: str) -> Value:
+    """Append one of DeepStack's mergers: squares of patches, then norm and linears."""
+    inner = Scope(scope.arch, scope.build, "deepstack.", index)
+    y = inner.norm(_squares(scope, x, head), "deep_norm", scope.arch.norm)
+    y = inner.linear(y, "deep_fc1", _square(scope, head), bias=True)
+    y = inner(Activation(y, head.activation), "deep_act")
+    return inner.linear(y, "deep_fc2", head.width, bias=True)
+
+
+def _squares(scope: Scope, x: Value, head: Head) -> Value:
+    wide = _square(scope, head)
+    return scope(Reshape(x, (x.numel / wide, wide)), "squares")
+
+
+def _square(scope: Scope, head: Head) -> int:
+    return head.merge**2 * scope.arch.hidden
+
+
+def _average(scope: Scope, x: Value, head: Head) -> Value:
+    """Append means over squares of patches, a norm, and a linear."""
+    rows = product((B, head.tokens))
+    taps = x.shape[0] / rows
+    y = scope(Pool((x,), (rows, x.shape[-1]), taps=taps), "average")
+    y = scope.norm(y, "merge_norm", "rms")
+    w = scope.param("project", head.width, y.shape[-1])
+    return scope.build(Linear(y, w, name="project"), FEATURES)
+
+
+def _features(scope: Scope, x: Value, role: str, head: Head) -> Value:
+    path = scope.arch.names.path(role)
+    w = scope.tensor(f"{path}.weight", head.width, x.shape[-1])
+    bias = scope.tensor(f"{path}.bias", head.width) if head.bias else None
+    return scope.build(Linear(x, w, bias, name=role), FEATURES)
+
+
+PROJECTORS: dict[str, Callable[[Scope, Value, Head], Value]] = {
+    "mlp": _mlp,
+    "merge": _merge,
+    "average": _average,
+}
+"""What hands images to a language model."""

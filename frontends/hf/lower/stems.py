@@ -1,0 +1,96 @@
+"""Hidden states of images and sounds: convolutions, learned tokens in front, positions."""
+
+from __future__ import annotations
+
+from mansard.core.symbols import B, S, T
+from mansard.frontends.hf.lower.ends import INDEX
+from mansard.frontends.hf.lower.scope import Scope
+from mansard.frontends.hf.towers import Frames, Patches
+from mansard.ir.ops import Activation, Add, Embedding, Reshape, Transpose
+from mansard.ir.ops.tensor import Convolution, Elementwise
+from mansard.ir.value import Value
+
+
+def begun(scope: Scope, stem: Patches | Frames) -> tuple[Value, tuple[Value, ...]]:
+    """Append a stem; return hidden states ``[T, hidden]``, and what is stored but not used."""
+    if isinstance(stem, Frames):
+        return _frames(scope, stem), ()
+    x = _patches(scope, stem)
+    if not stem.mask:
+        return x, ()
+    token = scope.param("mask_token", 1, scope.arch.hidden)
+    return x, (scope(Elementwise((x, token), x.shape, fn="mask"), "masked"),)
+
+
+def _patches(scope: Scope, stem: Patches) -> Value:
+    """Append the patches of ``B`` images: ``S`` tokens each, ``S - start`` of them patches."""
+    hidden, area = scope.arch.hidden, stem.size**2
+    path = scope.arch.names.path("patch_embed")
+    seen = S - stem.start * stem.tiles
+    taps = (*((stem.frames,) if stem.frames > 1 else ()), stem.size, stem.size)
+    pixels = scope.build.input("pixels", B, stem.channels * stem.frames, area * seen)
+    params = [scope.tensor(f"{path}.weight", hidden, stem.channels, *taps)]
+    params += [scope.tensor(f"{path}.bias", hidden)] if stem.bias else []
+    x = scope(Convolution((pixels, *params), (B * seen, hidden)), "patch_embed")
+    if stem.layouts:
+        x = with_layout(scope, x, stem, "pre_tile")
+    if stem.start:
+        shape = (1, 1, hidden) if stem.batched else (hidden,)
+        front = scope.param("class_token", *shape)
+        x = scope(Elementwise((x, front), (T, hidden), fn="prepend", per=0), "class_token")
+    x = _placed(scope, x, stem)
+    return scope.norm(x, "stem_norm", scope.arch.norm) if stem.norm else x
+
+
+def _placed(scope: Scope, x: Value, stem: Patches) -> Value:
+    """Append the learned positions: one a token, or mixed of four where images are of any size."""
+    if not stem.rows:
+        return x
+    hidden = scope.arch.hidden
+    shape = (1, stem.rows, hidden) if stem.batched else (stem.rows, hidden)
+    table = scope.param("positions", *shape)
+    if stem.layouts:
+        gate = scope(Activation(scope.param("position_gate", 1), "tanh"), "position_gate")
+        x = scope(Elementwise((x, table, gate), x.shape, fn="add", per=2), "position_add")
+        wide = stem.tiles * stem.rows * hidden
+        return _looked_up(
+            scope, x, scope.tensor(_path(scope, "tiles"), stem.layouts + 1, wide), gate
+        )
+    if stem.merge > 1:  # four products, three sums of them, and the sum with x
+        return scope(Elementwise((x, table), x.shape, fn="interpolate", per=8), "position_add")
+    return scope(Add((x, table)), "position_add")
+
+
+def with_layout(scope: Scope, x: Value, stem: Patches, role: str) -> Value:
+    """Append the embedding of the tiles' layout, a row a tile, scaled by the tanh of a number."""
+    wide = stem.tiles * scope.arch.hidden
+    table = scope.tensor(_path(scope, role), stem.layouts + 1, wide)
+    gate = scope(Activation(scope.param(f"{role}_gate", 1), "tanh"), f"{role}_gate")
+    return _looked_up(scope, x, table, gate)
+
+
+def _looked_up(scope: Scope, x: Value, table: Value, gate: Value) -> Value:
+    """Append a lookup of one row an image, which lies beside its tokens, scaled and added."""
+    index = scope.build.input("layouts", B, encoding=INDEX, role="index")
+    row = scope(Embedding(index, table), "layout")
+    return scope(Elementwise((x, row, gate), x.shape, fn="add", per=2), "layout_add")
+
+
+def _path(scope: Scope, role: str) -> str:
+    return f"{scope.arch.names.path(role)}.weight"
+
+
+def _frames(scope: Scope, stem: Frames) -> Value:
+    """Append Whisper's: ``2·S`` mel frames, two convolutions, sinusoids as a table."""
+    hidden = scope.arch.hidden
+    x = scope.build.input("mel", B, stem.bins, 2 * S)
+    for name, width, length in (("conv1", stem.bins, 2 * S), ("conv2", hidden, S)):
+        path = scope.arch.names.path(name)
+        params = (
+            scope.tensor(f"{path}.weight", hidden, width, stem.taps),
+            scope.tensor(f"{path}.bias", hidden),
+        )
+        x = scope(Convolution((x, *params), (B, hidden, length)), name)
+        x = scope(Activation(x, "gelu"), f"{name}_act")
+    x = scope(Reshape(scope(Transpose(x, (0, 2, 1)), "frames"), (T, hidden)), "frame_rows")
+    return scope(Add((x, scope.param("positions", stem.rows, hidden))), "position_add")

@@ -1,0 +1,108 @@
+"""What a stack reads besides tokens, and what it makes besides logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+HeadKind = Literal[
+    "none", "pooler", "pick", "project", "match", "attention", "mlp", "merge", "average", "tiles"
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Images cut in patches: a convolution whose step is its own width makes a token of each.
+
+    Args:
+        channels: of an image.
+        size: side of a patch [pixels].
+        image: side of an image where nothing else is asked for [pixels].
+        frames: images a patch spans in time; a still image is repeated.
+        bias: of the convolution.
+        start: learned tokens in front of the patches (a class token).
+        rows: of the table of positions; 0 has none.
+        batched: tables have a leading axis of 1.
+        norm: a norm after the positions are added.
+        mask: a learned token for patches that training hides; stored, and not used.
+        merge: side of the square of patches that becomes one token.
+        tiles: an image is cut in at most so many tiles, each as large as ``image``; fewer are
+            padded.
+        layouts: of tiles, each with learned embeddings of its own.
+        flexible: images of other sizes are taken as they are; else every image is resized.
+    """
+
+    channels: int
+    size: int
+    image: int
+    frames: int = 1
+    bias: bool = True
+    start: int = 0
+    rows: int = 0
+    batched: bool = False
+    norm: bool = False
+    mask: bool = False
+    merge: int = 1
+    tiles: int = 1
+    layouts: int = 0
+    flexible: bool = False
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """Return the patches along each side of an image of so many pixels.
+
+        A flexible stem resizes each side to the nearest multiple of what one token covers.
+        """
+        unit = self.size * self.merge
+        if not self.flexible:
+            return height // self.size, width // self.size
+        each = (max(1, round(side / unit)) * self.merge for side in (height, width))
+        rows, columns = each
+        return rows, columns
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A mel spectrogram: two convolutions, the second of which halves the frames.
+
+    Args:
+        bins: mel bins.
+        taps: of each convolution.
+        rows: of the table of positions: the frames of the window every sound is padded to.
+    """
+
+    bins: int
+    rows: int
+    taps: int = 3
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is made of the last hidden states.
+
+    Args:
+        kind: ``none``; ``pooler`` (a row of each sequence, a linear, tanh); ``pick`` (the row
+            alone); ``project`` (the row and a linear); ``match`` (that, compared with images);
+            ``attention`` (a learned query attends over all rows); and what hands images to a
+            language model: ``mlp``, ``merge`` (squares of patches side by side), ``average``; or
+            to its cross-attention: ``tiles`` (states of several layers side by side).
+        width: of the result.
+        bias: of the linear.
+        picks_first: the final norm is that of the picked row.
+        depth: layers whose result is read; the last hidden states are not where it is smaller.
+        merge: side of the square of patches that becomes one token.
+        tokens: a language model sees of an image; 0 is as many as there are patches or squares.
+        taps: layers after which a merger of its own makes more features (DeepStack).
+        activation: between the linears.
+        offset: the similarity has a stored offset beside its scale.
+    """
+
+    kind: HeadKind = "none"
+    width: int = 0
+    bias: bool = True
+    picks_first: bool = False
+    depth: int | None = None
+    merge: int = 1
+    tokens: int = 0
+    taps: tuple[int, ...] = ()
+    activation: str = "gelu"
+    offset: bool = False
