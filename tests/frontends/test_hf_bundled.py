@@ -9,6 +9,7 @@ import pytest
 
 from mansard.core.errors import UnknownNameError
 from mansard.frontends.hf.bundled import is_bundled, load_bundled, names
+from mansard.frontends.hf.lower.whole import model_parameters
 from mansard.frontends.hf.resolve import resolve
 from mansard.frontends.hf.tensors import active_parameters, parameter_tensors, parameters
 
@@ -17,7 +18,7 @@ from mansard.frontends.hf.tensors import active_parameters, parameter_tensors, p
 def test_a_bundled_model_has_exactly_its_stated_parameters(name: str) -> None:
     model = load_bundled(name)
     arch = resolve(model.config)
-    assert parameters(arch) == model.parameters
+    assert model_parameters(arch) == model.parameters
     assert model.source
     assert {note.code for note in arch.notes} <= {"M002", "M007"}
 

@@ -43,7 +43,9 @@ def test_a_config_that_names_no_family_is_refused(config: dict[str, object]) -> 
 
 
 def test_every_card_resolves_its_own_class_defaults() -> None:
-    for name in builtin_cards():
+    for name, card in builtin_cards().items():
+        if card.part_of:
+            continue  # read with the model it is a part of
         given = {"num_experts_per_tok": 6} if name == "deepseek_v2" else {}  # its class has none
         assert read_architecture({"model_type": name, **given}).family == name
 

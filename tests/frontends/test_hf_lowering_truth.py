@@ -16,7 +16,8 @@ import pytest
 
 from mansard.core.dtypes import BITS
 from mansard.frontends.hf.architecture import Architecture
-from mansard.frontends.hf.lower.decoder import decoder, decoder_graph
+from mansard.frontends.hf.lower.decoder import decoder_graph
+from mansard.frontends.hf.lower.program import program
 from mansard.frontends.hf.lower.stored import stored_tensors
 from mansard.frontends.hf.resolve import read_architecture
 from mansard.ir.cost import MATRIX
@@ -90,7 +91,7 @@ def test_every_stored_weight_equals_the_truth(name: str) -> None:
 def test_totals_and_cache_growth_equal_the_truth(name: str) -> None:
     need(name)
     arch, truth = lowered(name)[0], read("truth", name)
-    facts = model_facts(decoder(arch, Origin()))
+    facts = model_facts(program(arch, Origin()))
     assert facts.params == truth["params_total"]
     assert facts.active_params == truth["params_active"]
     assert facts.state_bytes == truth["state_elems"] == 0
@@ -112,7 +113,7 @@ def test_matrix_flops_of_prefill_and_decode_equal_the_truth(name: str) -> None:
 @pytest.mark.parametrize("name", covered("no-config-class") or ["absent"])
 def test_a_remote_code_model_has_its_published_total(name: str) -> None:
     need(name)
-    assert model_facts(decoder(lowered(name)[0], Origin())).params == PUBLISHED[name]
+    assert model_facts(program(lowered(name)[0], Origin())).params == PUBLISHED[name]
 
 
 def test_66_configs_are_exact_and_4_have_their_published_total(

@@ -172,9 +172,10 @@ class TestLayers:
 
 
 class TestWrapped:
-    def test_the_language_model_is_lowered_and_the_towers_are_named(self) -> None:
+    def test_the_language_model_is_lowered_and_a_tower_without_a_card_is_named(self) -> None:
         text = {"num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4}
-        config = {"model_type": "llava", "text_config": text, "vision_config": {"hidden_size": 8}}
+        eyes = {"model_type": "pixtral", "hidden_size": 8}
+        config = {"model_type": "llava", "text_config": text, "vision_config": eyes}
         arch = read_architecture(config)
         assert (arch.family, arch.hidden, len(arch.layers)) == ("llava", 64, 2)
         assert [n.message for n in arch.notes if n.code == "M007"] == [

@@ -28,6 +28,7 @@ def covered() -> tuple[str, ...]:
         return ()
     with (DATA / "truth.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["status"] in ("ok", "params")]
+    rows = [row for row in rows if row["kind"] == "causal"]
     return tuple(row["name"] for row in rows if row["model_type"] in builtin_cards())
 
 

@@ -33,6 +33,7 @@ from mansard.ir.ops import (
     MixStreams,
     Multiply,
     Quantize,
+    RelativeBias,
     Reshape,
     RMSNorm,
     Rope,
@@ -42,6 +43,7 @@ from mansard.ir.ops import (
     SoftCap,
     Softmax,
     SpreadStream,
+    Store,
     TopK,
     Transpose,
     Values,
@@ -204,6 +206,8 @@ def _ops() -> list[Op]:
         RecurrentCell(frame, (gates4,), (last,), 16, 4, shapes=((10, 1, B, 16), (1, B, 16))),
         Spread(b.leaf("prefix", 1, KV, 16, D, role="cache"), B),
         MixStreams(x, b.input("coefs", T, 16), 4), SpreadStream(x, b.input("change", T, 16)),
+        RelativeBias(scores, b.leaf("buckets", 32, HEADS)),
+        Store(b.leaf("memory", B, KV, S, D, role="cache"), b.input("k", T, KV * D)),
     ]  # fmt: skip
 
 
