@@ -40,10 +40,15 @@ FIGURES = (*TIMES, *SIZES)
 """
 CHUNK = 8192
 """Points evaluated at once, so that temporaries stay in the cache of one core."""
+MOST_LINES = 32
+"""Steps for other ranges that are kept."""
 FEW = 8
 """Points that are sooner evaluated one by one."""
 MANY = 100_000
 """Points that are worth steps of their own, made for their ranges."""
+
+
+_WIDE = tuple(WIDEST[name] for name in SYMBOLS)
 
 
 class Figured(Protocol):
@@ -80,7 +85,7 @@ class Compiled:
         space = self.lowered.space
         self._timed = [Timed(s, self.cluster, space) for s in self.lowered.segments]
         self._footprints: Footprints | None = None
-        self._lines: dict[object, Straight | None] = {}
+        self._lines: dict[tuple[tuple[Interval, ...], tuple[str, ...]], Straight | None] = {}
         self._scalars: dict[tuple[str, ...], Callable[..., tuple[float, ...]] | None] = {}
 
     def on(self, cluster: Hardware | Cluster) -> Compiled:
@@ -152,6 +157,8 @@ class Compiled:
         """
         key = (tuple(ranges[name] for name in SYMBOLS), tuple(axes))
         if key not in self._lines:
+            if len(self._lines) >= MOST_LINES:
+                del self._lines[next(k for k in self._lines if k[0] != _WIDE)]
             try:
                 chip = self.cluster.chip
                 made = Formulas(

@@ -167,3 +167,15 @@ def test_a_csv_that_holds_no_lengths_is_refused(tmp_path: Path, content: str, sa
 def test_a_context_and_a_distribution_exclude_each_other() -> None:
     with pytest.raises(ms.MansardError, match="context"):
         ms.analyze(MODEL, on=CHIP, prompt="uniform(1,9)", context=10)
+
+
+def test_an_inverse_question_of_a_distribution_is_refused_not_answered_for_its_mean() -> None:
+    study = ms.study(MODEL, on=CHIP, prompt="uniform(1,9)")
+    for ask in (
+        lambda: study.solve("batch", maximize=True, subject_to="memory <= capacity"),
+        lambda: study.crossovers("batch"),
+        lambda: study.sensitivity("tpot"),
+        lambda: study.explain("tpot"),
+    ):
+        with pytest.raises(ms.MansardError, match="one length"):
+            ask()

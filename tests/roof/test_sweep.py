@@ -280,3 +280,20 @@ def test_results_convert_where_the_libraries_are_installed() -> None:
     assert dict(data.sizes) == {"batch": 2, "prompt": 3}
     assert float(data.tpot_s.sel(batch=2, prompt=256)) == found.rows[4]["tpot_s"]
     assert list(found.to_pandas()["batch"]) == [1, 1, 1, 2, 2, 2]
+
+
+def test_a_long_sweep_shows_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mansard.cli import sweep as command
+
+    shown = io.StringIO()
+    monkeypatch.setattr(shown, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", shown)
+    monkeypatch.setenv("TERM", "xterm")
+    with command._bar() as progress:
+        assert progress is not None
+        progress(1, 1000)  # too early to be worth a bar
+        assert not shown.getvalue()
+        monkeypatch.setattr(command, "LONG_S", -1.0)
+        progress(500, 1000)
+        progress(1000, 1000)
+    assert "500 of 1,000 points" in shown.getvalue()

@@ -141,11 +141,12 @@ def _bar() -> Iterator[Callable[[int, int], None] | None]:
 
     def told(done: int, total: int) -> None:
         nonlocal shown
-        if not shown and time.monotonic() - begun > LONG_S:
+        if not shown and time.monotonic() - begun <= LONG_S:
+            return
+        bar.update(task, completed=done, total=total)
+        if not shown:
             shown = True
             bar.start()
-        if shown:
-            bar.update(task, completed=done, total=total)
 
     try:
         yield told

@@ -74,7 +74,16 @@ class Study:
 
     @cached_property
     def question(self) -> Question:
-        """The study as inverse questions see it."""
+        """The study as inverse questions see it.
+
+        Raises:
+            SpecError: its lengths are a distribution, of which there is no inverse yet.
+        """
+        if self.mix is not None:
+            raise SpecError(
+                f"an inverse question takes one length, not {self.mix.text}",
+                hint="give prompt and output as numbers; analyze and sweep take distributions",
+            )
         from mansard.query.solving.question import Question
 
         return Question(self)

@@ -10,11 +10,13 @@ from functools import cache
 import numpy as np
 import pytest
 import sympy as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mansard.backends.chips import load as chip
 from mansard.backends.cluster import Cluster
 from mansard.backends.engine.arrays import Columns
-from mansard.backends.engine.compiled import Compiled
+from mansard.backends.engine.compiled import Compiled, Stepwise
 from mansard.backends.engine.formulas import SYMBOLS, WIDEST
 from mansard.backends.engine.generated import defined, nest
 from mansard.backends.engine.straight import SCALAR
@@ -184,6 +186,31 @@ def test_numba_gives_the_same_grid() -> None:
         for name in NAMES:
             expected = np.broadcast_to(a.values[name], a.shape)
             np.testing.assert_allclose(b.values[name], expected, rtol=1e-12)
+
+
+@settings(max_examples=40)
+@given(
+    batch=st.integers(1, 700),
+    prompt=st.one_of(st.integers(1, 9000), st.integers(4080, 4100)),
+    output=st.one_of(st.integers(2, 40), st.integers(2, 9000)),
+    case=st.sampled_from([CASES[1], CASES[2], CASES[4]]),
+)
+def test_any_point_equals_the_step_by_step_backend(
+    batch: int, prompt: int, output: int, case: tuple[str, tuple[str, ...], int]
+) -> None:
+    engine = compiled(*case)
+    slow = Stepwise(*made(*case)).point(batch, prompt, output, NAMES)
+    near = {
+        "batch": (batch, batch + 5.0),
+        "prompt": (prompt, prompt + 9.0),
+        "output": (output, output + 3.0),
+    }
+    line = engine.line(near)
+    assert line is not None
+    here = {"batch": float(batch), "prompt": float(prompt), "output": float(output)}
+    for found in (engine.point(batch, prompt, output, NAMES), line.run(here, SCALAR, NAMES)):
+        for name, value in slow.items():
+            assert found[name] == pytest.approx(value, rel=1e-11), name
 
 
 def test_ranges_leave_out_what_never_wins() -> None:
