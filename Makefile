@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
 ARGS ?=
+SECONDS ?= 55
 
-.PHONY: help demo test check types lint format bench extras lowest clean
+.PHONY: help demo test check types lint fuzz format bench extras lowest clean
 
 help: ## show these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -17,7 +19,7 @@ demo: $(VENV)/runtime.stamp ## predict Llama 3.1 8B on one H100: 16 users, 8k pr
 test: $(VENV)/dev.stamp ## run every test and doctest (ARGS="-k word" narrows)
 	$(BIN)/pytest $(ARGS)
 
-check: lint types ## lint, format, types and layers; changes nothing
+check: lint types fuzz ## lint, format, types, layers and a minute of fuzzing; changes nothing
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
@@ -26,6 +28,11 @@ lint: $(VENV)/dev.stamp
 
 types: $(VENV)/dev.stamp
 	$(BIN)/python scripts/check_types.py
+
+fuzz: $(VENV)/dev.stamp ## fuzz the reader of ONNX files, guided by coverage where atheris installs (SECONDS=55)
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(PIP) install atheris >/dev/null 2>&1 || true
+	@$(BIN)/python -m tests.fuzz.fuzz_onnx $(SECONDS) 2>&1 | grep -v ' # Uses: \|Recommended dictionary'; \
+	  exit $${PIPESTATUS[0]}
 
 format: $(VENV)/dev.stamp ## let ruff sort imports and format
 	$(BIN)/ruff check --fix .

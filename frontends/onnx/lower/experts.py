@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import sympy as sp
 
 from mansard.core.dtypes import Encoding
+from mansard.core.errors import SpecError
 from mansard.core.symbols import T, expr
 from mansard.frontends.onnx.dtypes import BITS, encoded
 from mansard.frontends.onnx.graph import Node
@@ -50,6 +51,8 @@ def mixture(scope: Scope, node: Node) -> None:
     first, second, third = _PACKED if node.op == "QMoE" else _PLAIN
     logits, x = scope.value(node.inputs[1]), scope.value(node.inputs[0])
     experts, k = logits.shape[-1], expr(scope.attr(node, "k", 1))
+    if experts.is_zero:
+        raise SpecError("it has no experts")
     hit = k / experts
     routes = scope.build(TopK(logits, k), "layers.top_k")
     rows = scope.build(Dispatch(x, routes), "layers.dispatch")

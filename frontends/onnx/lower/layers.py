@@ -23,6 +23,10 @@ LONGEST = 4000
 """Ops of the longest period that is looked for: a layer of a hundred experts."""
 SHORTEST = 3
 """Ops of the shortest period that is rolled: less is no layer."""
+MOST_WORK = 20_000_000
+"""Comparisons of ops before what is left stays as it is: graphs made to look alike have no end."""
+_WIRING = 50
+"""Comparisons that following an op's operands is worth."""
 _INDEX = re.compile(r"\d+")
 
 
@@ -61,10 +65,13 @@ def stretches(graph: Graph) -> Iterator[Stretch]:
     places: dict[int, list[int]] = {}
     for at, mark in enumerate(marks):
         places.setdefault(mark, []).append(at)
-    at = 0
-    while at < len(marks):
-        best = max(_candidates(marks, places, at), key=lambda c: (c[0] * c[1], -c[0]), default=None)
+    at, left = 0, MOST_WORK
+    while at < len(marks) and left > 0:
+        found = list(_candidates(marks, places, at))
+        best = max(found, key=lambda c: (c[0] * c[1], -c[0]), default=None)
         wires = wiring(graph, at, *best) if best else None
+        left -= sum(period * trips for period, trips in found)
+        left -= _WIRING * best[0] * best[1] if best else 0
         if best is None or wires is None:
             at += 1
             continue
@@ -85,6 +92,8 @@ def _candidates(
             trips += 1
         if trips > 1:
             yield period, trips
+        if at + trips * period > len(marks) - SHORTEST:
+            return  # nothing longer is left to find, and the shortest period comes first
 
 
 def _mark(op: Op) -> Any:

@@ -36,6 +36,8 @@ from mansard.ir.value import TensorType, Value
 _PROBABILITIES = (Cast, Elementwise, Activation, Reduce)
 _MOST = 1024
 """Experts a router may have."""
+_NEAR, _EACH = 1000, 60
+"""Ops from a router to its sum: so many, and so many an expert, are looked at."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def _experts(graph: Graph, places: dict[Op, int], router: Linear, k: Expr) -> Ex
     """Return the experts of a router, or nothing where they are not spelled out one by one."""
     start, count = places[router], int(router.w.shape[0])
     depends, waiting = {router.out}, len(graph.uses.get(router.out, ()))
-    for op in graph.ops[start + 1 :]:
+    for op in graph.ops[start + 1 : start + 1 + _NEAR + _EACH * count]:
         read = len(depends.intersection(op.operands))
         if not read:
             continue

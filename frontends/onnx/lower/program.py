@@ -8,6 +8,7 @@ from dataclasses import replace
 import sympy as sp
 
 from mansard.core.dtypes import Encoding
+from mansard.core.errors import SpecError
 from mansard.core.notes import Note
 from mansard.core.symbols import PARAMETERS, B, Expr, M, P, S, Symbol, T, batch, expr, prompt
 from mansard.frontends.onnx.dtypes import encoded
@@ -42,9 +43,24 @@ def lower(
     Raises:
         SpecError: a node cannot be lowered; it is named.
     """
-    shared = Shared(not raw, _is_decoder(resolved), branch, sizes=sizes or {})
+    try:
+        program = _lowered(resolved, raw, branch, sizes or {})
+        flops = program.graph().cost.total_flops  # kept: whoever asks next has it
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # sizes no op can have
+        raise SpecError(
+            f"{resolved.name}: its sizes make no sense: {str(error)[:200]}",
+            hint="check the dims of its inputs and weights, or export it again",
+        ) from error
+    if flops.has(sp.zoo, sp.nan, sp.oo):
+        raise SpecError(f"{resolved.name}: its work is no number: {str(flops)[:200]}",
+                        hint="a size of it is 0 where something is divided by it")  # fmt: skip
+    return program
+
+
+def _lowered(resolved: Resolved, raw: bool, branch: Expr, sizes: Mapping[str, Expr]) -> Program:
+    shared = Shared(not raw, _is_decoder(resolved), branch, sizes=sizes)
     graph = graph_of(resolved, shared)
-    graph, assumed = _with_defaults(graph, resolved, sizes or {})
+    graph, assumed = _with_defaults(graph, resolved, sizes)
     notes = (*resolved.notes, *shared.notes.values(), *assumed)
     origin = Origin(resolved.name, "onnx", resolved.producer, notes=notes,
                     resolution=resolution(resolved, graph))  # fmt: skip

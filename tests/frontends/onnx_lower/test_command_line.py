@@ -9,7 +9,7 @@ from typing import Any
 
 import onnx
 import pytest
-from onnx import helper
+from onnx import helper, parser
 from tests.frontends.onnx.graphs import Inputs, model
 from tests.frontends.onnx_lower.decoders import VOCABULARY, saved
 
@@ -173,3 +173,56 @@ def test_a_chunk_that_makes_no_token_computes_no_logits(path: Path) -> None:
 
     assert head(whole) == 2 * 512 * 32 * VOCABULARY
     assert head(chunks) == 2 * 128 * 32 * VOCABULARY
+
+
+def bad_files() -> dict[str, bytes]:
+    """Return files that are no model, or hold a graph that is none."""
+    head = '<ir_version: 9, opset_import: ["" : 20, "local" : 1]>'
+    cycle = "g (float[n] x) => (float[n] y) { a = Relu(b) b = Relu(a) y = Relu(x) }"
+    itself = (
+        "g (float[n] x) => (float[n] y) { y = local.f(x) }\n"
+        '<opset_import: ["" : 20, "local" : 1], domain: "local">'
+        " f (a) => (b) { b = local.f(a) }"
+    )
+    relu = helper.make_node("Relu", ["x"], ["y"])
+    away = onnx.TensorProto(
+        name="w", data_type=1, dims=[4], data_location=onnx.TensorProto.EXTERNAL
+    )
+    entry = away.external_data.add()
+    entry.key, entry.value = "location", "/etc/passwd"
+    whole = model([relu], {"x": ("f", ["n"])}, ["y"]).SerializeToString()
+    return {
+        "text file": b"ir_version: 8",
+        "not a protobuf": bytes(64),
+        "truncated": whole[: len(whole) // 2],
+        "empty graph": onnx.ModelProto(ir_version=8).SerializeToString(),
+        "cycle": parser.parse_model(head + cycle).SerializeToString(),
+        "calls itself": parser.parse_model(head + itself).SerializeToString(),
+        "outside the model's folder": model(
+            [relu], {"x": ("f", ["n"])}, ["y"], [away]
+        ).SerializeToString(),
+    }
+
+
+@pytest.mark.parametrize("said", bad_files())
+@pytest.mark.parametrize("command", ["analyze", "graph"])
+def test_a_bad_file_ends_with_a_sentence(run: Run, tmp_path: Path, command: str, said: str) -> None:
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(bad_files()[said])
+    ran = run(command, str(path), *(ON if command == "analyze" else ()))
+    assert (ran.code, ran.out) == (2, "")
+    if said != "truncated":  # where it ends decides what is missing
+        assert said in ran.err
+
+
+@pytest.mark.parametrize("text", ["(" * 10_000_000, "__import__('os').system('true')", "9" * 5000])
+def test_a_hostile_size_is_a_name_and_the_file_is_analysed(
+    run: Run, tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "hostile.onnx"
+    sizes: Inputs = {"x": ("f", ["k", text])}
+    onnx.save(model([helper.make_node("Relu", ["x"], ["y"])], sizes, ["y"]), path)
+    ran = run("analyze", str(path), *ON)
+    assert ran.code == 0
+    assert "is taken to be" in ran.err
+    assert len(ran.err) < 2000
