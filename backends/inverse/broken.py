@@ -9,9 +9,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 
 Span = tuple[Fraction, Fraction]
@@ -32,6 +34,37 @@ class Piece:
         return self.base + self.slope * x
 
 
+ZERO = Fraction(0)
+SURE = 1e-9
+"""Part of a float's terms beyond which its sign is not that of rounding."""
+
+
+class Bends(tuple[tuple[Fraction, Fraction], ...]):
+    """(where, by how much the slope changes), ascending; running sums are made once."""
+
+    @cached_property
+    def places(self) -> list[float]:
+        """Where they are, as floats."""
+        return [float(x) for x, _ in self]
+
+    @cached_property
+    def offsets(self) -> list[tuple[Fraction, Fraction]]:
+        """What base and slope are off by after the first 0, 1, 2 … bends."""
+        found = [(ZERO, ZERO)]
+        for x, change in self:
+            base, slope = found[-1]
+            found.append((base - change * x, slope + change))
+        return found
+
+    @cached_property
+    def rounded(self) -> list[tuple[float, float]]:
+        """The same as floats."""
+        return [(float(base), float(slope)) for base, slope in self.offsets]
+
+
+NONE = Bends()
+
+
 @dataclass(frozen=True)
 class Broken:
     """``base + slope·x`` up to the first bend; each bend adds to the slope.
@@ -48,11 +81,25 @@ class Broken:
     high: Fraction
     base: Fraction
     slope: Fraction
-    bends: tuple[tuple[Fraction, Fraction], ...] = ()
+    bends: Bends = NONE
 
     def at(self, x: Fraction | int) -> Fraction:
         """Return its value."""
-        return self.base + self.slope * x + sum((d * (x - b) for b, d in self.bends if b < x), ZERO)
+        k = bisect_left(self.bends.places, float(x))
+        while k < len(self.bends) and self.bends[k][0] < x:
+            k += 1
+        while k and self.bends[k - 1][0] > x:
+            k -= 1
+        return self.piece(k).at(x)
+
+    def near(self, x: float) -> float:
+        """Return its value in floats."""
+        base, slope = self.bends.rounded[bisect_left(self.bends.places, x)]
+        return self._floats[0] + base + (self._floats[1] + slope) * x
+
+    @cached_property
+    def _floats(self) -> tuple[float, float]:
+        return float(self.base), float(self.slope)
 
     def __add__(self, other: Broken) -> Broken:
         return summed([self, other])
@@ -61,35 +108,76 @@ class Broken:
         """Return it times a number."""
         if by == 1:
             return self
-        bends = tuple((x, d * by) for x, d in self.bends) if by else ()
+        bends = Bends((x, d * by) for x, d in self.bends) if by else Bends()
         return Broken(self.low, self.high, self.base * by, self.slope * by, bends)
+
+    def piece(self, k: int) -> Piece:
+        """Return the piece after the first ``k`` bends."""
+        base, slope = self.bends.offsets[k]
+        low = self.bends[k - 1][0] if k else self.low
+        high = self.bends[k][0] if k < len(self.bends) else self.high
+        return Piece(low, high, self.base + base, self.slope + slope)
 
     def pieces(self) -> Iterator[Piece]:
         """Yield its affine pieces, in order."""
-        low, base, slope = self.low, self.base, self.slope
-        for x, change in self.bends:
-            if x > low:
-                yield Piece(low, x, base, slope)
-                low = x
-            base, slope = base - change * x, slope + change
-        yield Piece(low, self.high, base, slope)
+        for k in range(len(self.bends) + 1):
+            piece = self.piece(k)
+            if piece.low < piece.high or not self.bends:
+                yield piece
+
+    def changing(self) -> Iterator[tuple[Piece, int]]:
+        """Yield pieces that may meet zero, and spans of those that do not as one, with their sign.
+
+        The sign of a piece that may meet it is 0. Floats decide what they can.
+        """
+        places = [float(self.low), *self.bends.places, float(self.high)]
+        first, sign = 0, 0
+        for k in range(len(self.bends) + 1):
+            here = self._sign(k, places[k], places[k + 1])
+            if here == 0 or here != sign:
+                if sign:
+                    yield self._between(first, k - 1), sign
+                first, sign = k, here
+            if here == 0:
+                piece = self.piece(k)
+                if piece.low < piece.high or not self.bends:
+                    yield piece, 0
+        if sign:
+            yield self._between(first, len(self.bends)), sign
+
+    def _sign(self, k: int, low: float, high: float) -> int:
+        base, slope = self.bends.rounded[k]
+        base, slope = self._floats[0] + base, self._floats[1] + slope
+        ends = (base + slope * low, base + slope * high)
+        least = SURE * (abs(base) + abs(slope) * max(abs(low), abs(high)))
+        least += SURE * (abs(self._floats[0]) + abs(self._floats[1]) * max(abs(low), abs(high)))
+        if ends[0] > least and ends[1] > least:
+            return 1
+        return -1 if ends[0] < -least and ends[1] < -least else 0
+
+    def _between(self, first: int, last: int) -> Piece:
+        """Return the ends of several pieces; its line is that of the first alone."""
+        start, end = self.piece(first), self.piece(last)
+        return Piece(start.low, end.high, start.base, start.slope)
 
     def where(self, limit: Fraction | int) -> tuple[Span, ...]:
         """Return where it is at most ``limit``."""
+        curve = self if not limit else replace(self, base=self.base - limit)
         found: list[Span] = []
-        for piece in self.pieces():
-            a, b = piece.at(piece.low) - limit, piece.at(piece.high) - limit
-            if a > 0 and b > 0:
+        for piece, sign in curve.changing():
+            if sign > 0:
                 continue
-            root = piece.low if a == b else piece.low + (piece.high - piece.low) * a / (a - b)
-            low, high = (piece.low if a <= 0 else root), (piece.high if b <= 0 else root)
+            low, high = piece.low, piece.high
+            if sign == 0:
+                a, b = piece.at(low), piece.at(high)
+                if a > 0 and b > 0:
+                    continue
+                root = low if a == b else low + (high - low) * a / (a - b)
+                low, high = (low if a <= 0 else root), (high if b <= 0 else root)
             if found and found[-1][1] == low:
                 low = found.pop()[0]
             found.append((low, high))
         return tuple(found)
-
-
-ZERO = Fraction(0)
 
 
 def line(
@@ -101,17 +189,18 @@ def line(
 
 def summed(parts: Sequence[Broken]) -> Broken:
     """Add functions over one range."""
-    changes: dict[Fraction, Fraction] = {}
-    for part in parts:
-        for x, change in part.bends:
-            changes[x] = changes.get(x, ZERO) + change
-    return Broken(
-        parts[0].low,
-        parts[0].high,
-        sum((p.base for p in parts), ZERO),
-        sum((p.slope for p in parts), ZERO),
-        tuple(sorted((x, c) for x, c in changes.items() if c)),
-    )
+    bent = [p for p in parts if p.bends]
+    if len(bent) == 1:
+        bends = bent[0].bends
+    else:
+        changes: dict[Fraction, Fraction] = {}
+        for part in bent:
+            for x, change in part.bends:
+                changes[x] = changes[x] + change if x in changes else change
+        bends = Bends(sorted((x, c) for x, c in changes.items() if c))
+    base = sum((p.base for p in parts if p.base), ZERO)
+    slope = sum((p.slope for p in parts if p.slope), ZERO)
+    return Broken(parts[0].low, parts[0].high, base, slope, bends)
 
 
 def greatest(parts: Sequence[Broken]) -> Broken:
@@ -141,17 +230,14 @@ def winners(parts: Sequence[Broken]) -> list[tuple[Piece, int]]:
 def joined(pieces: Sequence[Piece]) -> Broken:
     """Return the function that adjoining pieces make."""
     first = pieces[0]
-    bends = [(b.low, b.slope - a.slope) for a, b in pairwise(pieces) if a.slope != b.slope]
-    return Broken(first.low, pieces[-1].high, first.base, first.slope, tuple(bends))
+    bends = Bends((b.low, b.slope - a.slope) for a, b in pairwise(pieces) if a.slope != b.slope)
+    return Broken(first.low, pieces[-1].high, first.base, first.slope, bends)
 
 
 def _piece(function: Broken, start: Fraction) -> tuple[Fraction, Fraction]:
-    base, slope = function.base, function.slope
-    for x, change in function.bends:
-        if x > start:
-            break
-        base, slope = base - change * x, slope + change
-    return base, slope
+    after = sum(x <= start for x, _ in function.bends)
+    base, slope = function.bends.offsets[after]
+    return function.base + base, function.slope + slope
 
 
 def _same(a: Piece, b: Piece) -> bool:

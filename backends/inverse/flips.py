@@ -46,7 +46,7 @@ class Bounds:
     def seconds(self, curves: Curves, value: int) -> float:
         """Return the time of the row in its mean step at a value [s]."""
         if self.needed:
-            return max(float(f.at(value)) for f in self.needed.values())
+            return max(f.near(value) for f in self.needed.values())
         at = seconds_at(curves, self.section, SCENARIO[curves.unknown], np.array([float(value)]))
         return max(float(v[0]) for v in at.values())
 

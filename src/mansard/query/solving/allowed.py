@@ -21,7 +21,7 @@ from mansard.query.solving.values import Values
 ALGORITHMS = ("link.latency", "link.per_direction")
 """Fields with which collectives change their algorithm: the time is no curve of one piece a row."""
 
-ROUNDING = Fraction(1, 10**12)
+ROUNDING = 1e-12
 """Far more than sums in floats are off by, relative."""
 
 
@@ -151,9 +151,8 @@ class Search(Values):
 
 def _vanishes(parts: list[Broken], x: Fraction) -> bool:
     """Say whether a sum is zero but for the rounding of what its parts stand for."""
-    values = [part.at(x) for part in parts]
-    size = sum((abs(v) for v in values), Fraction(0))
-    return abs(sum(values, Fraction(0))) <= ROUNDING * size
+    values = [part.near(float(x)) for part in parts]
+    return abs(sum(values)) <= ROUNDING * sum(map(abs, values))
 
 
 def _around(x: Fraction, curve: Broken) -> Span:

@@ -62,8 +62,7 @@ def bisected(values: Values, condition: Condition, way: int) -> Allowed:
     low, high = values.unknown.low, values.unknown.high
     if values.unknown.key == "output" and STEPS & set(condition.names):
         low = max(low, Fraction(2))
-    grows = "grows" if way == UP else "falls" if way == DOWN else "stays"
-    method = f"bisection: every term {grows} with {values.unknown.name} (checked)"
+    method = f"bisection: no term turns back as {values.unknown.name} grows (checked)"
     if condition.op == "==":
         return _met(values, condition, low, high, way, method)
     holds_first = way == STILL or (condition.op in ("<", "<=")) == (way == UP)

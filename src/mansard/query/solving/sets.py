@@ -31,15 +31,17 @@ def whole_where(curve: Broken, op: str) -> Spans:
     if op in (">", ">="):
         return whole_where(curve.scaled(-1), "<" if op == ">" else "<=")
     found: list[Span] = []
-    for piece in curve.pieces():
+    for piece, sign in curve.changing():
+        if sign > 0:
+            continue
         low, high = Fraction(-(-piece.low // 1)), Fraction(piece.high // 1)
-        if piece.slope:
+        if sign == 0 and piece.slope:
             root = -piece.base / piece.slope
             if piece.slope > 0:
                 high = min(high, Fraction(-(-root // 1) - 1 if op == "<" else root // 1))
             else:
                 low = max(low, Fraction(root // 1 + 1 if op == "<" else -(-root // 1)))
-        elif piece.base > 0 or (op == "<" and piece.base == 0):
+        elif sign == 0 and (piece.base > 0 or (op == "<" and piece.base == 0)):
             continue
         if low <= high:
             found.append((low, high))
@@ -83,7 +85,9 @@ def _apart(low: Fraction, high: Fraction, x: Fraction) -> Spans:
 def crossings(curve: Broken) -> tuple[Fraction, ...]:
     """Return where a function is zero; of a stretch at zero, its ends."""
     found: list[Fraction] = []
-    for piece in curve.pieces():
+    for piece, sign in curve.changing():
+        if sign:
+            continue
         a, b = piece.at(piece.low), piece.at(piece.high)
         if a == b == 0:
             found += [piece.low, piece.high]

@@ -44,16 +44,17 @@ def tried(
     method = f"enumeration of {_several(unknown.values)}: each analyzed{skipped}"
     value = _chosen(fit, goal)
     order = list(known)
+    runs = _runs if ordered(unknown) else _singly
     checks = tuple(
         Check(c.text, None if value is None else True,
-              _runs(order, [v for v in order if holds[v][k]]), method)
+              runs(order, [v for v in order if holds[v][k]]), method)
         for k, c in enumerate(conditions)
     )  # fmt: skip
     return Solution(
         find=unknown.name,
         goal=goal,
         value=value,
-        intervals=_runs(order, fit),
+        intervals=runs(order, fit),
         binding="" if value is None else _binding(order, holds, value, goal, conditions),
         method=method,
         checks=checks,
@@ -93,6 +94,11 @@ def _runs(order: Sequence[Any], fit: Sequence[Any]) -> tuple[tuple[Any, Any], ..
         else:
             found.append((value, value))
     return tuple(found)
+
+
+def _singly(order: Sequence[Any], fit: Sequence[Any]) -> tuple[tuple[Any, Any], ...]:
+    """Return values that have no order, each by itself."""
+    return tuple((value, value) for value in order if value in fit)
 
 
 def _binding(

@@ -84,7 +84,7 @@ def read_unknown(question: Question, name: str, within: str | None = None) -> Un
         return _option(technique, option, within)
     fields = [HARDWARE + f for f in _fields(question.estimate.chip)]
     passes = [f"{p}." for p in known_passes()]
-    see = "; a pass's option is written quantize.weights"
+    see = "(an option of a pass is written like quantize.weights)"
     raise unknown_name("unknown", name, [*SIZES, DEVICES, *fields, *passes], see=see)
 
 
