@@ -21,6 +21,7 @@ from mansard.query.solving.wording import written
 from mansard.render import words
 from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
 from mansard.render.headline import caveat, packed
+from mansard.render.memory_bar import memory_bar
 from mansard.render.palette import QUIET, STRONG, bound_style
 
 TOP = 10
@@ -40,6 +41,9 @@ def renderables(of: Explanation, width: int, top: int | None = TOP) -> Iterator[
     if of.stretches or (of.over and of.method and not of.op and not of.technique):
         yield ""
         yield from _pieces(of)
+    if not of.parts and not of.op:
+        yield ""
+        yield from memory_bar(of.estimate.memory, width)
     for phase in dict.fromkeys(part.phase for part in of.parts):
         yield ""
         yield from _phase(of, phase, width, top)

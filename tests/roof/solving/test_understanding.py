@@ -247,6 +247,21 @@ def test_what_cannot_be_explained_is_refused(asked: dict[str, str], message: str
         study().explain(**asked)
 
 
+def test_memory_is_explained_by_what_occupies_it(run: Run) -> None:
+    ran = run(
+        "explain", "llama-3.1-8b", "--on", "h100-sxm", "--metric", "memory", "--over", "batch"
+    )
+    assert ran.code == 0
+    assert "exact: memory is piecewise affine in batch" in ran.out
+    assert "weights 16.1 GB" in ran.out
+
+
+@pytest.mark.parametrize(("asked", "over"), [(study(), "context"), (step(), "prompt")])
+def test_a_size_that_does_not_occur_is_refused(asked: Study, over: str) -> None:
+    with pytest.raises(SpecError, match=over):
+        asked.explain("tpot", over=over)
+
+
 def test_a_metric_that_does_not_exist_here_is_refused() -> None:
     with pytest.raises(SpecError, match="this answer has no ttft"):
         step().explain("ttft")

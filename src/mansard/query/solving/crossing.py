@@ -121,6 +121,7 @@ def crossovers(study: Study, over: str = "batch", phase: str | None = None) -> C
     key = "prompt" if over == "context" else over
     if key not in ("batch", "prompt", "output"):
         raise unknown_name("size to cross over", over, ("batch", "prompt", "output", "context"))
+    check_size_name(study, over)
     question = study.question
     priced = question.priced
     if priced is None:
@@ -143,6 +144,20 @@ def crossovers(study: Study, over: str = "batch", phase: str | None = None) -> C
         model=question.estimate.model.name,
         hardware=question.estimate.chip.id,
     )
+
+
+def check_size_name(study: Study, over: str) -> None:
+    """Raise unless a size occurs in the question.
+
+    Raises:
+        SpecError: the context of a whole request, or the prompt or output of one step.
+    """
+    step = study.scenario.single_step
+    if over == "context" and not step:
+        raise SpecError("context is of one decode step", hint="add --context 4k, or use prompt")
+    if over in ("prompt", "output") and step:
+        raise SpecError(f"{over} does not occur: one step over cached tokens is asked for",
+                        hint="use context")  # fmt: skip
 
 
 def _crossings(found: Sequence[Bounds]) -> tuple[Crossing, ...]:

@@ -15,7 +15,7 @@ from mansard.query.estimate import Estimate
 from mansard.query.find import find_row
 from mansard.query.metrics import quantities
 from mansard.query.scenario import LARGEST
-from mansard.query.solving.crossing import Crossovers, crossovers
+from mansard.query.solving.crossing import Crossovers, check_size_name, crossovers
 from mansard.query.solving.explanation import DEFINITIONS, Explanation, Origin, Part, Stretch
 from mansard.query.solving.question import Question
 
@@ -50,6 +50,8 @@ def explain(
                         hint="ask for the phase it belongs to; tpot needs two output tokens or"
                         " more")  # fmt: skip
     phases = [p for p in estimate.phases if p in wanted]
+    if over:
+        check_size_name(study, over)
     key = "prompt" if over == "context" else over
     crossings = tuple(crossovers(study, over, p) for p in phases) if over else ()
     said: list[str] = []

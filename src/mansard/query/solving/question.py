@@ -11,6 +11,7 @@ from mansard.backends.engine.lowered import NotCompiledError
 from mansard.backends.inverse.curves import Curves
 from mansard.backends.inverse.flips import Bounds, bounds
 from mansard.backends.inverse.sections import Priced
+from mansard.core.errors import SpecError
 from mansard.query.estimate import Estimate
 from mansard.query.scenario import make_scenario
 from mansard.query.study import Study
@@ -24,9 +25,15 @@ class Question:
 
     Args:
         study: the model, the hardware and everything else.
+
+    Raises:
+        SpecError: it asks for anything but the bound.
     """
 
     def __init__(self, study: Study) -> None:
+        if study.kind != "ideal":
+            raise SpecError(f"inverse questions are about the bound, not the {study.kind} estimate",
+                            hint="leave --estimate out")  # fmt: skip
         self.study = study
         self._curves: dict[Any, Curves] = {}
         self._bounds: dict[Any, tuple[Bounds, ...]] = {}

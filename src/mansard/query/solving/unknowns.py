@@ -69,6 +69,9 @@ def read_unknown(question: Question, name: str, within: str | None = None) -> Un
         MansardError: nothing of that name, or a range that is none.
     """
     if name in SIZES:
+        if question.study.scenario.single_step and name in ("prompt", "output"):
+            raise SpecError(f"{name} does not occur: one step over cached tokens is asked for",
+                            hint="find context instead")  # fmt: skip
         key = "prompt" if name == "context" else name
         low, high = _range(within, "tokens") if within else (Fraction(1), Fraction(LARGEST))
         if low < 1 or high > LARGEST or low.denominator > 1 or high.denominator > 1:
@@ -76,6 +79,9 @@ def read_unknown(question: Question, name: str, within: str | None = None) -> Un
                             hint="write it like 1..4k")  # fmt: skip
         return Unknown(name, "size", key, True, low, high, dimension="tokens", given=bool(within))
     if name == DEVICES:
+        if not isinstance(question.study.on, str):
+            raise SpecError("devices are found of a chip that is named, like h100-sxm",
+                            hint='give on="NAME"')  # fmt: skip
         return Unknown(name, DEVICES, name, True, values=_devices(within))
     if name.startswith(HARDWARE):
         return _field(question, name, within)
