@@ -14,7 +14,7 @@ from mansard.core.facts import ModelFacts
 from mansard.core.notes import Note
 from mansard.ir.footprint import model_facts
 from mansard.ir.program import Program
-from mansard.query.concerns import as_long_as_it_takes, concerns
+from mansard.query.concerns import concerns
 from mansard.query.effects import Technique
 from mansard.query.estimate import Estimate
 from mansard.query.lengths import Mix, metrics_of, read_sizes
@@ -22,6 +22,7 @@ from mansard.query.lengths import said as said_of
 from mansard.query.plugins import skipped_plugins
 from mansard.query.prepare import prepare
 from mansard.query.scenario import DEFAULT_OUTPUT, DEFAULT_PROMPT, Scenario, make_scenario
+from mansard.query.sequence import as_long_as_it_takes, longest, prefilled
 from mansard.query.settings import from_file, is_scenario, keywords
 from mansard.query.source import Source
 from mansard.query.speculation import drafts
@@ -110,13 +111,16 @@ def analyze(
         *shorter,
         *dealt(asked.batch, program.mesh),
         *drafts(applied, program),
-        *concerns(asked, ready.origin, target.chip, answer.memory),
+        *concerns(
+            longest(asked, ready.origin), ready.origin.max_context, target.chip, answer.memory
+        ),
     ]
     return Estimate(
         model=_whole_model(program, applied),
         chip=target.chip,
         devices=target.devices,
         scenario=asked,
+        prefilled=prefilled(asked, program.origin),
         kind=kind,
         techniques=applied,
         program=program,

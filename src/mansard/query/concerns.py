@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
-
-import sympy as sp
 
 from mansard.backends.estimate import Memory
 from mansard.backends.hardware import Hardware
 from mansard.backends.hardware_file import CONFIDENCES
 from mansard.core.notes import UNKNOWN, Note
-from mansard.core.symbols import SCENARIO, prompt
 from mansard.core.units import format_bytes
-from mansard.ir.program import Origin
-from mansard.query.scenario import Scenario
 
 
-def concerns(scenario: Scenario, origin: Origin, chip: Hardware, memory: Memory) -> Iterator[Note]:
-    """Yield what a reader of the answer should know."""
-    length, max_context = longest(scenario, origin), origin.max_context
+def concerns(
+    length: int, max_context: int | None, chip: Hardware, memory: Memory
+) -> Iterator[Note]:
+    """Yield what a reader of the answer should know.
+
+    Args:
+        length: of the longest sequence, in tokens.
+        max_context: tokens the model was made for; None where unknown.
+        chip: the hardware.
+        memory: of one device.
+    """
     if max_context is not None and length > max_context:
         yield Note(
             "M004",
@@ -31,23 +33,6 @@ def concerns(scenario: Scenario, origin: Origin, chip: Hardware, memory: Memory)
         yield Note("M030", misfit(memory, chip.id))
     elif memory.overhead == 0:
         yield Note("M031", "no memory is set aside for driver and runtime")
-
-
-def as_long_as_it_takes(scenario: Scenario, origin: Origin) -> tuple[Scenario, tuple[Note, ...]]:
-    """Return the default prompt, cut to what a model takes that only reads it."""
-    most = origin.max_context
-    if most is None or scenario.prompt <= most or prompt not in origin.lengths:
-        return scenario, ()
-    said = f"prompt is {most:,} tokens, the longest that {origin.name or 'the model'} reads"
-    return replace(scenario, prompt=most), (Note("M009", said),)
-
-
-def longest(scenario: Scenario, origin: Origin) -> int:
-    """Return the tokens of the longest sequence that the model's context bounds."""
-    made = 1 if scenario.single_step else scenario.output
-    sizes = {"prompt": scenario.prompt, "output": made}
-    values = {SCENARIO[name]: sp.Integer(n) for name, n in sizes.items()}
-    return max((int(each.xreplace(values)) for each in origin.lengths), default=0)
 
 
 def misfit(memory: Memory, chip: str) -> str:

@@ -36,6 +36,7 @@ class Estimate:
         chip: the hardware, overrides applied.
         devices: of it.
         scenario: what was asked.
+        prefilled: tokens of a prompt that the prefill reads, those of images included.
         kind: "ideal": the roofline bound.
         techniques: the passes, in the order they ran.
         program: after them.
@@ -51,6 +52,7 @@ class Estimate:
     chip: Hardware
     devices: int
     scenario: Scenario
+    prefilled: int
     kind: str
     techniques: tuple[Technique, ...]
     program: Program = field(repr=False)

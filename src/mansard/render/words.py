@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import sympy as sp
-
 from mansard.backends.estimate import Memory, Metrics, Number, Phase
-from mansard.core.symbols import SCENARIO
 from mansard.core.units import format_bytes, format_count, format_rate, format_time
 from mansard.query.metrics import METRICS
 
@@ -98,12 +95,7 @@ def scenario(estimate: Estimate) -> list[str]:
 
 def prefilled(estimate: Estimate) -> Scenario:
     """Return the scenario with as many prompt tokens as the prefill reads, images' included."""
-    asked, lengths = estimate.scenario, estimate.program.origin.lengths
-    if not lengths or asked.single_step:
-        return asked
-    values = {SCENARIO["prompt"]: sp.Integer(asked.prompt), SCENARIO["output"]: sp.S.Zero}
-    tokens = int(lengths[-1].xreplace(values))
-    return replace(asked, prompt=tokens) if tokens else asked
+    return replace(estimate.scenario, prompt=estimate.prefilled)
 
 
 def model(estimate: Estimate) -> list[str]:

@@ -1,0 +1,37 @@
+"""How many tokens a model reads of what was asked: images add some, an encoder takes so many."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import sympy as sp
+
+from mansard.core.notes import Note
+from mansard.core.symbols import SCENARIO, prompt
+from mansard.ir.program import Origin
+from mansard.query.scenario import Scenario
+
+
+def as_long_as_it_takes(scenario: Scenario, origin: Origin) -> tuple[Scenario, tuple[Note, ...]]:
+    """Return the default prompt, cut to what a model takes that only reads it."""
+    most = origin.max_context
+    if most is None or scenario.prompt <= most or prompt not in origin.lengths:
+        return scenario, ()
+    said = f"prompt is {most:,} tokens, the longest that {origin.name or 'the model'} reads"
+    return replace(scenario, prompt=most), (Note("M009", said),)
+
+
+def longest(scenario: Scenario, origin: Origin) -> int:
+    """Return the tokens of the longest sequence that the model's context bounds."""
+    made = 1 if scenario.single_step else scenario.output
+    sizes = {"prompt": scenario.prompt, "output": made}
+    values = {SCENARIO[name]: sp.Integer(n) for name, n in sizes.items()}
+    return max((int(each.xreplace(values)) for each in origin.lengths), default=0)
+
+
+def prefilled(scenario: Scenario, origin: Origin) -> int:
+    """Return how many tokens the prefill of a prompt reads, those of images included."""
+    if not origin.lengths or scenario.single_step:
+        return scenario.prompt
+    values = {SCENARIO["prompt"]: sp.Integer(scenario.prompt), SCENARIO["output"]: sp.S.Zero}
+    return int(origin.lengths[-1].xreplace(values)) or scenario.prompt
