@@ -8,7 +8,7 @@ name, a bundled model, a model in the local Hugging Face cache. Nothing is downl
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,9 +109,18 @@ def _origin(arch: Architecture, found: Found) -> Origin:
         family=arch.family,
         max_context=arch.max_context,
         notes=arch.notes,
-        facts={f.key: (show(f.value), f.source) for f in arch.provenance},
+        facts=dict(_facts(arch)),
         pipeline=checkpoint_pipeline(arch),
     )
+
+
+def _facts(arch: Architecture, prefix: str = "") -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield what was read of every stack, those beside the first under their names."""
+    for found in arch.provenance:
+        yield f"{prefix}{found.key}", (show(found.value), found.source)
+    for name, part in (("encoder", arch.encoder), ("vision", arch.vision)):
+        if part is not None:
+            yield from _facts(part, f"{prefix}{name}.")
 
 
 def _written_as_path(text: str) -> bool:

@@ -55,11 +55,15 @@ def wrapper_of(values: Mapping[str, Any]) -> Wrapper | None:
 
 
 def towers(wrapper: Wrapper | None, config: RawConfig, *, lowered: bool = False) -> Iterator[Note]:
-    """Yield a note for each part of the model that is not lowered."""
+    """Yield a note for each part of the model that is not lowered or not described."""
     for key in wrapper.towers if wrapper else ():
         seen = lowered and wrapper is not None and wrapper.vision and key == wrapper.vision.key
         if config.values.get(key) and not seen:
             yield Note("M007", f"{key}: only the language model is lowered")
+    eyes = wrapper.towers[:1] if wrapper and wrapper.model_type in builtin_wrappers() else ()
+    for key in eyes:
+        if config.values.get(key) is None:
+            yield Note("M007", f"{key} is not stated: only the language model is lowered")
 
 
 def vision_config(

@@ -314,3 +314,8 @@ class TestBadInput:
         arch = read_architecture(config)
         assert arch.vision is None
         assert [n.code for n in arch.notes if n.code == "M007"] == ["M007"]
+
+    def test_a_whole_model_whose_config_leaves_out_its_vision_says_so(self) -> None:
+        arch = read_architecture({"model_type": "llama4", "text_config": {}})
+        said = [n.message for n in arch.notes if n.code == "M007"]
+        assert said == ["vision_config is not stated: only the language model is lowered"]

@@ -107,3 +107,24 @@ def test_models_show_counts_every_stack(run: Run) -> None:
 def test_a_frontend_without_inputs_says_so(tmp_path) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(MansardError, match="takes no inputs"):
         ms.load(tmp_path / "model.onnx", set={"input.images": 1})
+
+
+def test_a_sweep_varies_the_images() -> None:
+    model, on = "qwen2.5-vl-7b-instruct", "h100-sxm"
+    rows = ms.study(model, on=on).sweep({"input.images": "1,4"}).rows
+    times = [ms.analyze(model, on=on, set={"input.images": n}).ttft for n in (1, 4)]
+    assert [row["ttft_s"] for row in rows] == pytest.approx(times)
+
+
+def test_facts_of_every_stack_say_where_they_were_read() -> None:
+    facts = ms.load("whisper-large-v3").origin.facts
+    assert facts["encoder.encoder_layers"] == ("32", "encoder_layers in whisper-large-v3")
+    facts = ms.load("llava-1.5-7b").origin.facts
+    assert facts["vision.patch_size"][0] == "14"
+
+
+def test_more_tokens_than_a_decoder_has_positions_for_is_noted() -> None:
+    found = ms.analyze("whisper-tiny", on="l4", output=1000)
+    assert "a sequence reaches 1,004 tokens; the model was made for 448" in {
+        n.message for n in found.notes
+    }

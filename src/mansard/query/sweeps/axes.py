@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SCENARIO = ("batch", "prompt", "output", "context")
 WHOLE = ("model", "on", "network")
-SECTIONS = ("hardware", "model")
+SECTIONS = ("hardware", "model", "input")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Axis:
     """Something that varies.
 
     Args:
-        name: ``batch``, ``on``, ``hardware.memory.bandwidth``, ``quantize.weights``, …
+        name: ``batch``, ``on``, ``hardware.memory.bandwidth``, ``input.images``, …
         kind: size, model, on, network, hardware, config or technique.
         values: in the order given, none twice.
     """
@@ -87,7 +87,8 @@ def _kind(name: str) -> str:
         _check_option(section, rest)
         return "technique"
     raise unknown_name("axis", name, _known(), see="(an axis is batch, prompt, output, context, on,"
-                       " model, hardware.KEY, model.KEY or TECHNIQUE.OPTION)")  # fmt: skip
+                       " model, hardware.KEY, model.KEY, input.KEY or TECHNIQUE.OPTION)",
+                       )  # fmt: skip
 
 
 def _known() -> list[str]:
