@@ -12,6 +12,7 @@ from mansard.core.errors import SpecError, unknown_name
 if TYPE_CHECKING:
     from mansard.core.symbols import Expr
     from mansard.frontends.onnx.graph import Resolved
+    from mansard.frontends.onnx.load import Model
     from mansard.ir.program import Program
 
 SUFFIX = ".onnx"
@@ -51,22 +52,38 @@ class OnnxFrontend:
             MansardError: it is no ONNX model, a node breaks its operator's rules, or an option
                 means nothing in it.
         """
-        from mansard.frontends.onnx.lower.program import by_phase, is_merged, lower
-        from mansard.frontends.onnx.resolve import resolve
-
         if isinstance(source, Mapping):
             raise SpecError("an ONNX model is a file", hint="give the path of an .onnx file")
-        sizes = {key: size_of(key, text) for key, text in (overrides or {}).items()}
-        names = {text: meaning(text, means) for text, means in (alias or {}).items()}
-        share = share_of(branch or "then")
-        path = Path(source).expanduser()
-        resolved = resolve(path, aliases=names, branches=_choice(share))
-        _check_names(resolved, sizes, names)
-        program = lower(resolved, raw=raw, branch=share, sizes=sizes)
-        if branch or not is_merged(resolved):
-            return program
-        first = resolve(path, aliases=names, branches={"": "else"})
-        return by_phase(lower(first, raw=raw, branch=share_of("else"), sizes=sizes), program)
+        return _lowered(Path(source).expanduser(), overrides, raw, alias, branch)
+
+    def load_bytes(self, data: bytes, name: str) -> Program:
+        """Lower a file that is in memory, of that name; no other file is read.
+
+        Raises:
+            MansardError: as ``load``.
+        """
+        from mansard.frontends.onnx.load import load_bytes
+
+        return _lowered(load_bytes(data, name), None, False, None, "")
+
+
+def _lowered(
+    source: Path | Model, overrides: Mapping[str, str] | None, raw: bool,
+    alias: Mapping[str, str] | None, branch: str,
+) -> Program:  # fmt: skip
+    from mansard.frontends.onnx.lower.program import by_phase, is_merged, lower
+    from mansard.frontends.onnx.resolve import resolve
+
+    sizes = {key: size_of(key, text) for key, text in (overrides or {}).items()}
+    names = {text: meaning(text, means) for text, means in (alias or {}).items()}
+    share = share_of(branch or "then")
+    resolved = resolve(source, aliases=names, branches=_choice(share))
+    _check_names(resolved, sizes, names)
+    program = lower(resolved, raw=raw, branch=share, sizes=sizes)
+    if branch or not is_merged(resolved):
+        return program
+    first = resolve(source, aliases=names, branches={"": "else"})
+    return by_phase(lower(first, raw=raw, branch=share_of("else"), sizes=sizes), program)
 
 
 def _choice(share: Expr) -> dict[str, str]:

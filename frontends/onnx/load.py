@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from mansard.frontends.onnx.wire import without_weights
 
 LARGEST_GRAPH = 1 << 30
 """Bytes a graph may have once its weights are left out; 100,000 nodes are about 11 MB."""
+NOWHERE = Path(os.devnull, "nowhere")
+"""Stands for the folder of a model that came without one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,16 @@ def load(path: str | Path) -> Model:
     return model_of(proto, path.stem, path.parent)
 
 
+def load_bytes(data: bytes, name: str) -> Model:
+    """Load a model from memory; it has no folder, so no other file is read.
+
+    Raises:
+        SpecError: it is not one, or its graph is not a graph.
+    """
+    kept = _without_weights(memoryview(data), name)
+    return model_of(parse(kept, name), Path(name).stem, NOWHERE)
+
+
 def model_of(proto: ModelProto, name: str = "model", folder: Path = Path()) -> Model:
     """Return the model of a proto with external tensors in ``folder``; raises like ``load``."""
     if not proto.HasField("graph") or not (proto.graph.node or proto.graph.output):
@@ -79,19 +92,28 @@ def _graph_bytes(path: Path) -> bytes:
         raise SpecError(f"there is no file {str(path)!r}")
     if path.stat().st_size == 0:
         raise SpecError(f"{path.name} is empty")
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        if _is_text(mapped[:512]):
-            raise SpecError(
-                f"{path.name} is a text file, not an ONNX model",
-                hint="a model in text form must be saved in the binary form first",
-            )
-        with memoryview(mapped) as view:
-            try:
-                data = without_weights(view)
-            except SpecError as error:
-                raise SpecError(f"{path.name}: {error.message}", hint=error.hint) from error
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+        memoryview(mapped) as view,
+    ):
+        return _without_weights(view, path.name)
+
+
+def _without_weights(view: memoryview, name: str) -> bytes:
+    if not len(view):
+        raise SpecError(f"{name} is empty")
+    if _is_text(bytes(view[:512])):
+        raise SpecError(
+            f"{name} is a text file, not an ONNX model",
+            hint="a model in text form must be saved in the binary form first",
+        )
+    try:
+        data = without_weights(view)
+    except SpecError as error:
+        raise SpecError(f"{name}: {error.message}", hint=error.hint) from error
     if len(data) > LARGEST_GRAPH:
-        raise SpecError(f"{path.name}: {len(data)} bytes of graph are more than can be read")
+        raise SpecError(f"{name}: {len(data)} bytes of graph are more than can be read")
     return data
 
 

@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "solve": ("mansard.cli.solve:solve", "The value that satisfies constraints."),
     "explain": ("mansard.cli.explain:explain", "What a metric is made of, down to its sources."),
     "graph": ("mansard.cli.graph:graph", "The operator graph of a model, before or after passes."),
+    "serve": ("mansard.cli.serve:serve", "The viewer: a page that shows where the time goes."),
     "models": ("mansard.cli.models:models", "The models mansard knows by name."),
     "hardware": ("mansard.cli.hardware:hardware", "The chips mansard knows, with their sources."),
     "techniques": ("mansard.cli.techniques:techniques", "The passes: options, sources, limits."),

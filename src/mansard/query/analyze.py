@@ -20,7 +20,7 @@ from mansard.query.estimate import Estimate
 from mansard.query.lengths import Mix, metrics_of, read_sizes
 from mansard.query.lengths import said as said_of
 from mansard.query.plugins import skipped_plugins
-from mansard.query.prepare import prepare
+from mansard.query.prepare import Prepared, prepare
 from mansard.query.scenario import DEFAULT_OUTPUT, DEFAULT_PROMPT, Scenario, make_scenario
 from mansard.query.sequence import as_long_as_it_takes, longest, prefilled
 from mansard.query.settings import from_file, is_scenario, keywords
@@ -82,14 +82,36 @@ def analyze(
         return analyze(model, **rest)
     if on is None:
         raise SpecError("the question names no hardware", hint='add on="h100-sxm"')
-    kind = estimate or "ideal"
-    _check_kind(kind)
+    _check_kind(estimate or "ideal")
     p, n, mix = read_sizes(prompt, output, context, (DEFAULT_PROMPT, DEFAULT_OUTPUT))
     asked = make_scenario(1 if batch is None else batch, p, n, phase or "both", context)
     ready = prepare(source, on, asked, techniques, level or "O1", set or {})
+    unsaid = prompt is None and context is None
+    return answered(ready, asked, mix=mix, unsaid=unsaid, kind=estimate, price=price)
+
+
+def answered(
+    ready: Prepared, asked: Scenario, *, mix: Mix | None = None, unsaid: bool = False,
+    kind: str | None = None, price: float | None = None,
+) -> Estimate:  # fmt: skip
+    """Return the answer for a program and devices that are ready; what ``analyze`` ends with.
+
+    Args:
+        ready: prepared for a scenario that is a single step exactly when ``asked`` is.
+        asked: the scenario.
+        mix: lengths as distributions, where they are.
+        unsaid: whether nobody gave the prompt, so that a model that takes less gets what it takes.
+        kind: "ideal", unless given.
+        price: of a device and hour.
+
+    Raises:
+        MansardError: no such estimate, or a phase the model does not have.
+    """
+    kind = kind or "ideal"
+    _check_kind(kind)
     program, target, applied = ready.program, ready.target, ready.techniques
     shorter: tuple[Note, ...] = ()
-    if prompt is None and context is None:
+    if unsaid:
         asked, shorter = as_long_as_it_takes(asked, ready.origin)
     from mansard.backends.roofline import estimate as roofline
 

@@ -1,0 +1,143 @@
+"""The server: the built page, and what it asks as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mansard.core.errors import MansardError
+from mansard.serve.answers import Answers, chip_sheet, listings
+from mansard.serve.bundle import files, media_type
+from mansard.serve.guard import Guard, Limits
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+
+class Desk:
+    """One thread that computes: symbols are shared, and a program asked for twice is made once."""
+
+    def __init__(self, answers: Answers, limits: Limits) -> None:
+        self.answers, self._limits = answers, limits
+        self._thread = ThreadPoolExecutor(1, "mansard")
+        self._turn = asyncio.Lock()
+
+    async def run(self, work: Callable[[], Any]) -> Any:
+        """Return what work returns.
+
+        Raises:
+            TimeoutError: it took too long; it is left behind, and the next begins afresh.
+        """
+        async with self._turn:
+            job = asyncio.get_running_loop().run_in_executor(self._thread, work)
+            try:
+                return await asyncio.wait_for(asyncio.shield(job), self._limits.seconds)
+            except TimeoutError:
+                job.add_done_callback(lambda done: done.exception())
+                self._thread.shutdown(wait=False)
+                self._thread = ThreadPoolExecutor(1, "mansard")
+                self.answers = Answers(self.answers.names)  # the old one may be in the middle
+                raise
+
+
+def make_app(
+    answers: Answers | None = None,
+    *,
+    start: Mapping[str, Any] | None = None,
+    hosts: frozenset[str] | None = LOOPBACK,
+    limits: Limits | None = None,
+) -> Any:
+    """Return the ASGI application.
+
+    Args:
+        answers: what computes.
+        start: the question a page begins with.
+        hosts: that requests may name; None admits every one.
+        limits: of a request.
+    """
+    limits = limits or Limits()
+    desk = Desk(answers or Answers(), limits)
+    known: dict[str, bytes] = {}
+
+    async def told(work: Callable[[], Any]) -> Response:
+        try:
+            return _json(await desk.run(work))
+        except MansardError as error:
+            return _json({"error": error.message, "hint": error.hint}, 422)
+        except TimeoutError:
+            return _json({"error": f"this takes longer than {limits.seconds:g} s"}, 503)
+        except (RecursionError, MemoryError) as error:
+            return _json({"error": f"this is too large: {type(error).__name__}"}, 422)
+
+    def asks(name: str) -> Callable[[Request], Any]:
+        async def answer(request: Request) -> Response:
+            try:
+                body = json.loads(await request.body())
+            except (ValueError, RecursionError):
+                return _json({"error": "the body is not JSON"}, 400)
+            except ClientDisconnect:
+                return _json({"error": "the body is too large"}, 413)
+            if not isinstance(body, dict):
+                return _json({"error": "the body is not a JSON object"}, 400)
+            return await told(lambda: getattr(desk.answers, name)(body))
+
+        return answer
+
+    async def upload(request: Request) -> Response:
+        try:
+            data = await request.body()
+        except ClientDisconnect:
+            return _json({"error": "the file is too large"}, 413)
+        filename = request.query_params.get("name", "file")[:400]
+        return await told(lambda: desk.answers.upload(data, filename))
+
+    async def boot(request: Request) -> Response:
+        if "boot" not in known:
+            try:
+                offered = await desk.run(partial(listings, desk.answers.names))
+            except MansardError as error:
+                return _json({"error": error.message, "hint": error.hint}, 422)
+            known["boot"] = json.dumps({**offered, "start": dict(start or {})}).encode()
+        return Response(known["boot"], media_type="application/json")
+
+    async def chip(request: Request) -> Response:
+        name = request.query_params.get("name", "")[:200]
+        return await told(lambda: chip_sheet(desk.answers.names, name))
+
+    async def page(request: Request) -> Response:
+        name = request.path_params.get("name") or "index.html"
+        if name not in files():
+            return _json({"error": "there is nothing here"}, 404)
+        return Response(files()[name], media_type=media_type(name),
+                        headers={"cache-control": "no-cache"})  # fmt: skip
+
+    async def favicon(request: Request) -> Response:
+        return Response(status_code=204)
+
+    posts = ("analyze", "passes", "compare", "sweep")
+    routes = [
+        Route("/api/boot", boot),
+        Route("/api/chip", chip),
+        Route("/api/upload", upload, methods=["POST"]),
+        *(Route(f"/api/{name}", asks(name), methods=["POST"]) for name in posts),
+        Route("/favicon.ico", favicon),
+        Route("/", page),
+        Route("/{name}", page),
+    ]
+    zipped = GZipMiddleware(Starlette(routes=routes), minimum_size=1000, compresslevel=5)
+    return Guard(zipped, hosts, limits)
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Response(text.encode("utf-8", "replace"), status, media_type="application/json",
+                    headers={"cache-control": "no-store"})  # fmt: skip

@@ -1,0 +1,122 @@
+"""What a page may name: bundled models and chips, those of plugins, and what was handed over.
+
+A name that comes over a socket is never a path: nothing on this machine is opened because a page
+asks for it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from hashlib import sha256
+from typing import Any
+
+from mansard.core.errors import SpecError, unknown_name
+from mansard.ir.program import Program
+from mansard.query.source import Source
+
+UPLOAD = "upload:"
+MOST_UPLOADS = 16
+"""Models kept in memory; the oldest goes first."""
+
+
+@dataclass
+class Names:
+    """The models and chips of one server.
+
+    Args:
+        models: name → what ``load`` takes, beside the bundled ones and those of plugins: models
+            named when the server was started, and uploads.
+        chips: the same for chips.
+    """
+
+    models: dict[str, Source] = field(default_factory=dict)
+    chips: dict[str, str] = field(default_factory=dict)
+    _uploads: OrderedDict[str, Source] = field(default_factory=OrderedDict)
+
+    def model(self, name: str) -> Source:
+        """Return what a model's name stands for.
+
+        Raises:
+            UnknownNameError: it is not one that may be named.
+        """
+        if name in self._uploads:
+            return self._uploads[name]
+        if name.startswith(UPLOAD):
+            raise SpecError("this upload is no longer kept", hint="drop the file again")
+        if name in self.models:
+            return self.models[name]
+        from mansard.frontends.hf import bundled
+        from mansard.query.named import plugin_models
+
+        if name in plugin_models() or bundled.is_bundled(name):
+            return name
+        raise unknown_name("model", name, (*bundled.names(), *plugin_models(), *self.models))
+
+    def chip(self, text: str) -> str:
+        """Return a chip's name with its count, checked.
+
+        Raises:
+            MansardError: no such chip, or text that is none.
+        """
+        from mansard.backends import chips
+        from mansard.query.named import chip_names
+
+        name, _, count = text.partition(":")
+        if name in self.chips:
+            return f"{self.chips[name]}:{count or 1}"
+        chips.parse_target(f"chip:{count or 1}")
+        known = chip_names()
+        found = name if name in known else chips.find(name)
+        return f"{found}:{count}" if count else found
+
+    def check_techniques(self, texts: tuple[str, ...]) -> None:
+        """Raise unless every model a technique names, such as a draft, may be named.
+
+        Raises:
+            MansardError: no such technique, option or model.
+        """
+        from mansard.passes.pipeline import parse
+        from mansard.query.techniques import known_passes
+
+        known = known_passes()
+        for text in texts:
+            for made in parse(text, known):
+                for f in fields(made):
+                    value = getattr(made, f.name)
+                    named = isinstance(value, str) and value not in f.metadata["choices"]
+                    if f.metadata.get("program") and named:
+                        self._bundled(value)
+
+    def check_option(self, technique: str, option: str, value: object) -> None:
+        """Raise unless a value an option takes names no model but those that may be named."""
+        from mansard.passes.options import options
+        from mansard.query.techniques import known_passes
+
+        known = known_passes()
+        declared = options(known[technique]).get(option) if technique in known else None
+        if declared is not None and declared.metadata.get("program"):
+            if str(value) not in declared.metadata["choices"]:
+                self._bundled(str(value))
+
+    def _bundled(self, name: str) -> None:
+        from mansard.frontends.hf import bundled
+        from mansard.query.named import plugin_models
+
+        if not (bundled.is_bundled(name) or name in plugin_models()):
+            raise unknown_name("model", name, (*bundled.names(), *plugin_models()))
+
+    def keep(self, data: bytes, made: Program | Mapping[str, Any]) -> str:
+        """Keep an upload under a name made from its bytes."""
+        name = f"{UPLOAD}{sha256(data).hexdigest()[:16]}"
+        self._uploads[name] = made
+        self._uploads.move_to_end(name)
+        while len(self._uploads) > MOST_UPLOADS:
+            self._uploads.popitem(last=False)
+        return name
+
+    @property
+    def uploads(self) -> tuple[str, ...]:
+        """Names of what is kept."""
+        return tuple(self._uploads)

@@ -1,0 +1,52 @@
+"""A file dropped onto the page → a model: parsed in memory by the usual frontends, never written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from mansard.core.errors import SpecError
+from mansard.ir.program import Program
+
+LONGEST_NAME = 120
+
+
+def read_upload(data: bytes, filename: str) -> Program | Mapping[str, Any]:
+    """Return the model in a file: a config as its mapping, an ONNX graph as a program.
+
+    Args:
+        data: of the file.
+        filename: as the user has it; only its last part and its suffix count.
+
+    Raises:
+        MansardError: neither, or one that cannot be read.
+    """
+    name = _plain(filename)
+    if not data:
+        raise SpecError(f"{name} is empty", hint="drop a config.json or an .onnx file")
+    if name.lower().endswith(".onnx"):
+        from mansard.frontends.onnx.frontend import OnnxFrontend
+
+        return OnnxFrontend().load_bytes(data, name)
+    if name.lower().endswith(".json"):
+        from mansard.frontends.hf.read import MAX_BYTES, parse_config
+        from mansard.query.source import load
+
+        if len(data) > MAX_BYTES:
+            raise SpecError(f"{name}: {len(data)} bytes is no config", hint="drop the config.json")
+        try:
+            config = parse_config(data.decode("utf-8-sig"), name)
+        except UnicodeDecodeError as error:
+            raise SpecError(f"{name}: not UTF-8 text", hint="drop a config.json") from error
+        config.setdefault("_name_or_path", name)
+        load(config)  # refused now rather than at the first question
+        return config
+    raise SpecError(f"{name} is neither a config nor an ONNX model",
+                    hint="drop a config.json or an .onnx file")  # fmt: skip
+
+
+def _plain(filename: str) -> str:
+    """Return the last part of a path as printable text."""
+    last = re.split(r"[/\\]", filename)[-1]
+    return "".join(c if c.isprintable() else "\ufffd" for c in last)[-LONGEST_NAME:] or "file"
