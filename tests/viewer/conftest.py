@@ -34,5 +34,5 @@ def client(answers: Answers) -> Iterator[Any]:
     )
     from mansard.serve.app import make_app
 
-    with testing.TestClient(make_app(answers), base_url="http://127.0.0.1:8765") as found:
+    with testing.TestClient(make_app(answers=answers), base_url="http://127.0.0.1:8765") as found:
         yield found

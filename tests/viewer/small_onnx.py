@@ -13,9 +13,7 @@ def two_layers() -> bytes:
         helper.make_node("Relu", ["h"], ["a"], name="act"),
         helper.make_node("MatMul", ["a", "w1"], ["y"], name="second"),
     ]
-    ends = [
-        helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 16]) for n in ("x", "y")
-    ]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 16]) for n in ("x", "y")]
     graph = helper.make_graph(nodes, "net", [ends[0]], [ends[1]], weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     return bytes(model.SerializeToString())

@@ -230,7 +230,9 @@ def test_a_question_that_takes_too_long_is_given_up_and_the_next_is_answered(
     app = make_app(limits=Limits(seconds=1.0))
     with testing.TestClient(app, base_url="http://localhost") as asked:
         assert ask(asked, "passes", {}).status_code == 503
-        assert ask(asked, "sweep", {"question": question, "axes": {"no-such": "1"}}).status_code == 422
+        assert (
+            ask(asked, "sweep", {"question": question, "axes": {"no-such": "1"}}).status_code == 422
+        )
 
 
 def test_only_the_files_of_the_page_are_served(client: Any) -> None:

@@ -21,8 +21,11 @@ START = {"model": "llama-3.1-8b", "on": "h100-sxm", "batch": 16}
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True,
               help="Port; 0 takes a free one.")  # fmt: skip
-@click.option("--allow-remote", is_flag=True,
-              help="Let other machines ask; needed with a --host that is not this one.")  # fmt: skip
+@click.option(
+    "--allow-remote",
+    is_flag=True,
+    help="Let other machines ask; a --host that is not this one needs it.",
+)
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 def serve(asked: Asked, host: str, port: int, allow_remote: bool, open_page: bool) -> None:
     """Serve the viewer on this machine; MODEL and --on say what the page begins with.
@@ -41,14 +44,13 @@ def serve(asked: Asked, host: str, port: int, allow_remote: bool, open_page: boo
     except ImportError:
         raise SpecError("the viewer needs starlette and uvicorn, which are not installed",
                         hint="pip install 'mansard[serve]'") from None  # fmt: skip
-    from mansard.serve.answers import Answers
     from mansard.serve.app import LOOPBACK as NAMES
     from mansard.serve.app import make_app
 
     names, start = begin(asked)
     listening = _listen(host, port)
     url = _url(host, listening)
-    application = make_app(Answers(names), start=start, hosts=None if allow_remote else NAMES)
+    application = make_app(names, start=start, hosts=None if allow_remote else NAMES)
     print(f"mansard serves {url} (Ctrl-C ends it)", flush=True)
     if allow_remote:
         print("WARNING: --allow-remote: every machine that reaches this one can ask questions, "
@@ -71,8 +73,6 @@ def begin(asked: Asked) -> tuple[Any, dict[str, Any]]:
         MansardError: one of them cannot be read.
     """
     from mansard.frontends.hf import bundled
-    from mansard.query.source import load
-    from mansard.query.target import load_hardware
     from mansard.serve.names import Names
 
     settled = {n: s.value for n, s in asked.settings().items() if s.origin != "default"}
@@ -82,10 +82,14 @@ def begin(asked: Asked) -> tuple[Any, dict[str, Any]]:
         start["set"] = changed
     names, model = Names(), str(start["model"])
     if not bundled.is_bundled(model):
+        from mansard.query.source import load
+
         load(model)
         names.models[model] = model
     chip = str(start["on"])
     if chip.lower().endswith(".toml"):
+        from mansard.query.target import load_hardware
+
         name = load_hardware(chip).id
         names.chips[name] = chip
         start["on"] = name

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
@@ -16,9 +16,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mansard.core.errors import MansardError
-from mansard.serve.answers import Answers, chip_sheet, listings
 from mansard.serve.bundle import files, media_type
 from mansard.serve.guard import Guard, Limits
+from mansard.serve.names import Names
+
+if TYPE_CHECKING:
+    from mansard.serve.answers import Answers
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
@@ -26,10 +29,19 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 class Desk:
     """One thread that computes: symbols are shared, and a program asked for twice is made once."""
 
-    def __init__(self, answers: Answers, limits: Limits) -> None:
-        self.answers, self._limits = answers, limits
+    def __init__(self, names: Names, limits: Limits, answers: Answers | None = None) -> None:
+        self._names, self._limits, self._answers = names, limits, answers
         self._thread = ThreadPoolExecutor(1, "mansard")
         self._turn = asyncio.Lock()
+
+    @property
+    def answers(self) -> Answers:
+        """What computes; symbols and the rest are imported by the first who asks."""
+        if self._answers is None:
+            from mansard.serve.answers import Answers
+
+            self._answers = Answers(self._names)
+        return self._answers
 
     async def run(self, work: Callable[[], Any]) -> Any:
         """Return what work returns.
@@ -45,13 +57,14 @@ class Desk:
                 job.add_done_callback(lambda done: done.exception())
                 self._thread.shutdown(wait=False)
                 self._thread = ThreadPoolExecutor(1, "mansard")
-                self.answers = Answers(self.answers.names)  # the old one may be in the middle
+                self._answers = None  # the old one may be in the middle of something
                 raise
 
 
 def make_app(
-    answers: Answers | None = None,
+    names: Names | None = None,
     *,
+    answers: Answers | None = None,
     start: Mapping[str, Any] | None = None,
     hosts: frozenset[str] | None = LOOPBACK,
     limits: Limits | None = None,
@@ -59,14 +72,32 @@ def make_app(
     """Return the ASGI application.
 
     Args:
-        answers: what computes.
+        names: what pages may name.
+        answers: what computes, where there is one already.
         start: the question a page begins with.
         hosts: that requests may name; None admits every one.
         limits: of a request.
     """
     limits = limits or Limits()
-    desk = Desk(answers or Answers(), limits)
+    desk = Desk(answers.names if answers else names or Names(), limits, answers)
     known: dict[str, bytes] = {}
+
+    def offered() -> bytes:
+        from mansard.serve.answers import listings
+
+        return json.dumps({**listings(desk.answers.names), "start": dict(start or {})}).encode()
+
+    @asynccontextmanager
+    async def warm(_: Any) -> AsyncIterator[None]:
+        async def ahead() -> None:
+            with suppress(MansardError, TimeoutError):
+                known["boot"] = await desk.run(offered)
+                if start:
+                    await desk.run(lambda: desk.answers.analyze({"question": start}))
+
+        task = asyncio.create_task(ahead())
+        yield
+        task.cancel()
 
     async def told(work: Callable[[], Any]) -> Response:
         try:
@@ -103,13 +134,14 @@ def make_app(
     async def boot(request: Request) -> Response:
         if "boot" not in known:
             try:
-                offered = await desk.run(partial(listings, desk.answers.names))
+                known["boot"] = await desk.run(offered)
             except MansardError as error:
                 return _json({"error": error.message, "hint": error.hint}, 422)
-            known["boot"] = json.dumps({**offered, "start": dict(start or {})}).encode()
         return Response(known["boot"], media_type="application/json")
 
     async def chip(request: Request) -> Response:
+        from mansard.serve.answers import chip_sheet
+
         name = request.query_params.get("name", "")[:200]
         return await told(lambda: chip_sheet(desk.answers.names, name))
 
@@ -133,7 +165,9 @@ def make_app(
         Route("/", page),
         Route("/{name}", page),
     ]
-    zipped = GZipMiddleware(Starlette(routes=routes), minimum_size=1000, compresslevel=5)
+    zipped = GZipMiddleware(
+        Starlette(routes=routes, lifespan=warm), minimum_size=1000, compresslevel=5
+    )
     return Guard(zipped, hosts, limits)
 
 

@@ -10,11 +10,13 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mansard.core.errors import SpecError, unknown_name
-from mansard.ir.program import Program
-from mansard.query.source import Source
+
+if TYPE_CHECKING:
+    from mansard.ir.program import Program
+    from mansard.query.source import Source
 
 UPLOAD = "upload:"
 MOST_UPLOADS = 16

@@ -1,0 +1,66 @@
+// Asking: the server, or what a report holds. Nothing is ever asked of anybody else.
+
+import type { Boot, ChipSheet, Compared, Drawing, Held, Question, Report, Staged, Swept, Told } from "./types";
+
+const inlined = document.getElementById("mansard-data");
+export const report: Report | null = inlined ? (JSON.parse(inlined.textContent ?? "null") as Report) : null;
+
+export class Refused extends Error {
+  constructor(
+    message: string,
+    readonly hint: string | null,
+  ) {
+    super(message);
+  }
+}
+
+async function received<T>(response: Response): Promise<T> {
+  const body = (await response.json().catch(() => ({ error: `the server answered ${response.status}` }))) as T & { error?: string; hint?: string };
+  if (!response.ok) throw new Refused(body.error ?? "no answer", body.hint ?? null);
+  return body;
+}
+
+async function post<T>(path: string, body: unknown): Promise<T> {
+  const headers = { "content-type": "application/json" };
+  return received<T>(await fetch(`api/${path}`, { method: "POST", headers, body: JSON.stringify(body) }));
+}
+
+const drawings = new Map<string, Drawing>(Object.entries(report?.drawings ?? {}));
+export const drawing = (hash: string): Drawing | undefined => drawings.get(hash);
+const known = (): string[] => [...drawings.keys()].slice(-60);
+
+/** Which of a report's scenarios a question asks about. */
+export function held(question: Question): Held | undefined {
+  const same = (a: Question): string => JSON.stringify([a.model, a.on, a.techniques ?? [], a.level ?? "O1"]);
+  return report?.held.find((each) => same(each.question) === same(question)) ?? report?.held[0];
+}
+
+export async function analyze(question: Question): Promise<Told> {
+  if (report) return held(question)!.told;
+  const told = await post<Told>("analyze", { question, known: known() });
+  if (told.drawing) drawings.set(told.graph, told.drawing);
+  return told;
+}
+
+export async function passes(question: Question): Promise<Staged> {
+  if (report) return held(question)!.staged;
+  const staged = await post<Staged>("passes", { question, known: known() });
+  for (const [hash, found] of Object.entries(staged.drawings)) drawings.set(hash, found);
+  return staged;
+}
+
+export const compare = (questions: Question[]): Promise<Compared> => post("compare", { questions });
+export const sweep = (question: Question, axes: Record<string, string>, pareto: string[]): Promise<Swept> => post("sweep", { question, axes, pareto });
+
+export async function boot(): Promise<Boot> {
+  return report ? report.boot : received(await fetch("api/boot"));
+}
+
+export async function chip(name: string): Promise<ChipSheet> {
+  return report ? report.sheets[name] : received(await fetch(`api/chip?name=${encodeURIComponent(name)}`));
+}
+
+export async function upload(file: File): Promise<{ model: string; name: string }> {
+  const headers = { "content-type": "application/octet-stream" };
+  return received(await fetch(`api/upload?name=${encodeURIComponent(file.name)}`, { method: "POST", headers, body: file }));
+}

@@ -1,0 +1,157 @@
+// The operators of a program, in layers; a run of equal layers is one of them, times its trips.
+
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { pressed, tone } from "./charts";
+import { sized, type Symbols } from "./expression";
+import { percent, shorten, time } from "./format";
+import { HEIGHT, type Placed, WIDTH } from "./layout";
+import { place } from "./placing";
+import type { OpRow, Sketch } from "./types";
+import { openAtFirst, type Seen, view } from "./view";
+
+export interface Figures {
+  of: (key: string) => OpRow | undefined;
+}
+
+interface Props {
+  sketch: Sketch;
+  hash: string;
+  figures: Figures;
+  symbols: Symbols;
+  chosen: string; // the key of a row
+  choose: (key: string, node: string) => void;
+  marked?: ReadonlySet<string>; // nodes to stress: what a pass changed
+  numbers: boolean;
+}
+
+const opened = new Map<string, Set<string>>();
+
+export function OperatorGraph({ sketch, hash, figures, symbols, chosen, choose, marked, numbers }: Props) {
+  const [, refresh] = useState(0);
+  const open = useMemo(() => {
+    const key = `${hash}`;
+    if (!opened.has(key)) opened.set(key, openAtFirst(sketch));
+    return opened.get(key)!;
+  }, [hash, sketch]);
+  const stamp = [...open].join("\n");
+  const seen = useMemo(() => view(sketch, open), [hash, sketch, stamp]);
+  const [late, setLate] = useState<{ structure: string; placed: Placed } | null>(null);
+  const placed = useMemo(
+    () => place(seen.structure, { nodes: seen.seen.map((s) => s.id), edges: seen.edges }, (found) => setLate({ structure: seen.structure, placed: found })),
+    [seen.structure, late?.structure === seen.structure],
+  );
+  const kept = useRef<Placed | null>(null);
+  useEffect(() => {
+    if (placed) kept.current = placed;
+  });
+  const toggle = (id: string): void => {
+    if (open.has(id)) open.delete(id);
+    else open.add(id);
+    refresh((n) => n + 1);
+  };
+  if (!placed) return <p class="quiet" role="status">Laying out {seen.seen.length} operators …</p>;
+  const { width, height, at, paths } = placed;
+  const first = new Set<string>();
+  const labels = seen.edges.map((edge) => {
+    const key = `${edge.from}\0${edge.type}`;
+    if (first.has(key)) return false;
+    first.add(key);
+    return true;
+  });
+  const scale = figures;
+  return (
+    <svg class="graph" role="group" aria-label={`Operator graph, ${seen.seen.length} nodes`} width={width} height={height} viewBox={`0 0 ${width} ${height}`} data-nodes={seen.seen.length}>
+      {seen.boxes.map((box) => {
+        const inside = box.inside.map((id) => at[id]).filter(Boolean);
+        const left = Math.min(...inside.map((p) => p.x)) - WIDTH / 2 - 14;
+        const right = Math.max(...inside.map((p) => p.x)) + WIDTH / 2 + 14;
+        const top = Math.min(...inside.map((p) => p.y)) - HEIGHT / 2 - 15;
+        const bottom = Math.max(...inside.map((p) => p.y)) + HEIGHT / 2 + 15;
+        const words = box.node.trips ? `${box.node.name} × ${box.node.trips}` : `${box.node.name}${box.node.share ? `, share ${box.node.share}` : ""}`;
+        return (
+          <g key={box.id}>
+            <rect class="box" x={left} y={top} width={right - left} height={bottom - top} rx="10" />
+            <g class="fold" role="button" tabIndex={0} aria-expanded="true" aria-label={`${words}: close`} onClick={() => toggle(box.id)} onKeyDown={(e) => pressed(e, () => toggle(box.id))} data-fold={box.id}>
+              <rect x={left + 8} y={top - 10} width={Math.min(right - left - 16, 7 * words.length + 34)} height="20" rx="10" />
+              <text x={left + 18} y={top + 4}>− {shorten(words, 26)}</text>
+            </g>
+          </g>
+        );
+      })}
+      {paths.map((path, k) => (
+        <path key={k} class="edge" d={smooth(path)} />
+      ))}
+      {seen.seen.map((item) => at[item.id] && <NodeMark key={item.id} item={item} at={at[item.id]} figures={scale} chosen={chosen} choose={choose} toggle={toggle} changed={marked?.has(item.id) ?? false} />)}
+      {seen.edges.map((edge, k) => {
+        if (!labels[k]) return null;
+        const [a, b] = paths[k];
+        const shown = numbers ? sized(edge.type, symbols) : edge.type;
+        return (
+          <text key={k} class="shape" x={(a.x * 2 + b.x) / 3 + 5} y={a.y + 13}>
+            {shorten(shown.replace(/\.0+\b/g, ""), 30)}
+            <title>{`${edge.type}\n${sized(edge.type, symbols)}`}</title>
+          </text>
+        );
+      })}
+    </svg>
+  );
+}
+
+function smooth(points: { x: number; y: number }[]): string {
+  const at = (p: { x: number; y: number }): string => `${p.x.toFixed(1)},${p.y.toFixed(1)}`;
+  if (points.length < 3) return `M${points.map(at).join("L")}`;
+  let path = `M${at(points[0])}`;
+  for (let k = 1; k < points.length - 1; k += 1) {
+    const [here, next] = [points[k], points[k + 1]];
+    const middle = k === points.length - 2 ? next : { x: (here.x + next.x) / 2, y: (here.y + next.y) / 2 };
+    path += `Q${at(here)} ${at(middle)}`;
+  }
+  return path;
+}
+
+function NodeMark({ item, at, figures, chosen, choose, toggle, changed }: { item: Seen; at: { x: number; y: number }; figures: Figures; chosen: string; choose: Props["choose"]; toggle: (id: string) => void; changed: boolean }) {
+  if (item.kind === "end") {
+    return (
+      <g class="node end" transform={`translate(${at.x - 40},${at.y - 13})`}>
+        <rect width="80" height="26" rx="13" />
+        <text x="40" y="17" text-anchor="middle">{item.name}</text>
+      </g>
+    );
+  }
+  const folded = item.kind !== "op";
+  const keys = [...new Set(item.members.map((m) => m.row).filter((k): k is string => !!k))];
+  const rows = keys.map((k) => figures.of(k)).filter((r): r is OpRow => !!r);
+  const share = rows.reduce((sum, r) => sum + r.share, 0);
+  const busiest = rows.reduce<OpRow | null>((best, r) => (!best || r.share > best.share ? r : best), null);
+  const row = folded ? null : (rows[0] ?? null);
+  const key = item.node?.row ?? "";
+  const on = !folded && key !== "" && key === chosen;
+  const free = !folded && !row;
+  const detail = row ? `${time(row.time_s)}${row.count !== 1 ? ` × ${row.count < 1 ? row.count.toPrecision(2) : Number.isInteger(row.count) ? row.count : row.count.toFixed(1)}` : ""}` : folded ? `${item.members.length} operators` : "moves nothing";
+  const title = item.kind === "region" && item.node?.trips ? `${item.name} × ${item.node.trips}` : item.name;
+  const act = (): void => (folded ? toggle(item.id) : choose(key, item.id));
+  const bar = Math.max(0, Math.min(1, share)) * (WIDTH - 16);
+  return (
+    <g
+      class={`node ${busiest ? tone(busiest.bound) : "b-none"} ${on ? "chosen" : ""} ${folded ? "folded" : ""} ${free ? "free" : ""} ${changed ? "changed" : ""}`}
+      role="button"
+      tabIndex={0}
+      aria-pressed={folded ? undefined : on}
+      aria-expanded={folded ? false : undefined}
+      aria-label={`${title}${busiest ? `, ${busiest.bound} bound, ${detail}, ${percent(share)} of the time` : ""}${changed ? ", changed" : ""}`}
+      data-op={item.name}
+      data-node={item.id}
+      transform={`translate(${at.x - WIDTH / 2},${at.y - HEIGHT / 2})`}
+      onClick={act}
+      onKeyDown={(e) => pressed(e, act)}
+    >
+      <rect class="body" width={WIDTH} height={HEIGHT} rx="6" />
+      <rect class="side" width="4" height={HEIGHT - 12} x="0" y="6" rx="2" />
+      <text class="name" x="12" y="17">{folded ? "+ " : ""}{shorten(title, folded ? 20 : 22)}</text>
+      <text class="sub" x="12" y="32">{detail}</text>
+      {rows.length > 0 && <text class="sub right" x={WIDTH - 10} y="32" text-anchor="end">{percent(share)}</text>}
+      {rows.length > 0 && <rect class="share" x="12" y={HEIGHT - 7} width={bar} height="3" rx="1.5" />}
+      <title>{`${title}\n${item.node?.kind ?? ""}`}</title>
+    </g>
+  );
+}

@@ -1,0 +1,138 @@
+// The page: where it is, what is asked, and the pages over it.
+
+import { render } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { Problem, useAnswer } from "./answer";
+import { analyze, boot as load, report } from "./api";
+import { Compare, compareCommand } from "./compare";
+import { Controls, dropped, take } from "./controls";
+import { Explore } from "./explore";
+import { HardwarePage } from "./hardware";
+import { Passes } from "./passes";
+import { copyText, save } from "./saving";
+import { options, type Place, read, whole, write } from "./scenario";
+import { Sweep, sweepOptions } from "./sweep";
+import type { Boot, Question, Told } from "./types";
+import { WhatIf } from "./whatif";
+import "./style.css";
+
+const PAGES: [string, string][] = [["explore", "Explore"], ["compare", "Compare"], ["sweep", "Sweep"], ["passes", "Passes"], ["hardware", "Hardware"], ["what-if", "What if"]];
+const SHOWN = report ? PAGES.filter(([key]) => !["sweep", "what-if"].includes(key)) : PAGES;
+
+function theme(): string {
+  try {
+    return localStorage.getItem("mansard-theme") ?? "";
+  } catch {
+    return "";
+  }
+}
+
+function App({ boot }: { boot: Boot }) {
+  const [place, setPlace] = useState<Place>(() => {
+    const found = read(location.hash);
+    const start = report ? report.held[0].question : boot.start;
+    return { ...found, question: Object.keys(found.question).length ? found.question : { ...start } };
+  });
+  const question = whole(place.question);
+  const pushed = useRef(false);
+  useEffect(() => {
+    const hash = write(place);
+    if (hash !== location.hash) history[pushed.current ? "pushState" : "replaceState"](null, "", hash);
+    pushed.current = false;
+    document.title = `${dropped.get(question.model) ?? question.model} on ${question.on} · mansard`;
+  }, [place]);
+  useEffect(() => {
+    const moved = (): void => setPlace(read(location.hash));
+    addEventListener("popstate", moved);
+    addEventListener("hashchange", moved);
+    return () => {
+      removeEventListener("popstate", moved);
+      removeEventListener("hashchange", moved);
+    };
+  }, []);
+  const change = (part: Partial<Question>): void => setPlace((before) => ({ ...before, question: { ...before.question, ...part } }));
+  const look = (part: Record<string, string>): void => setPlace((before) => ({ ...before, rest: { ...before.rest, ...part } }));
+  const go = (page: string, part: Partial<Question> = {}): void => {
+    pushed.current = true;
+    setPlace((before) => ({ ...before, page, question: { ...before.question, ...part } }));
+    scrollTo(0, 0);
+  };
+  const page = SHOWN.some(([key]) => key === place.page) ? place.page : "explore";
+  const answer = useAnswer<Question, Told>(page === "explore" ? question : null, analyze);
+  const drop = (event: DragEvent): void => {
+    const file = event.dataTransfer?.files[0];
+    if (!file || report) return;
+    event.preventDefault();
+    void take(file, change);
+  };
+  return (
+    <div class="app" onDragOver={(e) => e.preventDefault()} onDrop={drop}>
+      <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); document.getElementById("main")?.focus(); }}>Skip to the answer</a>
+      <Top page={page} go={go} question={question} rest={place.rest} told={answer.value} />
+      <div class="body">
+        <aside aria-label="Scenario">
+          <Controls boot={boot} question={question} change={change} />
+        </aside>
+        <main id="main" tabIndex={-1} data-page={page} aria-busy={page === "explore" && answer.busy}>
+          {page === "explore" && answer.error && answer.value && <p class="problem" role="alert">{Problem(answer.error)}</p>}
+          {page === "explore" && <Explore answer={answer} question={question} rest={place.rest} look={look} />}
+          {page === "compare" && <Compare boot={boot} question={question} rest={place.rest} look={look} />}
+          {page === "sweep" && <Sweep boot={boot} question={question} rest={place.rest} look={look} go={go} />}
+          {page === "passes" && <Passes question={question} rest={place.rest} look={look} />}
+          {page === "hardware" && <HardwarePage boot={boot} question={question} rest={place.rest} look={look} use={(chip) => go("explore", { on: chip })} />}
+          {page === "what-if" && <WhatIf boot={boot} question={question} rest={place.rest} look={look} />}
+        </main>
+      </div>
+    </div>
+  );
+}
+
+function Top({ page, go, question, rest, told }: { page: string; go: (page: string) => void; question: Question; rest: Record<string, string>; told: Told | null }) {
+  const [said, setSaid] = useState("");
+  const [dark, setDark] = useState(theme());
+  useEffect(() => {
+    document.documentElement.dataset.theme = dark;
+    try {
+      localStorage.setItem("mansard-theme", dark);
+    } catch {
+      // a page from disk may keep nothing
+    }
+  }, [dark]);
+  const asked = options(question, dropped.get(question.model) ?? question.model);
+  const commands: Record<string, string> = {
+    explore: `mansard analyze ${asked}`,
+    compare: compareCommand(question, rest.with),
+    sweep: `mansard sweep ${asked} ${sweepOptions(rest)}`,
+    passes: `mansard graph ${question.model} ${(question.techniques ?? []).map((t) => `-t '${t}'`).join(" ")} --print-after all`.replace("  ", " "),
+    hardware: `mansard hardware show ${rest.chip ?? question.on.split(":")[0]}`,
+    "what-if": `mansard analyze ${asked}`,
+  };
+  const copy = async (what: string, text: string): Promise<void> => {
+    setSaid((await copyText(text)) ? `${what} copied` : text);
+    setTimeout(() => setSaid(""), 2500);
+  };
+  return (
+    <header class="top">
+      <span class="brand" aria-label="mansard">
+        <svg viewBox="0 0 28 20" width="28" height="20" aria-hidden="true"><path d="M2 18 9 5 26 3" fill="none" stroke="currentColor" stroke-width="2.6" stroke-linecap="round" stroke-linejoin="round" /></svg>
+        mansard
+      </span>
+      <nav aria-label="Pages">
+        {SHOWN.map(([key, label]) => <a key={key} href={`#/${key}`} aria-current={key === page ? "page" : undefined} onClick={(e) => { e.preventDefault(); go(key); }}>{label}</a>)}
+      </nav>
+      <span class="grow" />
+      <span class="said" role="status">{said}</span>
+      <button type="button" class="tool" id="copy-command" title={commands[page]} onClick={() => void copy("command", commands[page])}>Copy command</button>
+      {!report && <button type="button" class="tool" onClick={() => void copy("link", location.href)}>Copy link</button>}
+      {told && page === "explore" && <button type="button" class="tool" onClick={() => save(`${told.result.model.name}-${told.roof.id}.json`, `${JSON.stringify(told.result, null, 2)}\n`, "application/json")}>JSON</button>}
+      <button type="button" class="tool" id="theme" aria-label={`Theme: ${dark || "as the system"}`} onClick={() => setDark(dark === "" ? "dark" : dark === "dark" ? "light" : "")}>{dark === "dark" ? "Dark" : dark === "light" ? "Light" : "Auto"}</button>
+    </header>
+  );
+}
+
+const root = document.getElementById("app")!;
+const chosen = theme();
+if (chosen) document.documentElement.dataset.theme = chosen;
+load()
+  .then((boot) => render(<App boot={boot} />, root))
+  .catch((error: Error) => render(<p class="problem" role="alert">{error.message}</p>, root));
