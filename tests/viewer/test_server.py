@@ -148,7 +148,8 @@ def test_a_file_that_is_no_model_is_refused_in_words(client: Any, data: bytes, n
 
 HOSTILE: list[dict[str, Any]] = [
     {"model": "/etc/passwd"}, {"model": "../../../etc/hosts.json"}, {"model": "~/config.json"},
-    {"model": "upload:0000"}, {"on": "/etc/passwd.toml"}, {"on": "x.toml"}, {"on": "h100-sxm:0"},
+    {"model": "upload:0000"}, {"on": "/etc/passwd.toml"}, {"on": "x.toml"},
+    {"prompt": "/etc/lengths.csv"}, {"output": " ~/x.CSV "}, {"on": "h100-sxm:0"},
     {"on": "h100-sxm:1:2:3"}, {"batch": -1}, {"batch": 10**30}, {"batch": "1e9999"},
     {"batch": [1]}, {"techniques": ["quantize{"]}, {"techniques": ["no-such"]},
     {"techniques": [{"name": 3}]}, {"techniques": ["quantize"] * 41},

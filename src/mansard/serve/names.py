@@ -98,9 +98,10 @@ class Names:
 
         known = known_passes()
         declared = options(known[technique]).get(option) if technique in known else None
-        if declared is not None and declared.metadata.get("program"):
-            if str(value) not in declared.metadata["choices"]:
-                self._bundled(str(value))
+        if declared is None or not declared.metadata.get("program"):
+            return
+        if str(value) not in declared.metadata["choices"]:
+            self._bundled(str(value))
 
     def _bundled(self, name: str) -> None:
         from mansard.frontends.hf import bundled

@@ -97,5 +97,9 @@ def _values(body: Mapping[str, Any]) -> list[tuple[str, Any]]:
             continue
         if len(str(value)) > LONGEST_TEXT:
             raise SpecError(f"{name} is too long", hint=f"at most {LONGEST_TEXT} characters")
+        if name in ("prompt", "output") and str(value).strip().lower().endswith(".csv"):
+            raise SpecError(
+                f"{name} names a file, which a page may not", hint="2048, or uniform(1k,4k)"
+            )
         found.append((name, READERS[name](value)))
     return found

@@ -1,4 +1,4 @@
-"""A file dropped onto the page → a model: parsed in memory by the usual frontends, never written."""
+"""A file dropped onto the page → a model: parsed in memory, never written."""
 
 from __future__ import annotations
 
