@@ -85,9 +85,15 @@ def one_input(content: bytes) -> None:
 
 def seeds() -> list[bytes]:
     """Return inputs to start from: small models, sizes as exporters write them."""
-    from tests.frontends.onnx.graphs import build, cases
+    from tests.frontends.onnx.graphs import build, cases, model
+    from tests.frontends.onnx_lower.decoders import language_model
+    from tests.frontends.onnx_lower.test_branches import proto
 
     models = [build(case)[0].SerializeToString() for case in cases("executed.txt")[::4]]
+    nodes, inputs, outputs, weights = language_model(1)
+    sizes: dict[str, tuple[str, list[int | str]]] = {n: ("f", [*s]) for n, s in weights.items()}
+    models.append(model(nodes, {**inputs, **sizes}, outputs, [], 23).SerializeToString())
+    models.append(proto().SerializeToString())
     texts = ["past_seq_len + seq_len", "64", "p2o.Dim.0", "2*(n+1)//3", "min(a,b)", "((((n))))"]
     numbers = [bytes([n]) for n in range(20)]
     return [b"\0" + m for m in models] + [b"\1" + t.encode() for t in texts] + [

@@ -9,11 +9,11 @@ import sympy as sp
 
 from mansard.core.dtypes import Encoding
 from mansard.core.errors import SpecError
-from mansard.core.notes import Note
-from mansard.core.symbols import PARAMETERS, B, Expr, M, P, S, Symbol, T, batch, expr, prompt
+from mansard.core.symbols import B, Expr, M, P, S, Symbol, batch, expr, prompt
 from mansard.frontends.onnx.dtypes import encoded
 from mansard.frontends.onnx.graph import Resolved
 from mansard.frontends.onnx.lower.attention import cache_leaf
+from mansard.frontends.onnx.lower.defaults import with_defaults
 from mansard.frontends.onnx.lower.layers import rolled
 from mansard.frontends.onnx.lower.mixtures import grouped
 from mansard.frontends.onnx.lower.outputs import HIDDEN, named, result, results, with_hidden
@@ -24,7 +24,6 @@ from mansard.frontends.onnx.values import Tensor
 from mansard.ir.builder import Builder
 from mansard.ir.graph import Graph, drop_dead
 from mansard.ir.program import TARGET, Call, Loop, Origin, Program, Step, binding, generation
-from mansard.ir.text import free_symbols
 from mansard.ir.verify import verify
 
 
@@ -60,7 +59,7 @@ def lower(
 def _lowered(resolved: Resolved, raw: bool, branch: Expr, sizes: Mapping[str, Expr]) -> Program:
     shared = Shared(not raw, _is_decoder(resolved), branch, sizes=sizes)
     graph = graph_of(resolved, shared)
-    graph, assumed = _with_defaults(graph, resolved, sizes)
+    graph, assumed = with_defaults(graph, resolved, sizes)
     notes = (*resolved.notes, *shared.notes.values(), *assumed)
     origin = Origin(resolved.name, "onnx", resolved.producer, notes=notes,
                     resolution=resolution(resolved, graph))  # fmt: skip
@@ -122,52 +121,6 @@ def _is_decoder(resolved: Resolved) -> bool:
     """Whether tokens see only what came before: there is a past, or one is handed back."""
     names = (*resolved.graph.body.inputs, *resolved.graph.body.outputs)
     return any("past" in n.lower() or "present" in n.lower() for n in names)
-
-
-def _with_defaults(
-    graph: Graph, resolved: Resolved, sizes: Mapping[str, Expr]
-) -> tuple[Graph, list[Note]]:
-    """Give every symbol beyond the model's own a value, and say which were made up."""
-    defaults: dict[Symbol, Expr] = {}
-    notes: list[Note] = []
-    for s in sorted(free_symbols(graph), key=lambda s: s.name):
-        if s.name in PARAMETERS and s != M:
-            continue
-        fact = resolved.symbols.get(s)
-        told = sizes.get(s.name)
-        known = None if fact is None else fact.default
-        if told is not None:
-            defaults[s] = told
-        elif known is not None:
-            defaults[s] = _closed(expr(known), resolved)
-        elif s == M:
-            defaults[s] = S
-            notes.append(Note("M002", "M, the encoder's length, is taken to be the prompt's"))
-        else:
-            first = fact is not None and fact.origin.endswith("_d0")  # of an input nobody named
-            defaults[s] = B if first else expr(_ASSUMED)
-            size = "the batch" if first else _ASSUMED
-            text = f"{s.name} is taken to be {size}; --set model.{s.name}=N"
-            notes.append(Note("M002", text))
-    return replace(graph, defaults=tuple(defaults.items())), notes
-
-
-_ASSUMED = 640
-"""A side of an image, or samples of sound, where nobody says: what detectors are exported for."""
-
-
-def _closed(value: Expr, resolved: Resolved) -> Expr:
-    """Return an expectation in terms of the model's own symbols alone."""
-    for _ in range(8):
-        inner = {
-            s: expr(fact.default)
-            for s in value.free_symbols
-            if (fact := resolved.symbols.get(s)) is not None and fact.default is not None
-        }
-        if not inner:
-            break
-        value = value.xreplace(inner)
-    return value.subs(B * S, T)  # of a whole step, however its sequences differ
 
 
 def _schedule(resolved: Resolved, graph: Graph) -> tuple[Step, ...]:

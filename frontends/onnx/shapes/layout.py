@@ -74,6 +74,8 @@ def unsqueeze(call: Call, x: Tensor, axes: Tensor | None = None) -> Tensor:
     if any(not -rank <= a < rank for a in given):
         raise ValueError(f"axes {given} of a result of {rank} axes")
     new = {a % rank for a in given}
+    if len(new) < len(given):
+        raise ValueError(f"axes {given} name one twice")
     old = iter(x.dims)
     return _moved(shaped(x.dtype, [1 if k in new else next(old) for k in range(rank)]), x)
 

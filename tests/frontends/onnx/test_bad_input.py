@@ -87,6 +87,11 @@ def test_a_model_with_one_byte_changed_is_read_or_refused(at: int, byte: int) ->
         ('g (float[n] x) => (float[n] y) { y = Flatten<axis="a">(x) }', "'axis'"),
         ("g (float[n] x) => (float[n] y) { y = Transpose<perm=[0,1,2]>(x) }", "perm"),
         ("g (float[n] x) => (float[n] y) { y = Gemm(x, x) }", "Gemm"),
+        (
+            "g (float[n] x) => (float[n] y)"
+            " { a = Constant<value_ints=[0,-3]>() y = Unsqueeze(x, a) }",
+            "name one twice",
+        ),
         ("g (float[n] x) => (float[n] y) { y = Add(x) }", "rules"),
         ("g (seq(float[n]) x) => (float[n] y) { y = Relu(x) }", "Relu"),
         (
