@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import mansard as ms
 from mansard.core.errors import SpecError
+from mansard.query.metrics import quantities
 from mansard.query.solving.conditions import read_conditions
 from mansard.query.solving.unknowns import read_unknown
 from mansard.query.solving.values import Values
@@ -32,6 +33,8 @@ QUESTIONS: dict[str, dict[str, Any]] = {
 UNITS = {"ttft": "s", "tpot": "s", "latency": "s", "throughput": "/s", "memory": "B",
          "tokens_per_s_per_user": "/s", "kv_cache": "B"}  # fmt: skip
 WITHIN = 20_000
+FACTORS = st.floats(0.9, 1.1).filter(lambda f: abs(f - 1) > 1e-9)
+"""Limits equal to a figure but for rounding are a test of their own, in test_solve.py."""
 
 
 @cache
@@ -53,7 +56,7 @@ def queries(draw: st.DrawFn) -> tuple[str, str, str, str, bool]:
     at = float(
         engine.figures(sizes["batch"], sizes["prompt"], sizes["output"], [metric])[metric][0]
     )
-    near = draw(st.floats(0.9, 1.1)) * at
+    near = draw(FACTORS) * at
     op = draw(st.sampled_from(["<=", "<", ">=", ">"]))
     text = f"{metric} {op} {int(near) if UNITS[metric] == 'B' else near}{UNITS[metric]}"
     return name, find, text, metric, draw(st.booleans())
@@ -88,6 +91,34 @@ def test_an_answer_holds_and_its_neighbour_does_not(query: tuple[str, str, str, 
         assert holds(solution.value) == [True]
     inside = [any(a <= x <= b for a, b in solution.intervals) for x in probes]
     assert inside == holds(*probes)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from(["dense", "tp8", "window", "experts"]),
+    st.sampled_from(["memory.bandwidth", "peak.matrix.bf16"]),
+    st.sampled_from(["ttft", "latency"]),
+    st.floats(0.3, 3.0),
+)
+def test_the_least_rate_holds_and_a_little_less_does_not(
+    name: str, field: str, metric: str, factor: float
+) -> None:
+    from mansard.query.gate import read_gate
+
+    study = asked(name)
+    today = quantities(study.question.estimate)[metric]
+    assert today is not None
+    text = f"{metric} <= {today * factor!r}s"
+    unknown = f"hardware.{field}"
+    solution = study.solve(unknown, minimize=True, subject_to=text)
+    if solution.estimate is None:
+        assert "at its best" in solution.reason
+        return
+    assert isinstance(solution.value, float)
+    assert read_gate(text).holds(solution.estimate)
+    unit = "B/s" if field == "memory.bandwidth" else "FLOP/s"
+    less = study.question.changed(set={unknown: f"{solution.value * (1 - 1e-9)!r} {unit}"})
+    assert not read_gate(text).holds(less.estimate)
 
 
 @pytest.mark.parametrize("name", ["dense", "window", "experts", "int4"])
