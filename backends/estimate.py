@@ -29,6 +29,9 @@ class Row:
         members: names of the ops fused into it, when more than one.
         because: the passes that touched it, with their reasons.
         formulas: "flops", "bytes" … → the symbolic expression, as text.
+        ideal_s: the bound's time, where ``time_s`` is calibrated; None where it is the bound.
+        low_s, high_s: the band of ``time_s``.
+        basis: the measurements it rests on, in words.
     """
 
     name: str
@@ -57,6 +60,10 @@ class Row:
     members: tuple[str, ...] = ()
     because: tuple[str, ...] = ()
     formulas: Mapping[str, str] = field(default_factory=dict)
+    ideal_s: float | None = None
+    low_s: float | None = None
+    high_s: float | None = None
+    basis: str = ""
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,10 @@ class Work:
             self._tables[graph, wants] = tabulate(wanted, graph)
         return self._tables[graph, wants]
 
+    def _cut(self, piece: Piece) -> Iterable[Piece]:
+        """Return the parts of a piece over which a row's time is taken as affine."""
+        return (piece,)
+
     def _stretch(self, stretch: Stretch, done: PhaseSum) -> None:
         call = stretch.call
         assert call is not None
@@ -187,7 +191,7 @@ class Work:
         env = CallEnvironment(stretch, self._program.graph(call.graph).defaults)
         time_s = 0.0
         cut = list(pieces(table.tape, env.on(table.tape), stretch.first, stretch.last))
-        for piece in cut:
+        for piece in (part for each in cut for part in self._cut(each)):
             side_by_side: dict[int, list[RowTotal]] = {}
             for row in rows:
                 taken = row.take(piece, stretch.weight)

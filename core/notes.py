@@ -40,6 +40,9 @@ CODES: dict[str, str] = {
     "M071": "a combination of a sweep cannot be built",
     "M072": "points of a sweep that equal one of the front were left out",
     "M073": "lengths are a distribution: metrics are expectations",
+    "M080": "a calibrated estimate rests on medians of other chips; its band is wide",
+    "M081": "a calibrated time to first token excludes queueing",
+    "M082": "a calibrated estimate takes experts as evenly loaded",
 }
 """Code → what it is about, one line each; the docs are generated from it."""
 

@@ -21,7 +21,6 @@ FOLDS = 4
 FEWEST = 12  # rows of a set: as many as the largest form has parameters
 ODD = 0.8  # of the bound: measured faster, a row is no measurement of what it says
 WIDEST = 3.0  # log error at which a band is cut: a factor of 20
-LEAN = 8.0  # served networks of two or three models hold little: they lean this much more
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def _columns(key: Key, rows: list[Measurement], chip: ChipFacts) -> Columns:
 
 def _folds(law: Form, rows: list[Measurement]) -> Vector:
     """A fold per shape's hash; whole networks are few, so each model is a fold of its own."""
-    if law.name != "network":
+    if law.name not in ("network", "engine"):
         return np.array([fold_of(row.shape) for row in rows])
     models = sorted({row.shape for row in rows})
     return np.array([models.index(row.shape) for row in rows])
@@ -125,14 +124,20 @@ def trusted(rows: Columns) -> Columns:
     return rows.part(is_trusted(rows))
 
 
-def fit(rows: Columns) -> Vector:
-    """Return the parameters that fit ``rows`` best."""
+def fit(rows: Columns, prior: Vector | None = None, lean: float = 1.0) -> Vector:
+    """Return the parameters that fit ``rows`` best.
+
+    Args:
+        rows: of one key.
+        prior: what parameters lean to; the form's own starts unless given.
+        lean: how much more than the form says.
+    """
     law = rows.law
-    lean = LEAN if rows.key.family == "served" else 1.0
+    start = np.array([p.start for p in law.parameters]) if prior is None else prior
     return solver.fit(
         rows.predict,
         rows.seconds,
-        np.array([p.start for p in law.parameters]),
+        start,
         np.array([p.low for p in law.parameters]),
         np.array([p.high for p in law.parameters]),
         np.array([p.spread for p in law.parameters]) / lean,
@@ -156,7 +161,7 @@ def held_back(rows: Columns) -> Vector:
 def summarise(rows: Columns, values: Vector, ratio: Vector) -> ParameterSet:
     """Return the set: parameters fitted on all rows, error and band of those held back."""
     seen = ratio[np.isfinite(ratio)]
-    low, high = band_of(rows, ratio)
+    low, high = band(seen)
     return ParameterSet(
         key=rows.key,
         values=tuple(float(v) for v in values),
@@ -169,20 +174,6 @@ def summarise(rows: Columns, values: Vector, ratio: Vector) -> ParameterSet:
         digest=rows.digest,
         date=datetime.date.today().isoformat(),
     )
-
-
-def band_of(rows: Columns, ratio: Vector, but: float | None = None) -> tuple[float, float]:
-    """Return the band of a set's residuals, those of the fold ``but`` left out.
-
-    Models differ more from each other than within: a network's band spans those of its models.
-    """
-    kept = np.isfinite(ratio) & (rows.fold != (-1 if but is None else but))
-    if rows.key.form != "network":
-        return band(ratio[kept])
-    bands = [band(ratio[kept & (rows.fold == fold)]) for fold in np.unique(rows.fold[kept])]
-    if not bands:
-        return band(ratio[kept])
-    return min(low for low, _ in bands), max(high for _, high in bands)
 
 
 def band(ratio: Vector) -> tuple[float, float]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mansard.backends.calibrated import medians
-from mansard.backends.calibrated.fitting import Columns, band_of, trusted
+from mansard.backends.calibrated import medians, stacks
+from mansard.backends.calibrated.carry import KIN, MATRIX_FORMS, carried
+from mansard.backends.calibrated.fitting import Columns, band, trusted
 from mansard.backends.calibrated.parameters import Key, ParameterSet
 from mansard.backends.calibrated.solver import Mask, Vector
 
@@ -49,12 +50,27 @@ class Judged:
         return self.below - self.resident
 
 
-def judge(chip: str, fits: Fits) -> list[Judged]:
-    """Judge every set of a chip."""
-    return [_judge(chip, key, rows, ratio) for key, (_, rows, ratio) in fits.items()]
+def judge(fitted: Mapping[str, Fits]) -> list[Judged]:
+    """Judge every set of every chip."""
+    return [
+        _judge(chip, key, rows, ratio, _band_covered(fitted, chip, key, rows, ratio))
+        for chip, fits in fitted.items()
+        for key, (_, rows, ratio) in fits.items()
+    ]
 
 
-def _judge(chip: str, key: Key, rows: Columns, ratio: Vector) -> Judged:
+def _band_covered(
+    fitted: Mapping[str, Fits], chip: str, key: Key, rows: Columns, ratio: Vector
+) -> float:
+    """Return the share of held back rows in a band made without them."""
+    if key.form not in stacks.WHOLE:
+        return _covered(rows, ratio)
+    seen = ratio[np.isfinite(ratio)]
+    low, high = stacks.band_of(stacks.pooled(fitted, key, but=(chip, key)))
+    return float(((seen >= low) & (seen <= high)).mean()) if len(seen) else float("nan")
+
+
+def _judge(chip: str, key: Key, rows: Columns, ratio: Vector, covered: float) -> Judged:
     seen = np.isfinite(ratio)
     error = np.abs(1 / ratio[seen] - 1)
     bound = rows.bound()
@@ -70,7 +86,7 @@ def _judge(chip: str, key: Key, rows: Columns, ratio: Vector) -> Judged:
         error=float(error.mean()) if seen.any() else float("nan"),
         median=float(np.median(error)) if seen.any() else float("nan"),
         naive=float(np.abs(bound / rows.seconds - 1).mean()),
-        covered=_covered(rows, ratio),
+        covered=covered,
         below=int(below.sum()),
         resident=int(resident.sum()),
         odd=int(odd.sum()),
@@ -84,7 +100,7 @@ def _covered(rows: Columns, ratio: Vector) -> float:
     for one in np.unique(rows.fold[seen]):
         out = seen & (rows.fold == one)
         if (seen & (rows.fold != one)).sum() >= 5:
-            low, high = band_of(rows, ratio, but=float(one))
+            low, high = band(ratio[seen & (rows.fold != one)])
             inside.append((ratio[out] >= low) & (ratio[out] <= high))
     return float(np.concatenate(inside).mean()) if inside else float("nan")
 
@@ -108,7 +124,14 @@ def unmeasured(fitted: Mapping[str, Fits]) -> dict[tuple[str, str], tuple[float,
         for key, (_, rows, _) in fits.items():
             knowing = [c for c in others if any(k.form == key.form for k in fitted[c])]
             siblings = [c for c in knowing if family[c] == family.get(chip)]
-            pool = [s for c in siblings or knowing for s, _, _ in fitted[c].values()]
+            if not siblings and key.form in MATRIX_FORMS:
+                siblings = [c for c in knowing if family[c] == KIN.get(family.get(chip, ""))]
+            pool = [
+                replace(s, values=carried(columns.law, s.values, [columns.chip], rows.chip))
+                for c in siblings or knowing
+                for s, columns, _ in fitted[c].values()
+                if s.key.form == key.form
+            ]
             values = _stand_in(pool, key)
             if values is not None and chip in family:
                 kept = trusted(rows)
@@ -144,7 +167,7 @@ def ranking(fits: Fits) -> list[tuple[Key, str, float, int]]:
     """Return (key, model, Spearman's rank correlation, rows) of configurations of one model."""
     found = []
     for key, (_, rows, ratio) in fits.items():
-        if key.form != "network":
+        if key.form not in stacks.WHOLE:
             continue
         for fold in np.unique(rows.fold):
             one = (rows.fold == fold) & np.isfinite(ratio)
@@ -160,7 +183,8 @@ def ranking(fits: Fits) -> list[tuple[Key, str, float, int]]:
 def _rate(rows: Columns, one: Mask) -> Vector:
     """Return measured tokens per second and device."""
     z = rows.sizes
-    tokens = z["batch"] * np.where(z["served"] > 0, 1.0, z["osl"])
+    each = z["steps"] if "steps" in z else np.where(z["served"] > 0, 1.0, z["osl"])
+    tokens = z["batch"] * each
     rate: Vector = (tokens / z["tp"])[one] / rows.seconds[one]
     return rate
 

@@ -13,6 +13,9 @@ OTHER_DTYPE = 1.25  # a set of another dtype: the floor between dtypes of one fr
 OTHER_FAMILY = 1.5  # a set of another kernel group, or of chips of another kind
 FOREIGN = 2.5  # not one of the families that were measured: ACCURACY of such chips is unknown
 
+FRAMEWORKS = ("vllm", "trtllm", "sglang", "deepspeed-mii", "llama.cpp")
+"""Engines that kernels or networks were measured with."""
+
 EXACT = (
     (("framework", "dtype", "family", "kernel"), 1.0),
     (("dtype", "family", "kernel"), 1.0),
@@ -29,6 +32,8 @@ RELAXED = (
 
 What nothing matches is dropped, the least telling first: kernel, framework, dtype, family.
 """
+
+Tries = tuple[tuple[tuple[str, ...], float], ...]
 
 
 @dataclass(frozen=True)
@@ -66,18 +71,22 @@ def find(key: Key, chip: str, family: str, own: Calibration | None = None) -> Fo
         key: what is asked for; empty fields mean "any".
         chip: id.
         family: of the chip, from ``family_of``.
-        own: a user's calibration, asked first.
+        own: a user's calibration, asked first, for the dtypes it has.
 
     Raises:
         SpecError: no chip at all was calibrated for this form.
     """
     sources = _sources(chip, family, own)
     # Another kernel, or engine, of this chip tells less than the same one of a sibling.
-    alike = key.form in ("stream", "network")
-    passes = (EXACT, RELAXED) if alike else (EXACT + RELAXED,)
+    passes: tuple[Tries, ...] = (EXACT + RELAXED,)
+    if key.form == "stream":
+        passes = (EXACT, RELAXED)
+    elif key.form in ("network", "engine"):
+        passes = (EXACT[:1], EXACT[1:] + RELAXED)
     for names in passes:
         for calibration, wider, name in sources:
-            found = _within(calibration, key, names)
+            alike = tuple(n for n in names if "dtype" in n[0]) if calibration is own else names
+            found = _within(calibration, key, alike)
             if found is not None:
                 one, relaxed = found
                 return Found(one, wider * relaxed, _basis(one, key, name))
@@ -99,9 +108,7 @@ def _sources(
     return found + [(c, w, name) for c, w, name in files if c is not None]
 
 
-def _within(
-    calibration: Calibration, key: Key, tries: tuple[tuple[tuple[str, ...], float], ...]
-) -> tuple[ParameterSet, float] | None:
+def _within(calibration: Calibration, key: Key, tries: Tries) -> tuple[ParameterSet, float] | None:
     for names, wider in tries:
         kept = {name: getattr(key, name) for name in names}
         one = calibration.by_key.get(Key(key.form, **kept))
@@ -113,7 +120,8 @@ def _within(
 def _basis(one: ParameterSet, key: Key, name: str) -> str:
     parts = [name, one.key.framework or "all frameworks", one.key.dtype, one.key.kernel]
     text = ", ".join(p for p in parts if p)
-    text += f": {one.rows} rows, {one.error:.0%} off when held back"
+    when = f" of {one.date}" if one.date else ""
+    text += f": {one.rows} rows{when}, {one.error:.0%} off when held back"
     if key.dtype and one.key.dtype != key.dtype:
         text += f"; {key.dtype} itself was not measured"
     return text

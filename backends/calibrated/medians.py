@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from mansard.backends.calibrated.carry import carried
 from mansard.backends.calibrated.fitting import Columns, band, trusted
 from mansard.backends.calibrated.parameters import Calibration, Key, ParameterSet
 from mansard.backends.calibrated.solver import Vector
@@ -26,6 +27,9 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 
 NAMED = ("stream", "scan", "batched_gemm", "collective", "dispatch")
 """Forms whose kernels do different things: medians are taken kernel by kernel."""
+
+SINGLE_USER = "llama.cpp"
+"""An engine that serves one sequence at a time stands for no other: medians leave it out."""
 
 ALONE = 1.5  # a family of one chip says nothing of its siblings: its band is this much wider
 
@@ -47,6 +51,8 @@ def over_frameworks(sets: Mapping[Key, tuple[ParameterSet, Columns]]) -> list[Pa
     """Return a set per (form, dtype, family) that several frameworks were measured with."""
     groups: dict[Key, list[tuple[ParameterSet, Columns]]] = defaultdict(list)
     for key, found in sets.items():
+        if key.framework == SINGLE_USER:
+            continue
         kernel = key.kernel if key.form in NAMED else ""
         groups[Key(key.form, "", key.dtype, key.family, kernel)].append(found)
     return [
@@ -62,7 +68,7 @@ def over_chips(fitted: Fitted, family: str) -> Calibration:
     groups: dict[Key, dict[str, list[tuple[ParameterSet, Columns]]]] = defaultdict(dict)
     for chip in chips:
         for key, found in fitted[chip].items():
-            for wide in _wider(key, family == GENERIC):
+            for wide in () if key.framework == SINGLE_USER else _wider(key, family == GENERIC):
                 groups[wide].setdefault(chip, []).append(found)
     sets = []
     for key, by_chip in groups.items():
@@ -85,10 +91,16 @@ def left_out(
     fitted: Fitted, by_chip: Mapping[str, list[tuple[ParameterSet, Columns]]], chip: str
 ) -> Vector | None:
     """Return measured over predicted on ``chip`` by the median of the other chips."""
-    others = [one for c, some in by_chip.items() if c != chip for one, _ in some]
+    here = by_chip[chip][0][1]
+    others = [
+        carried(here.law, one.values, [rows.chip], here.chip)
+        for c, some in by_chip.items()
+        for one, rows in some
+        if c != chip
+    ]
     if not others:
         return None
-    values = median(one.values for one in others)
+    values = median(others)
     kept = [trusted(rows) for _, rows in by_chip[chip]]
     return np.concatenate([rows.seconds / rows.predict(values) for rows in kept])
 

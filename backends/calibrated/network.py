@@ -1,9 +1,10 @@
 """Whole networks: what a step costs beyond its kernels, per step, layer, sequence and rank.
 
 For engines measured end to end. A step streams the weights its tokens need and the cache, and
-computes; around that the host schedules, samples and launches. ``served`` rows mix decoding with
-the prompts of requests that arrive: in the steady state ``isl/osl`` prompt tokens per sequence
-and step.
+computes; around that the host schedules, samples and launches. ``batch`` is of one of ``dp``
+groups of ``tp`` ranks; experts lie over all of them, a cache over no more ranks than it has
+heads. ``served`` rows mix decoding with the prompts of requests that arrive: in the steady state
+``isl/osl`` prompt tokens per sequence and step.
 """
 
 from __future__ import annotations
@@ -24,17 +25,18 @@ def _step(p: Any, z: Sizes, chip: ChipFacts, tokens: Number, past: Number, xp: A
     """Return the seconds of one step of ``tokens`` new ones on sequences ``past`` long."""
     e_compute, e_memory, e_cache, step_s, layer_s, ranks_s, sequence_s, _, sharp = p
     tp, layers = z["tp"], z["layers"]
+    ranks = tp * z["dp"]
     share = z["top_k"] / xp.maximum(z["experts"], 1.0)
-    touched = z["expert_parameters"] * (1.0 - (1.0 - share) ** tokens)
+    touched = z["expert_parameters"] * (1.0 - (1.0 - share) ** (tokens * z["dp"])) / ranks
     used = z["parameters"] + z["expert_parameters"] * share
     keys = z["batch"] * past * layers
     flops = 2.0 * tokens * used + 4.0 * tokens / z["batch"] * keys * z["wide"]
     compute = flops / tp / (e_compute * z["peak"])
-    weights = (z["parameters"] + touched) * z["w_bytes"] / tp / e_memory
-    cache = keys * z["cache"] * z["kv_bytes"] / tp / e_cache
+    weights = (z["parameters"] / tp + touched) * z["w_bytes"] / e_memory
+    cache = keys * z["cache"] * z["kv_bytes"] / xp.minimum(tp, z["kv_heads"]) / e_cache
     work = smooth_max(compute, (weights + cache) / chip.bytes_per_s, sharp, xp)
-    reduced = 4.0 * layers * tokens * z["hidden"] * 2.0 * (tp - 1.0) / tp
-    several = xp.where(tp > 1, 1.0, 0.0)
+    reduced = 4.0 * layers * tokens * z["hidden"] * 2.0 * (ranks - 1.0) / ranks
+    several = xp.where(ranks > 1, 1.0, 0.0)
     exchange = several * (layers * ranks_s + reduced / (0.7 * chip.link_bytes_per_s))
     return step_s + layers * layer_s + sequence_s * z["batch"] + exchange + work
 
@@ -53,12 +55,14 @@ def _seconds(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
 def _work(z: Sizes, chip: ChipFacts, xp: Any) -> tuple[Number, Number]:
     steps = xp.where(z["served"] > 0, 1.0, z["osl"])
     share = z["top_k"] / xp.maximum(z["experts"], 1.0)
-    touched = z["expert_parameters"] * (1.0 - (1.0 - share) ** z["batch"])
+    tp, dp = z["tp"], z["dp"]
+    touched = z["expert_parameters"] * (1.0 - (1.0 - share) ** (z["batch"] * dp)) / (tp * dp)
     cache = z["batch"] * (z["isl"] + z["osl"] / 2) * z["layers"] * z["cache"] * z["kv_bytes"]
-    weights = (z["parameters"] + touched) * z["w_bytes"]
+    cache = cache / xp.minimum(tp, z["kv_heads"])
+    weights = (z["parameters"] / tp + touched) * z["w_bytes"]
     used = z["parameters"] + z["expert_parameters"] * share
     tokens = z["batch"] * (steps + xp.where(z["served"] > 0, 0.0, z["isl"]))
-    return 2 * tokens * used / z["tp"], steps * (weights + cache) / z["tp"]
+    return 2 * tokens * used / tp, steps * (weights + cache)
 
 
 NETWORK = Form(
@@ -72,9 +76,11 @@ NETWORK = Form(
         "top_k",
         "cache",
         "wide",
+        "kv_heads",
         "w_bytes",
         "kv_bytes",
         "tp",
+        "dp",
         "batch",
         "isl",
         "osl",

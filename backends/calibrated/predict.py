@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mansard.backends.calibrated.carry import carried
 from mansard.backends.calibrated.facts import facts
 from mansard.backends.calibrated.form import PLAIN, ChipFacts, Number
 from mansard.backends.calibrated.lookup import Found, family_of, find
 from mansard.backends.calibrated.parameters import Calibration, Key
 from mansard.backends.calibrated.registry import form
+from mansard.backends.chips import load
 from mansard.backends.hardware import Hardware
 from mansard.core.errors import SpecError
 
@@ -26,6 +28,7 @@ class Figures:
         dtype: scheme of the kernel, as calibrations name it.
         framework, kernel: that runs it; empty for any.
         floor_s: the bound; a prediction is never below it.
+        share: of the measured kernel that this one is.
     """
 
     form: str
@@ -34,6 +37,7 @@ class Figures:
     framework: str = ""
     kernel: str = ""
     floor_s: Number = 0.0
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,10 @@ class Predictor:
         asked = (law.name, figures.framework, figures.dtype, group, figures.kernel)
         if asked not in self._found:
             found = find(Key(*asked), self.chip.id, self.family, self.own)
-            self._found[asked] = (found, found.one.values)
+            measured_on = [facts(load(chip)) for chip in found.one.chips if chip != self.chip.id]
+            self._found[asked] = found, carried(law, found.one.values, measured_on, self.facts)
         found, values = self._found[asked]
-        median = law.seconds(values, z, self.facts, xp)
+        median = law.seconds(values, z, self.facts, xp) * figures.share
         median = xp.maximum(median, figures.floor_s)
         low = xp.maximum(median * (found.one.low / found.wider), figures.floor_s)
         high = median * (found.one.high * found.wider)

@@ -1,28 +1,40 @@
-"""Fit everything a folder of measurements holds: ``python -m mansard.backends.calibrated.refit``.
+"""Fit everything a folder of measurements holds, and write what ships.
 
-Writes one file per chip and one per family of chips beside this module.
+One file per chip and one per family of chips, beside this module; see ``mansard.query.accuracy``,
+which composes whole networks and runs this.
 """
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 import numpy as np
 
-from mansard.backends.calibrated import end_to_end, fitting, medians
+from mansard.backends.calibrated import end_to_end, fitting, medians, stacks
 from mansard.backends.calibrated.facts import facts
 from mansard.backends.calibrated.fitting import Columns
 from mansard.backends.calibrated.measured import Measurement, read
-from mansard.backends.calibrated.parameters import Calibration, Key, ParameterSet
-from mansard.backends.calibrated.solver import Vector
+from mansard.backends.calibrated.parameters import Calibration, bundled
+from mansard.backends.calibrated.registry import FORMS
+from mansard.backends.calibrated.stacks import Fits, Stack
 from mansard.backends.chips import load
-from mansard.core.errors import MansardError, SpecError
+from mansard.core.errors import SpecError
+
+Gathered = dict[str, list[Columns]]
+"""Chip → its rows, a key each."""
 
 
-def gather(folder: Path) -> dict[str, list[Columns]]:
-    """Return the kernels of a folder, by chip.
+def gather(
+    folder: Path, composed: Iterable[Measurement] = (), forms: Container[str] = FORMS
+) -> Gathered:
+    """Return what a folder measured, by chip.
+
+    Args:
+        folder: with ``ops`` and ``e2e``.
+        composed: whole networks put together from kernels, which only the roof can.
+        forms: to keep.
 
     Raises:
         SpecError: there are none.
@@ -31,51 +43,52 @@ def gather(folder: Path) -> dict[str, list[Columns]]:
     for path in sorted((folder / "ops").glob("*.csv")):
         for row in read(path):
             rows[row.chip].append(row)
-    for _, row in end_to_end.read(folder):
+    for row in (*(row for _, row in end_to_end.read(folder)), *composed):
         rows[row.chip].append(row)
     if not rows:
         raise SpecError(
             f"{folder}: no measurements", hint="expected ops/*.csv as data/measured has them"
         )
-    return {c: fitting.columns(found, facts(load(c))) for c, found in sorted(rows.items())}
+    kept = {c: [r for r in found if r.key.form in forms] for c, found in sorted(rows.items())}
+    return {c: fitting.columns(found, facts(load(c))) for c, found in kept.items()}
 
 
-def fit_chip(found: list[Columns]) -> dict[Key, tuple[ParameterSet, Columns, Vector]]:
+def fit_all(gathered: Gathered) -> dict[str, Fits]:
     """Fit every key with enough rows; returns set, rows, and measured over predicted held back."""
-    sets = {}
-    for rows in found:
-        kept = fitting.trusted(rows)
-        if kept.rows < fitting.FEWEST or kept.shapes < 2:
-            continue
-        ratio = fitting.held_back(rows)
-        values = fitting.fit(kept)
-        judged = np.where(fitting.is_trusted(rows), ratio, np.nan)
-        sets[rows.key] = (fitting.summarise(rows, values, judged), rows, ratio)
-    return sets
+    found: dict[str, Fits] = {chip: {} for chip in gathered}
+    whole = []
+    for chip, columns in gathered.items():
+        for rows in columns:
+            if rows.key.form in stacks.WHOLE:
+                whole.append(Stack(chip, rows))
+            elif (kept := fitting.trusted(rows)).rows >= fitting.FEWEST and kept.shapes >= 2:
+                ratio = fitting.held_back(rows)
+                judged = np.where(fitting.is_trusted(rows), ratio, np.nan)
+                one = fitting.summarise(rows, fitting.fit(kept), judged)
+                found[chip][rows.key] = one, rows, ratio
+    for chip, fits in stacks.fit_all(whole).items():
+        found[chip] |= fits
+    return found
 
 
-def main(arguments: list[str]) -> None:
-    """Refit from the folder named in the arguments and write the files."""
-    if len(arguments) != 1:
-        raise SpecError("refit takes one folder of measurements", hint="../shared/data/measured")
+def ship(fitted: dict[str, Fits], forms: Container[str] = FORMS) -> Iterable[str]:
+    """Write the files; sets of other forms stay as they are. Yields a line a file."""
     here = Path(__file__).parent
-    fitted: dict[str, dict[Key, tuple[ParameterSet, Columns]]] = {}
-    for chip, found in gather(Path(arguments[0])).items():
-        own = {key: (one, rows) for key, (one, rows, _) in fit_chip(found).items()}
-        fitted[chip] = own
-        sets = (*(one for one, _ in own.values()), *medians.over_frameworks(own))
-        _write(here, chip, Calibration(chip, sets))
+    own = {
+        chip: {key: (one, rows) for key, (one, rows, _) in fits.items()}
+        for chip, fits in fitted.items()
+    }
+    for chip, fits in own.items():
+        sets = (*(one for one, _ in fits.values()), *medians.over_frameworks(fits))
+        yield _write(here, chip, Calibration(chip, sets), forms)
     for family in (*medians.FAMILIES, medians.GENERIC):
-        _write(here, f"family-{family}", medians.over_chips(fitted, family))
+        yield _write(here, f"family-{family}", medians.over_chips(own, family), forms)
 
 
-def _write(folder: Path, name: str, calibration: Calibration) -> None:
-    (folder / f"{name}.toml").write_text(calibration.to_toml(), encoding="utf-8")
-    print(f"{name}: {len(calibration.sets)} sets")
-
-
-if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except MansardError as error:
-        sys.exit(f"{error.message}\n{error.hint or ''}".strip())
+def _write(folder: Path, name: str, fitted: Calibration, forms: Container[str]) -> str:
+    before = bundled(name)
+    kept = tuple(s for s in before.sets if s.key.form not in forms) if before else ()
+    whole = Calibration(fitted.chip, (*kept, *fitted.sets), fitted.family)
+    if whole.sets:
+        (folder / f"{name}.toml").write_text(whole.to_toml(), encoding="utf-8")
+    return f"{name}: {len(fitted.sets)} sets fitted, {len(kept)} kept"

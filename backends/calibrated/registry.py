@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mansard.backends.calibrated.attention import DECODE, MLA_DECODE, MLA_PREFILL, PREFILL
+from mansard.backends.calibrated.engine import ENGINE
 from mansard.backends.calibrated.exchange import COLLECTIVE, DISPATCH
 from mansard.backends.calibrated.experts import EXPERTS
 from mansard.backends.calibrated.form import Form
@@ -16,7 +17,7 @@ FORMS: dict[str, Form] = {
     form.name: form
     for form in (
         GEMM, PREFILL, DECODE, MLA_PREFILL, MLA_DECODE, MLA_MODULE, EXPERTS, COLLECTIVE, DISPATCH,
-        STREAM, SCAN, BATCHED, NETWORK,
+        STREAM, SCAN, BATCHED, NETWORK, ENGINE,
     )
 }  # fmt: skip
 

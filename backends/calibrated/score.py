@@ -1,13 +1,12 @@
 """Score the parameters that ship on a folder of measurements they were not fitted on.
 
-``python -m mansard.backends.calibrated.score FOLDER``: nothing is fitted; on the folder the
+``python -m mansard.query.accuracy score FOLDER``: nothing is fitted; on the folder the
 parameters come from, the errors are those of a fit on its own rows.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +14,16 @@ import numpy as np
 from mansard.backends.calibrated.fitting import Columns
 from mansard.backends.calibrated.lookup import family_of
 from mansard.backends.calibrated.lookup import find as find_set
+from mansard.backends.calibrated.measured import Measurement
 from mansard.backends.calibrated.refit import gather
 from mansard.backends.chips import load
-from mansard.core.errors import MansardError, SpecError
 
 
-def score(folder: Path) -> Iterator[tuple[str, str, int, float, float, float, str]]:
-    """Yield (chip, key, rows, error, the bound's error, share in the band, basis).
-
-    Raises:
-        SpecError: the folder holds no measurements.
-    """
-    for chip, found in gather(folder).items():
+def score(
+    folder: Path, composed: Iterable[Measurement] = ()
+) -> Iterator[tuple[str, str, int, float, float, float, str]]:
+    """Yield (chip, key, rows, error, the bound's error, share in the band, basis)."""
+    for chip, found in gather(folder, composed).items():
         family = family_of(load(chip))
         for rows in found:
             yield chip, rows.key.text(), rows.rows, *_scored(rows, chip, family)
@@ -41,18 +38,3 @@ def _scored(rows: Columns, chip: str, family: str) -> tuple[float, float, float,
     error = float(np.abs(1 / ratio - 1).mean())
     naive = float(np.abs(rows.bound() / rows.seconds - 1).mean())
     return error, naive, float(inside.mean()), found.basis
-
-
-def main(arguments: list[str]) -> None:
-    """Print a line per set of the folder named in the arguments."""
-    if len(arguments) != 1:
-        raise SpecError("score takes a folder of measurements", hint="../shared/data/measured")
-    for chip, key, rows, error, naive, inside, basis in score(Path(arguments[0])):
-        print(f"{chip}\t{key}\t{rows}\t{error:.1%}\t{naive:.1%}\t{inside:.0%}\t{basis}")
-
-
-if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except MansardError as error:
-        sys.exit(f"{error.message}\n{error.hint or ''}".strip())

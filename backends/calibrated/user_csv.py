@@ -1,13 +1,14 @@
 """Fit a chip from a user's own measurements: one CSV, a row per kernel.
 
-Columns: ``kind`` (gemm, attention_prefill, attention_decode, collective, stream), ``dtype``, one
-of ``us``, ``ms``, ``s`` (the time of one kernel), optionally ``framework`` and ``kernel``, and the
-sizes of the kind, empty where another kind's:
+Columns: ``kind`` (gemm, attention_prefill, attention_decode, moe, collective, stream), ``dtype``,
+one of ``us``, ``ms``, ``s`` (the time of one kernel), optionally ``framework`` and ``kernel``, and
+the sizes of the kind, empty where another kind's:
 
     gemm               m n k
     attention_*        batch q_len kv_len heads kv_heads head_dim, kv_dtype unless 16 bits
+    moe                tokens hidden inter top_k experts, one layer, routing balanced
     collective         bytes (the whole message) ranks; ``kernel`` is all_reduce, all_gather …
-    stream             rows cols bytes (read and written)
+    stream             rows cols bytes (read and written); ``kernel`` is rms_norm, add, quantize …
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from mansard.backends.calibrated.fitting import Columns
 from mansard.backends.calibrated.measured import Measurement
 from mansard.backends.calibrated.parameters import Calibration, Key, ParameterSet
 from mansard.backends.calibrated.registry import form, scheme
+from mansard.backends.calibrated.routing import load
+from mansard.backends.calibrated.rows import STREAMS
+from mansard.backends.calibrated.solver import Vector
 from mansard.backends.hardware import Hardware
 from mansard.core.errors import SpecError, UnknownNameError, unknown_name
 
@@ -35,12 +39,34 @@ SIZES = {
     "gemm": ("m", "n", "k"),
     "attention_prefill": ("batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim"),
     "attention_decode": ("batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim"),
+    "moe": ("tokens", "hidden", "inter", "top_k", "experts"),
     "collective": ("bytes", "ranks"),
     "stream": ("rows", "cols", "bytes"),
 }
 TEXTS = ("kind", "dtype", "framework", "kernel", "kv_dtype")
 KNOWN = {*TEXTS, *UNITS, *(name for names in SIZES.values() for name in names)}
+ALIASES = {"bf16": "bfloat16", "fp16": "bfloat16", "half": "bfloat16", "int8": "sq"}
+"""Dtypes as users write them → as calibrations are looked up."""
+
 SLOWEST_S = 60.0  # a kernel that takes a minute was given in another unit
+
+
+@dataclass(frozen=True)
+class Held:
+    """A set on the shapes held back from it.
+
+    Args:
+        points: (measured, predicted) [s].
+        naive: the bound's mean absolute relative error.
+    """
+
+    points: tuple[tuple[float, float], ...]
+    naive: float
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """Measured over predicted."""
+        return tuple(measured / predicted for measured, predicted in self.points)
 
 
 @dataclass(frozen=True)
@@ -49,11 +75,13 @@ class Report:
 
     Args:
         calibration: the sets; its text is ``calibration.to_toml()``.
+        held: set, in words → its rows held back.
         faster: rows faster than the bound, in words; they were kept out.
         left: sets that could not be fitted, and why.
     """
 
     calibration: Calibration
+    held: Mapping[str, Held]
     faster: tuple[str, ...]
     left: tuple[str, ...]
 
@@ -64,9 +92,10 @@ def fit(text: str, chip: Hardware, *, where: str = "measurements") -> Report:
     Raises:
         SpecError: columns, units, numbers or times are wrong, or no set has rows enough.
     """
-    rows, faster = _kept(_read(text, chip, where), chip)
+    rows, faster = _kept(_read(text, chip, where), chip, where)
     sets: list[ParameterSet] = []
     left: list[str] = []
+    held: dict[str, Held] = {}
     for columns in fitting.columns(rows, facts(chip)):
         reason = _lacking(columns)
         if reason:
@@ -74,13 +103,22 @@ def fit(text: str, chip: Hardware, *, where: str = "measurements") -> Report:
             continue
         ratio = fitting.held_back(columns)
         sets.append(fitting.summarise(columns, fitting.fit(columns), ratio))
+        held[columns.key.text()] = _held(columns, ratio)
     if not sets:
         reasons = "; ".join(left) or f"all {len(faster)} rows are faster than the bound"
         raise SpecError(
             f"{where}: nothing to fit: {reasons}",
             hint=f"a set needs {fitting.FEWEST} rows of at least two shapes",
         )
-    return Report(Calibration(chip.id, tuple(sets)), tuple(faster), tuple(left))
+    return Report(Calibration(chip.id, tuple(sets)), held, tuple(faster), tuple(left))
+
+
+def _held(columns: Columns, ratio: Vector) -> Held:
+    seen = np.isfinite(ratio)
+    measured = columns.seconds[seen]
+    naive = np.abs(columns.bound() / columns.seconds - 1).mean()
+    points = zip(measured.tolist(), (measured / ratio[seen]).tolist(), strict=True)
+    return Held(tuple(points), float(naive))
 
 
 def _lacking(columns: Columns) -> str:
@@ -91,29 +129,33 @@ def _lacking(columns: Columns) -> str:
     return ""
 
 
-def _kept(rows: list[Measurement], chip: Hardware) -> tuple[list[Measurement], list[str]]:
+def _kept(
+    rows: list[tuple[int, Measurement]], chip: Hardware, where: str
+) -> tuple[list[Measurement], list[str]]:
     known = facts(chip)
     kept, faster = [], []
-    for row in rows:
+    for number, row in rows:
         law = form(row.key.form)
         bound = float(law.bound_s(row.sizes, known))
         _, moved = law.work(row.sizes, known, np)
         if row.seconds * 1.05 < bound and moved > known.cache_bytes:
-            said = f"{row.file}: {row.seconds * 1e6:.4g} us, the bound is {bound * 1e6:.4g} us"
-            faster.append(f"{said} ({row.text})")
+            said = f"{row.seconds * 1e6:.4g} us, the bound is {bound * 1e6:.4g} us"
+            faster.append(f"{where}, line {number}: {said} ({row.text})")
         else:
             kept.append(row)
     return kept, faster
 
 
-def _read(text: str, chip: Hardware, where: str) -> list[Measurement]:
+def _read(text: str, chip: Hardware, where: str) -> list[tuple[int, Measurement]]:
+    """Return the rows with the lines they stand in."""
     table = csv.DictReader(io.StringIO(text.lstrip("\ufeff")))
     names = [name.strip() for name in table.fieldnames or ()]
     unit = _unit(names, where)
     rows = []
     for number, record in enumerate(table, start=2):
         clean = {str(k).strip(): str(v or "").strip() for k, v in record.items() if k is not None}
-        rows.append(_row(clean, unit, chip, f"{where}, line {number}"))
+        row = _row(clean, unit, chip, f"{where}, line {number}")
+        rows.append((number, replace(row, file=where)))
     if not rows:
         raise SpecError(f"{where}: no rows", hint=f"columns: {', '.join(sorted(KNOWN))}")
     return rows
@@ -148,7 +190,8 @@ def _row(record: Mapping[str, str], unit: str, chip: Hardware, where: str) -> Me
             f"{where}: a kernel of {seconds:.4g} s", hint=f"is column {unit!r} in another unit?"
         )
     sizes = _sizes(kind, given, record, chip, where)
-    key = Key(kind, record.get("framework", ""), _dtype(kind, record), "", record.get("kernel", ""))
+    kernel = _kernel(kind, record, where)
+    key = Key(kind, record.get("framework", ""), _dtype(kind, record), "", kernel)
     law = form(kind)
     key = replace(key, family=law.family(sizes))
     text = ",".join(record.values())
@@ -168,10 +211,34 @@ def _positive(record: Mapping[str, str], name: str, where: str) -> float:
 
 
 def _dtype(kind: str, record: Mapping[str, str]) -> str:
-    dtype = record["dtype"]
-    if kind.startswith("attention"):
-        return f"{dtype}/{record.get('kv_dtype') or 'bfloat16'}"
+    """Return the dtype the set is looked up by."""
+    dtype = ALIASES.get(record["dtype"], record["dtype"])
+    match kind:
+        case "attention_prefill" | "attention_decode":
+            cached = record.get("kv_dtype") or "bfloat16"
+            return f"bfloat16/{ALIASES.get(cached, cached)}"
+        case "collective":
+            return record.get("kernel", "")
+        case "stream":
+            return "fp8" if record.get("kernel") == "quantize" else "fp16"
     return dtype
+
+
+def _kernel(kind: str, record: Mapping[str, str], where: str) -> str:
+    """Return the kernel the set is looked up by.
+
+    Raises:
+        SpecError: a stream that is none of those that are looked up.
+    """
+    given = record.get("kernel", "")
+    if kind == "collective":
+        return ""
+    if kind != "stream":
+        return given
+    if given not in STREAMS:
+        error = unknown_name("kernel of a stream", given, tuple(STREAMS))
+        raise SpecError(f"{where}: {error.message}", hint=error.hint)
+    return STREAMS[given]
 
 
 def _sizes(
@@ -196,7 +263,16 @@ def _sizes(
             return given | {"x_bytes": x, "w_bytes": w, "quantised": narrow, "peak": rate}
         case "stream":
             return given | {"flops": 0.0, "peak": rate}
+        case "moe":
+            return _routed(given, w) | {"peak": rate}
     d = given.pop("head_dim")
     if given["q_len"] > given["kv_len"]:
         raise SpecError(f"{where}: q_len is more than kv_len", hint="kv_len counts new tokens too")
     return given | {"qk": d, "v": d, "kept": 2 * d, "kv_bytes": kv_bytes, "peak": rate}
+
+
+def _routed(given: dict[str, float], w_bytes: float) -> dict[str, float]:
+    tokens, experts, top_k = (int(given[name]) for name in ("tokens", "experts", "top_k"))
+    got = load(tokens, experts, top_k, 1, 0.0)
+    routed = {"rows": got.rows, "active": got.active, "tiles": got.tiles, "tile": got.tile}
+    return given | routed | {"model_inter": given["inter"], "matrices": 3.0, "w_bytes": w_bytes}

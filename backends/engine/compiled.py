@@ -286,19 +286,21 @@ class Stepwise:
         program: after its passes.
         on: one device, or several.
         phases: that count; every one unless given.
+        price: what answers a point; the roofline unless given.
     """
 
     method = "stepwise"
 
     def __init__(
-        self, program: Program, on: Hardware | Cluster, phases: Sequence[str] = ()
-    ) -> None:
-        self.program, self.phases = program, tuple(phases)
+        self, program: Program, on: Hardware | Cluster, phases: Sequence[str] = (),
+        price: Callable[..., Answer] = estimate,
+    ) -> None:  # fmt: skip
+        self.program, self.phases, self._price = program, tuple(phases), price
         self.cluster = on if isinstance(on, Cluster) else Cluster(on)
 
     def on(self, cluster: Hardware | Cluster) -> Stepwise:
         """Return the same program on other hardware."""
-        return Stepwise(self.program, cluster, self.phases)
+        return Stepwise(self.program, cluster, self.phases, self._price)
 
     def figures(
         self, batch: Operand, prompt: Operand, output: Operand, names: Sequence[str] = FIGURES
@@ -308,7 +310,8 @@ class Stepwise:
         found = {name: np.empty(columns[0].size) for name in names}
         for k, (b, p, n) in enumerate(zip(*columns, strict=True)):
             scenario = {"batch": int(b), "prompt": int(p), "output": int(n)}
-            known = _figures(estimate(self.program, self.cluster, scenario, self.phases), scenario)
+            answer = self._price(self.program, self.cluster, scenario, self.phases)
+            known = _figures(answer, scenario)
             for name in names:
                 value = known[name]
                 found[name][k] = np.nan if value is None else value

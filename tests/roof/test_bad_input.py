@@ -48,7 +48,11 @@ LLAMA: dict[str, Any] = {
         (["--on", "h100-sxm", "--fail-if", "tpto > 3ms"], "'tpto'", "tpot"),
         (["--on", "h100-sxm", "--fail-if", "tpot > 3GB"], "3GB", "20ms"),
         (["--on", "h100-sxm", "--fail-if", "tpot"], "compares nothing", "tpot <= 20ms"),
-        (["--on", "h100-sxm", "--estimate", "calibrated"], "calibrated", "bound"),
+        (["--on", "h100-sxm", "--set", "framework=vllm"], "framework", "--estimate calibrated"),
+        (["--on", "h100-sxm", "--estimate", "calibrated", "--set", "framework=vlm"], "'vlm'",
+         "vllm"),
+        (["--on", "h100-sxm", "--estimate", "calibrated", "--set", "calibration=nowhere.toml"],
+         "nowhere.toml", "mansard calibrate"),
         ([], "no hardware", "--on h100-sxm"),
     ],
 )  # fmt: skip

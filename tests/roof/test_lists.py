@@ -75,3 +75,22 @@ def test_the_doctor_finds_everything_well(run: Run) -> None:
     assert ran.code == 0
     assert f"{len(chips.bundled())} read" in ran.out
     assert "BAD" not in ran.out
+
+
+def test_hardware_check_names_a_slipped_digit_and_what_measurements_reach(
+    run: Run, tmp_path: Path
+) -> None:
+    said = run("hardware", "check", "h100-sxm").out
+    assert "measured products reach, of the matrix peak: 0.7" in said
+    assert "odd" not in said
+    slipped = tmp_path / "slipped.toml"
+    slipped.write_text(
+        'id = "slipped"\n[memory]\ncapacity = "80GB"\nbandwidth = "3.35GB/s"\n'
+        '[peak.matrix]\nbf16 = "989TFLOP/s"\n',
+        encoding="utf-8",
+    )
+    ran = run("hardware", "check", str(slipped))
+    assert ran.code == 0
+    assert "odd: bf16 FLOP a byte of memory can carry: 2.95e+05 (usually 0.5 to 1000)" in ran.out
+    every = run("hardware", "check").out
+    assert "rtx-pro-6000-server: odd: measured products reach, of the bandwidth" in every

@@ -65,12 +65,21 @@ def diff_chips(chips: tuple[str, ...], form: str | None, out: str | None) -> Non
 @hardware.command("check", short_help="Check files that describe chips.")
 @click.argument("files", nargs=-1)
 def check_chips(files: tuple[str, ...]) -> None:
-    """Check FILES, or every bundled chip: keys, units, contradictions."""
+    """Check FILES, or every bundled chip: keys, units, contradictions, and whether it is plausible.
+
+    Of each file the ratios that tell a slipped digit are printed, and what measured products
+    reach of its figures where there are any; of the bundled chips, those that are odd.
+    """
     from mansard.query import named
+    from mansard.query.plausible import plausibility
 
     for name in files or named.chip_names():
         chip = named.chip(name)
+        found = plausibility(chip)
         if files:
             click.echo(f"{name}: {chip.id}, {chip.name}: ok")
+        for finding in found if files else (f for f in found if f.odd):
+            mark = "  odd: " if finding.odd else "  "
+            click.echo(f"{mark}{finding}" if files else f"{chip.id}: odd: {finding}")
     if not files:
         click.echo(f"{len(named.chip_names())} bundled chips: ok")

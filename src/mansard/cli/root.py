@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("mansard.cli.serve:serve", "The viewer: a page that shows where the time goes."),
     "models": ("mansard.cli.models:models", "The models mansard knows by name."),
     "hardware": ("mansard.cli.hardware:hardware", "The chips mansard knows, with their sources."),
+    "calibrate": ("mansard.cli.calibrate:calibrate", "Fit a chip from measured kernels."),
     "techniques": ("mansard.cli.techniques:techniques", "The passes: options, sources, limits."),
     "plugins": ("mansard.cli.plugins:plugins", "What is installed beside mansard."),
     "config": ("mansard.cli.config:config", "What a question would use, and where it was said."),

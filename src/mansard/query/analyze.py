@@ -14,11 +14,19 @@ from mansard.core.facts import ModelFacts
 from mansard.core.notes import Note
 from mansard.ir.footprint import model_facts
 from mansard.ir.program import Program
+from mansard.query.calibration import (
+    IDEAL,
+    calibrated_figures,
+    check_kind,
+    priced_as,
+    read_calibration,
+)
 from mansard.query.concerns import concerns
 from mansard.query.effects import Technique
 from mansard.query.estimate import Estimate
 from mansard.query.lengths import Mix, metrics_of, read_sizes
 from mansard.query.lengths import said as said_of
+from mansard.query.overrides import read_overrides
 from mansard.query.plugins import skipped_plugins
 from mansard.query.prepare import Prepared, prepare
 from mansard.query.scenario import DEFAULT_OUTPUT, DEFAULT_PROMPT, Scenario, make_scenario
@@ -31,8 +39,6 @@ from mansard.query.techniques import Spec
 
 if TYPE_CHECKING:
     from mansard.backends.roofline import Answer
-
-KINDS = ("ideal",)
 
 
 def analyze(
@@ -65,9 +71,10 @@ def analyze(
         phase: prefill, decode or both.
         context: asks for one decode step over this many cached tokens instead.
         set: ``{"model.num_hidden_layers": 40, "hardware.memory.bandwidth": "4TB/s"}``;
-            ``network`` names what joins nodes; ``input.images`` and ``input.image_size`` say what
-            a prompt holds besides text.
-        estimate: "ideal", the roofline bound.
+            ``network`` names what joins nodes; ``framework`` (vllm, trtllm …) the engine and
+            ``calibration`` a file of ``mansard calibrate``, for a calibrated estimate;
+            ``input.images`` and ``input.image_size`` say what a prompt holds besides text.
+        estimate: "ideal", the roofline bound, or "calibrated", what is measured, with its band.
         price: of a device and hour, in any currency; the answer then says what it costs.
 
     Raises:
@@ -82,12 +89,18 @@ def analyze(
         return analyze(model, **rest)
     if on is None:
         raise SpecError("the question names no hardware", hint='add on="h100-sxm"')
-    _check_kind(estimate or "ideal")
+    kind = estimate or IDEAL
+    check_kind(kind, read_overrides(set or {}))
     p, n, mix = read_sizes(prompt, output, context, (DEFAULT_PROMPT, DEFAULT_OUTPUT))
+    if kind != IDEAL and mix is not None:
+        raise SpecError(
+            "expectations over lengths are those of the bound",
+            hint="give one prompt and one output length, or leave --estimate out",
+        )
     asked = make_scenario(1 if batch is None else batch, p, n, phase or "both", context)
     ready = prepare(source, on, asked, techniques, level or "O1", set or {})
     unsaid = prompt is None and context is None
-    return answered(ready, asked, mix=mix, unsaid=unsaid, kind=estimate, price=price)
+    return answered(ready, asked, mix=mix, unsaid=unsaid, kind=kind, price=price)
 
 
 def answered(
@@ -101,22 +114,22 @@ def answered(
         asked: the scenario.
         mix: lengths as distributions, where they are.
         unsaid: whether nobody gave the prompt, so that a model that takes less gets what it takes.
-        kind: "ideal", unless given.
+        kind: "ideal", unless given, or "calibrated".
         price: of a device and hour.
 
     Raises:
         MansardError: no such estimate, or a phase the model does not have.
     """
-    kind = kind or "ideal"
-    _check_kind(kind)
+    kind, overrides = kind or IDEAL, ready.overrides
+    check_kind(kind, overrides)
     program, target, applied = ready.program, ready.target, ready.techniques
     shorter: tuple[Note, ...] = ()
     if unsaid:
         asked, shorter = as_long_as_it_takes(asked, ready.origin)
-    from mansard.backends.roofline import estimate as roofline
+    engine, own = overrides.framework or "", read_calibration(overrides.calibration, target.chip)
 
     def priced(program: Program) -> Answer:
-        return roofline(program, target.laid_out(program.mesh), asked.symbols, asked.phases)
+        return priced_as(kind, program, target.laid_out(program.mesh), asked, engine, own)
 
     answer = priced(program)
     missing = [name for name in asked.phases if name not in answer.phases]
@@ -152,6 +165,7 @@ def answered(
         notes=_once(said),
         price=priced,
         cluster=ready.cluster,
+        calibrated=calibrated_figures(answer, program, ready.cluster, asked, engine),
     )
 
 
@@ -163,15 +177,6 @@ def _expected(
 
     engine = compile_program(program, target.laid_out(program.mesh), asked.phases)
     return metrics_of(engine, mix, asked.batch)
-
-
-def _check_kind(kind: str) -> None:
-    if kind == "calibrated":
-        raise SpecError(
-            "there is no calibrated estimate yet", hint="leave --estimate out for the bound"
-        )
-    if kind not in KINDS:
-        raise unknown_name("estimate", kind, KINDS)
 
 
 def _whole_model(program: Program, applied: Sequence[Technique]) -> ModelFacts:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mansard.backends.roofline import Answer
     from mansard.core.symbols import Expr
     from mansard.ir.program import Program
+    from mansard.query.calibration import Calibrated
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,7 @@ class Estimate:
         devices: of it.
         scenario: what was asked.
         prefilled: tokens of a prompt that the prefill reads, those of images included.
-        kind: "ideal": the roofline bound.
+        kind: "ideal": the roofline bound; "calibrated": what is measured.
         techniques: the passes, in the order they ran.
         program: after them.
         phases: label → the mean step.
@@ -46,6 +47,7 @@ class Estimate:
         notes: what the figures rest on.
         price: what a program costs here, for the figures before and after a technique.
         cluster: the devices, with the program's mesh on them; None of a remembered answer.
+        calibrated: bands, the bound beside and what they rest on; None of the bound itself.
     """
 
     model: ModelFacts
@@ -62,6 +64,7 @@ class Estimate:
     notes: tuple[Note, ...]
     price: Callable[[Program], Answer] = field(repr=False)
     cluster: Cluster | None = field(default=None, repr=False)
+    calibrated: Calibrated | None = None
 
     @property
     def ttft(self) -> float | None:

@@ -9,7 +9,9 @@ from mansard.core.errors import SpecError, unknown_name
 from mansard.query.reading import AS_FOUND, Reading, read_reading
 
 SECTIONS = ("model", "hardware", "graph", "input")
-NETWORK = "network"
+NETWORK, CALIBRATION, FRAMEWORK = "network", "calibration", "framework"
+NAMES = (NETWORK, CALIBRATION, FRAMEWORK)
+"""Keys that are no section."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,16 @@ class Overrides:
         hardware: dotted keys of the chip's file.
         network: what joins nodes, by name; None when not given.
         reading: how a file's graph is read, and what a prompt holds besides text.
+        calibration: the file of a user's calibration; None when not given.
+        framework: the engine a calibrated estimate is of; None for the median of all.
     """
 
     model: Mapping[str, str] = field(default_factory=dict)
     hardware: Mapping[str, str] = field(default_factory=dict)
     network: str | None = None
     reading: Reading = AS_FOUND
+    calibration: str | None = None
+    framework: str | None = None
 
 
 def read_overrides(values: Mapping[str, object]) -> Overrides:
@@ -38,20 +44,19 @@ def read_overrides(values: Mapping[str, object]) -> Overrides:
     """
     found: dict[str, dict[str, str]] = {name: {} for name in SECTIONS}
     values = dict(values)
-    net = values.pop(NETWORK, None)
+    named = {name: str(values.pop(name)) for name in NAMES if name in values}
     for key, value in values.items():
         section, dot, rest = key.partition(".")
         if section not in found:
-            raise unknown_name("section to override", section, (*SECTIONS, NETWORK))
+            raise unknown_name("section to override", section, (*SECTIONS, *NAMES))
         if not dot or not rest:
             raise SpecError(
                 f"cannot override {key!r}: it names no field",
                 hint="write model.num_hidden_layers=40 or hardware.memory.bandwidth=4TB/s",
             )
         found[section][rest] = str(value)
-    network = None if net is None else str(net)
     reading = replace(read_reading(found["graph"]), inputs=found["input"])
-    return Overrides(found["model"], found["hardware"], network, reading)
+    return Overrides(found["model"], found["hardware"], reading=reading, **named)
 
 
 def read_assignments(texts: Iterable[str]) -> dict[str, str]:

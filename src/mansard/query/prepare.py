@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mansard.backends.cluster import Cluster
@@ -12,7 +12,7 @@ from mansard.core.errors import SpecError
 from mansard.core.notes import Note
 from mansard.ir.program import Origin, Program
 from mansard.query.effects import Technique
-from mansard.query.overrides import read_overrides
+from mansard.query.overrides import Overrides, read_overrides
 from mansard.query.scenario import Scenario
 from mansard.query.source import Source, load_with
 from mansard.query.target import Target, spread_over, target_of
@@ -29,6 +29,7 @@ class Prepared:
         techniques: the passes, in the order they ran.
         notes: what was assumed on the way.
         origin: of the model, as it was loaded.
+        overrides: what was changed, and what a calibrated estimate is of.
     """
 
     program: Program
@@ -36,6 +37,7 @@ class Prepared:
     techniques: tuple[Technique, ...]
     notes: tuple[Note, ...]
     origin: Origin
+    overrides: Overrides = field(default_factory=Overrides)
 
     @property
     def cluster(self) -> Cluster:
@@ -65,7 +67,7 @@ def prepare(
     program, applied = apply_techniques(loaded, asked_for, level)
     target.check(program.mesh)
     notes = (*unsaid, *(note for technique in applied for note in technique.notes))
-    return Prepared(program, target, applied, notes, loaded.origin)
+    return Prepared(program, target, applied, notes, loaded.origin, overrides)
 
 
 def _only(program: Program, phase: str) -> Program:

@@ -84,6 +84,8 @@ def question_key(model: object, asked: Mapping[str, Any]) -> str | None:
     """Return a digest of everything an answer depends on; None where something is not known."""
     if not isinstance(model, str) or not isinstance(asked.get("on"), str):
         return None
+    if asked.get("estimate") == "calibrated":  # it has bands and bases, and may name a file
+        return None
     if not all(isinstance(t, str) and not _names_file(t) for t in asked.get("techniques") or ()):
         return None
     lengths = _lengths_content(asked)

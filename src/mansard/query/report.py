@@ -20,6 +20,9 @@ OP_FIELDS = (
 )  # fmt: skip
 """What an op's row holds, in the contract's order; CSV has the same columns."""
 
+CALIBRATED_FIELDS = ("ideal_s", "low_s", "high_s", "basis")
+"""What a row of a calibrated estimate holds beside."""
+
 PHASE_FIELDS = (
     "time_s", "flops", "bytes", "weight_bytes", "activation_bytes", "kv_bytes", "link_bytes",
     "bound", "time_by_resource_s", "overlapped_s",
@@ -59,6 +62,8 @@ def result(estimate: Estimate) -> dict[str, Any]:
         "metrics": {name: getattr(estimate.metrics, name) for name in METRICS},
         "warnings": [{"code": n.code, "message": n.message} for n in estimate.notes],
     }
+    if estimate.calibrated is not None:
+        document |= estimate.calibrated.to_dict()
     plain: dict[str, Any] = finite(document)
     return plain
 
@@ -80,7 +85,10 @@ def phase_record(phase: Phase) -> dict[str, Any]:
 
 def op_record(row: Row) -> dict[str, Any]:
     """Return one op's row."""
-    return {name: getattr(row, name) for name in OP_FIELDS}
+    record = {name: getattr(row, name) for name in OP_FIELDS}
+    if row.ideal_s is not None:
+        record |= {name: getattr(row, name) for name in CALIBRATED_FIELDS}
+    return record
 
 
 def memory_record(memory: Memory) -> dict[str, Any]:

@@ -67,10 +67,17 @@ class Study:
     @cached_property
     def compiled(self) -> Compiled | Stepwise:
         """The program as a function of batch, prompt and output."""
-        from mansard.backends.engine.compiled import compile_program
+        from mansard.backends.engine.compiled import Stepwise, compile_program
+        from mansard.query.calibration import IDEAL, check_kind, pricing
+        from mansard.query.overrides import read_overrides
 
+        overrides = read_overrides(self.set)
+        check_kind(self.kind, overrides)
         ready = self.prepared
-        return compile_program(ready.program, ready.cluster, self.scenario.phases)
+        if self.kind == IDEAL:
+            return compile_program(ready.program, ready.cluster, self.scenario.phases)
+        price = pricing(overrides, ready.target.chip)
+        return Stepwise(ready.program, ready.cluster, self.scenario.phases, price)
 
     @cached_property
     def question(self) -> Question:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from rich import box
@@ -35,6 +36,22 @@ def headline(estimate: Estimate, width: int) -> RenderableType:
 def caveat(width: int) -> Text:
     """Return the line that says what a roofline is worth."""
     return Text(f" {words.caveat(width - 1)}", QUIET)
+
+
+def worth(estimate: Estimate, width: int) -> Iterator[Text]:
+    """Yield what the figures are worth: of a bound one line; of an estimate its band and basis."""
+    if estimate.calibrated is None:
+        yield caveat(width)
+        return
+    rows = [("", "bound", "calibrated", "ratio", "band (4 of 5 measurements)")]
+    rows += words.beside(estimate)
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    for n, row in enumerate(rows):
+        cells = [f"{row[0]:<{widths[0]}}"]
+        cells += [f"{text:>{w}}" for text, w in zip(row[1:4], widths[1:4], strict=True)]
+        yield Text(f" {'  '.join(cells)}  {row[4]}"[:width], QUIET if n == 0 else "")
+    for line in textwrap.wrap(words.rests_on(estimate), width - 1):
+        yield Text(f" {line}", QUIET)
 
 
 def packed(parts: Sequence[Text], width: int, gap: Text, indent: int = 0) -> Iterator[Text]:

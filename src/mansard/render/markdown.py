@@ -28,7 +28,12 @@ def _document(estimate: Estimate, view: View) -> Iterator[str]:
     yield ""
     yield from table(("metric", "value"), _metrics(estimate))
     yield ""
-    yield f"*{words.CAVEATS[0]}*"
+    if estimate.calibrated is None:
+        yield f"*{words.CAVEATS[0]}*"
+    else:
+        yield from table(("", "bound", "calibrated", "ratio", "band"), words.beside(estimate))
+        yield ""
+        yield f"*{escape(words.rests_on(estimate))}*"
     for phase in estimate.phases.values():
         yield ""
         yield from _phase(phase, view)

@@ -13,7 +13,7 @@ from mansard.query.estimate import Estimate
 from mansard.render import words
 from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
 from mansard.render.grouping import grouped
-from mansard.render.headline import caveat, headline, packed
+from mansard.render.headline import headline, packed, worth
 from mansard.render.lines import View
 from mansard.render.memory_bar import memory_bar
 from mansard.render.operators import operators
@@ -28,7 +28,7 @@ def renderables(
     """Yield the parts of an answer for a terminal of ``width`` columns."""
     view = view or View()
     yield headline(estimate, width)
-    yield caveat(width)
+    yield from worth(estimate, width)
     yield from _resolution(estimate, width)
     for phase in estimate.phases.values():
         yield ""

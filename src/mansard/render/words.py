@@ -36,6 +36,36 @@ def caveat(width: int) -> str:
     return next((c for c in CAVEATS if len(c) <= width), CAVEATS[-1])
 
 
+def beside(estimate: Estimate) -> list[tuple[str, str, str, str, str]]:
+    """Return (metric, bound, calibrated, ratio, band) of each metric a calibrated estimate has."""
+    found = estimate.calibrated
+    if found is None:
+        return []
+    lines = []
+    for metric, name in (("ttft_s", "TTFT"), ("tpot_s", "TPOT"), ("latency_s", "latency")):
+        if metric in found.bands:
+            band, ratio = found.bands[metric], found.ratios.get(metric)
+            lines.append((
+                name, format_time(found.ideal[metric]),
+                format_time(getattr(estimate.metrics, metric)),
+                f"{ratio:.2f}" if ratio else "-",
+                f"{format_time(band.low)} - {format_time(band.high)}",
+            ))  # fmt: skip
+    return lines
+
+
+def rests_on(estimate: Estimate) -> str:
+    """Say in a sentence what a calibrated estimate rests on: the sets with most of the time."""
+    found = estimate.calibrated
+    if found is None:
+        return ""
+    parts = [f"{percent(share)} {b.form} ({b.set})" for b, share in found.shares[:3]]
+    more = len(found.bases) - 3
+    rest = f"; {more} more sets in -f json" if more > 0 else ""
+    engine = found.framework or "the median of engines"
+    return f"Rests on measurements, for {engine}: {'; '.join(parts)}{rest}"
+
+
 def title(estimate: Estimate) -> str:
     """Name the model and the chip."""
     devices = f" ×{estimate.devices}" if estimate.devices > 1 else ""

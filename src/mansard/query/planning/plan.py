@@ -119,6 +119,10 @@ def plan(
     objectives = read_objectives(slo)
     chip, nodes, per_node = parse_target(str(on))
     most = nodes * per_node if ":" in str(on) else most_devices
+    if asked.get("estimate") == "calibrated":
+        raise SpecError(
+            "a plan is of the bound, with its slack", hint="leave --estimate calibrated out"
+        )
     base = _one_device(study(source, on=chip, **asked))
     load = Load(rate, base.scenario.output, objectives)
     found: list[Replica] = []

@@ -50,7 +50,12 @@ class Question:
 
     @cached_property
     def priced(self) -> Priced | None:
-        """The program as polynomials; None where its schedule is only evaluated step by step."""
+        """The program as polynomials; None where it is only evaluated step by step.
+
+        That is a schedule without closed form, and every calibrated estimate.
+        """
+        if self.study.kind != "ideal":
+            return None
         ready, phases = self.study.prepared, self.study.scenario.phases
         lowered = getattr(self.engine, "lowered", None)
         try:

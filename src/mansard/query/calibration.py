@@ -1,0 +1,192 @@
+"""Calibrated estimates as users ask for them: the engine, a file of their own, the bound beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mansard.backends.cluster import Cluster
+from mansard.backends.hardware import Hardware
+from mansard.core.errors import SpecError, unknown_name
+from mansard.ir.program import Program
+from mansard.query.overrides import Overrides
+from mansard.query.scenario import Scenario
+from mansard.query.target import load_hardware
+
+if TYPE_CHECKING:
+    from mansard.backends.calibrated.band import Band
+    from mansard.backends.calibrated.estimate import Basis
+    from mansard.backends.calibrated.parameters import Calibration
+    from mansard.backends.calibrated.user_csv import Report
+    from mansard.backends.roofline import Answer
+
+IDEAL, CALIBRATED = "ideal", "calibrated"
+KINDS = (IDEAL, CALIBRATED)
+TIMES = ("ttft_s", "tpot_s", "latency_s")
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What a calibrated estimate says beside its figures.
+
+    Args:
+        framework: the engine; empty for the median of all.
+        bands: metric → between which values four of five measurements are expected.
+        phase_bands: phase → the same of its mean step [s].
+        ideal: metric → the bound's figure.
+        ideal_phases: phase → the bound's time of its mean step [s].
+        bases: the sets it rests on, most of the time first.
+    """
+
+    framework: str
+    bands: Mapping[str, Band]
+    phase_bands: Mapping[str, Band]
+    ideal: Mapping[str, float | None]
+    ideal_phases: Mapping[str, float]
+    bases: tuple[Basis, ...]
+    ratios: Mapping[str, float]
+
+    @property
+    def shares(self) -> tuple[tuple[Basis, float], ...]:
+        """Each set with its share of the time."""
+        total = sum(b.time_s for b in self.bases) or 1.0
+        return tuple((b, b.time_s / total) for b in self.bases)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the keys a calibrated document has beside the others."""
+        return {
+            "framework": self.framework,
+            "bands": {n: {"low": b.low, "high": b.high} for n, b in self.bands.items()},
+            "ideal": {
+                "metrics": dict(self.ideal),
+                "phases": {n: {"time_s": t} for n, t in self.ideal_phases.items()},
+            },
+            "ratio": dict(self.ratios),
+            "basis": [
+                {"set": b.set, "form": b.form, "rows": b.rows, "share": share}
+                for b, share in self.shares
+            ],
+        }
+
+
+def check_kind(kind: str, overrides: Overrides) -> None:
+    """Raise unless there is such an estimate and what is overridden belongs to it.
+
+    Raises:
+        UnknownNameError: no such estimate.
+        SpecError: an engine or a calibration, but the bound is asked for.
+    """
+    if kind not in KINDS:
+        raise unknown_name("estimate", kind, KINDS)
+    given = [n for n in ("framework", "calibration") if getattr(overrides, n) is not None]
+    if kind == IDEAL and given:
+        raise SpecError(
+            f"{given[0]} is part of a calibrated estimate, and the bound is asked for",
+            hint="add --estimate calibrated",
+        )
+    if overrides.framework is not None:
+        from mansard.backends.calibrated.lookup import FRAMEWORKS
+
+        if overrides.framework not in FRAMEWORKS and overrides.calibration is None:
+            raise unknown_name("framework", overrides.framework, FRAMEWORKS)
+
+
+def read_calibration(path: str | None, chip: Hardware) -> Calibration | None:
+    """Read what ``mansard calibrate`` wrote.
+
+    Raises:
+        SpecError: no such file, not a calibration, or one of another chip.
+    """
+    if path is None:
+        return None
+    from mansard.backends.calibrated.parameters import Calibration
+
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(
+            f"cannot read the calibration {path!r}: {error}",
+            hint="write one with mansard calibrate CSV --chip ID -o FILE",
+        ) from error
+    found = Calibration.from_toml(text, where=path)
+    if not found.sets:
+        raise SpecError(f"{path}: no [[set]] in it", hint="mansard calibrate writes such files")
+    if found.chip != chip.id:
+        raise SpecError(
+            f"{path} was fitted on {found.chip!r}, the estimate is of {chip.id!r}",
+            hint=f"use --on {found.chip}, or fit one for {chip.id}",
+        )
+    return found
+
+
+def fitted(path: str, chip: str) -> Report:
+    """Fit a chip from a CSV of a user's measurements.
+
+    Raises:
+        MansardError: no such chip or file, or measurements that cannot be fitted.
+    """
+    from mansard.backends.calibrated.user_csv import fit
+
+    found = load_hardware(chip)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(
+            f"cannot read {path!r}: {error}", hint="a CSV in UTF-8; docs/calibrate.md has columns"
+        ) from error
+    return fit(text, found, where=Path(path).name)
+
+
+def pricing(overrides: Overrides, chip: Hardware) -> Callable[..., Answer]:
+    """Return what prices a program as calibrated: (program, cluster, scenario, phases) → answer.
+
+    Raises:
+        SpecError: the user's calibration cannot be read, or is of another chip.
+    """
+    from mansard.backends.calibrated.estimate import estimate
+
+    own = read_calibration(overrides.calibration, chip)
+    return partial(estimate, framework=overrides.framework or "", own=own)
+
+
+def priced_as(
+    kind: str, program: Program, on: Cluster, asked: Scenario, framework: str,
+    own: Calibration | None,
+) -> Answer:  # fmt: skip
+    """Return what a program costs, in one kind of estimate."""
+    if kind == CALIBRATED:
+        from mansard.backends.calibrated.estimate import estimate
+
+        return estimate(program, on, asked.symbols, asked.phases, framework=framework, own=own)
+    from mansard.backends.roofline import estimate as roofline
+
+    return roofline(program, on, asked.symbols, asked.phases)
+
+
+def calibrated_figures(
+    answer: Answer, program: Program, on: Cluster, asked: Scenario, framework: str
+) -> Calibrated | None:
+    """Return bands, the bound beside, ratios and bases; None where the answer is the bound."""
+    bands = getattr(answer, "bands", None)
+    if bands is None:
+        return None
+    from mansard.backends.calibrated.estimate import CalibratedAnswer
+
+    assert isinstance(answer, CalibratedAnswer)
+    bound = priced_as(IDEAL, program, on, asked, "", None)
+    ideal = {name: getattr(bound.metrics, name) for name in answer.bands}
+    ratios = {
+        name: getattr(answer.metrics, name) / ideal[name] for name in TIMES if ideal.get(name)
+    }
+    return Calibrated(
+        framework=framework,
+        bands=answer.bands,
+        phase_bands=answer.phase_bands,
+        ideal=ideal,
+        ideal_phases={name: phase.time_s for name, phase in bound.phases.items()},
+        bases=answer.bases,
+        ratios=ratios,
+    )

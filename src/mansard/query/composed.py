@@ -1,0 +1,83 @@
+"""Whole static batches put together from kernels, beside what was measured of them.
+
+Engines are fitted on these rows: the sum of the kernels is what ``--estimate calibrated`` says,
+and what an engine adds is left over. This stands above backends and frontends, for it needs both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from mansard.backends.calibrated import end_to_end
+from mansard.backends.calibrated.engine import ENGINE
+from mansard.backends.calibrated.estimate import compose
+from mansard.backends.calibrated.measured import Measurement
+from mansard.backends.calibrated.parameters import Key
+from mansard.backends.chips import load
+from mansard.backends.cluster import Cluster, cluster
+from mansard.ir.program import Program
+from mansard.query.source import load_with
+from mansard.query.techniques import apply_techniques
+
+FRAMEWORKS = {
+    "vLLM": "vllm",
+    "TensorRT-LLM": "trtllm",
+    "Deepspeed-MII": "deepspeed-mii",
+    "llama.cpp": "llama.cpp",
+}
+"""Engines as the tables name them, versions left out → as calibrations do."""
+
+CHECKPOINTS = {
+    "llama-2-7b": "llama-2-7b",
+    "mistral-7b": "mistral-7b-v0.1",
+    "llama-3-8b": "llama-3.1-8b",
+    "gpt-j-6b": "gpt-j-6b",
+    "llama-2-70b": "llama-2-70b",
+    "llama-3-70b": "llama-3.1-70b",
+}
+"""Models of ``networks.toml`` → bundled ones of the same sizes."""
+
+
+def engine_of(framework: str) -> str:
+    """Return what calibrations call an engine: ``TensorRT-LLM-0.9.0`` is ``trtllm``.
+
+    >>> engine_of("TensorRT-LLM-0.9.0"), engine_of("vLLM")
+    ('trtllm', 'vllm')
+    """
+    for name, known in FRAMEWORKS.items():
+        if framework.lower().startswith(name.lower()):
+            return known
+    return framework.lower()
+
+
+def composed(folder: Path) -> Iterator[Measurement]:
+    """Yield the static batches of a folder of measurements, their kernels summed."""
+    for model, row in end_to_end.read(folder):
+        if row.key.family == "static" and model in CHECKPOINTS:
+            yield _composed(model, row)
+
+
+def _composed(model: str, row: Measurement) -> Measurement:
+    z = row.sizes
+    engine = engine_of(row.key.framework)
+    program, on = _spread(CHECKPOINTS[model], row.chip, int(z["tp"]), row.key.dtype == "fp8")
+    scenario = {"batch": int(z["batch"]), "prompt": int(z["isl"]), "output": int(z["osl"])}
+    parts = compose(program, on, scenario, engine)
+    sizes = {n: z[n] for n in ("layers", "hidden", "parameters", "tp", "batch")}
+    sizes |= {"steps": z["osl"], "peak": 1.0, "bound_s": parts.bound_s}
+    sizes |= {"prefill_s": parts.prefill_s, "decode_s": parts.decode_s}
+    sizes |= {"attention_s": parts.attention_s}
+    shape = tuple(sizes[name] for name in ENGINE.shape)
+    key = Key("engine", engine)
+    return Measurement(key, row.chip, sizes, shape, row.seconds, row.text, row.file)
+
+
+@cache
+def _spread(model: str, chip: str, tp: int, narrow: bool) -> tuple[Program, Cluster]:
+    """Return a model after its passes, and the devices it is spread over."""
+    techniques = ["quantize{weights=fp8 activations=fp8 kv=fp8}"] * narrow
+    techniques += [f"parallel{{tp={tp}}}"] * (tp > 1)
+    program, _ = apply_techniques(load_with(model, {}), techniques, "O1")
+    return program, cluster(load(chip), 1, tp, None, dict(program.mesh))

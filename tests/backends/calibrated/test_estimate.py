@@ -1,0 +1,192 @@
+"""Calibrated estimates of whole models: above the bound, banded, and with their basis."""
+
+from __future__ import annotations
+
+import pytest
+
+import mansard as ms
+from mansard.backends.calibrated.band import Band, Halves, both
+
+LLAMA = "llama-2-7b"
+
+
+@pytest.fixture(scope="module")
+def bound() -> ms.Estimate:
+    return ms.analyze(LLAMA, on="a100-sxm-80gb", batch=16, prompt=1024, output=1024)
+
+
+@pytest.fixture(scope="module")
+def found() -> ms.Estimate:
+    return ms.analyze(
+        LLAMA, on="a100-sxm-80gb", batch=16, prompt=1024, output=1024, estimate="calibrated"
+    )
+
+
+def test_no_row_is_faster_than_its_bound(found: ms.Estimate) -> None:
+    rows = [row for phase in found.phases.values() for row in phase.ops]
+    assert len(rows) > 15
+    for row in rows:
+        assert row.ideal_s is not None
+        assert row.low_s is not None
+        assert row.high_s is not None
+        assert row.time_s >= row.ideal_s * 0.999999
+        assert row.low_s <= row.time_s <= row.high_s
+        assert row.basis
+
+
+def test_work_and_memory_are_those_of_the_bound(found: ms.Estimate, bound: ms.Estimate) -> None:
+    assert found.memory == bound.memory
+    for name, phase in found.phases.items():
+        assert (phase.flops, phase.bytes) == (bound.phase(name).flops, bound.phase(name).bytes)
+
+
+def test_rows_add_up_to_their_phase_and_phases_to_the_latency(found: ms.Estimate) -> None:
+    for phase in found.phases.values():
+        assert sum(r.time_s * r.count for r in phase.ops) == pytest.approx(phase.time_s)
+        assert sum(phase.time_by_resource_s.values()) == pytest.approx(phase.time_s)
+    assert found.latency == pytest.approx(found.ttft + 1023 * found.tpot)  # type: ignore[operator]
+
+
+def test_a_step_costs_the_engine_once(found: ms.Estimate) -> None:
+    (engine,) = (row for row in found.decode.ops if row.kind == "overhead")
+    assert engine.count == 1
+    assert engine.bytes == engine.flops == 0
+    assert 1e-5 < engine.time_s < found.decode.time_s / 2
+
+
+def test_bands_surround_metrics_and_the_bound_stands_beside(
+    found: ms.Estimate, bound: ms.Estimate
+) -> None:
+    beside = found.calibrated
+    assert beside is not None
+    assert bound.calibrated is None
+    for name, band in beside.bands.items():
+        assert band.low < getattr(found.metrics, name) < band.high
+        assert beside.ideal[name] == getattr(bound.metrics, name)
+    assert beside.ratios["latency_s"] == pytest.approx(found.latency / bound.latency)  # type: ignore[operator]
+    assert sum(share for _, share in beside.shares) == pytest.approx(1.0)
+
+
+def test_published_batches_of_three_engines_lie_in_the_band(found: ms.Estimate) -> None:
+    """DeepSpeed-MII 26.0 s, vLLM 25.1 s, TensorRT-LLM 22.9 s [LLM-Inference-Bench 2024]."""
+    assert found.calibrated is not None
+    band = found.calibrated.bands["latency_s"]
+    assert all(band.low < measured < band.high for measured in (26.0, 25.1, 22.9))
+
+
+def test_an_unmeasured_chip_has_a_wide_band_and_says_so(found: ms.Estimate) -> None:
+    other = ms.analyze(LLAMA, on="mi300x", batch=16, prompt=1024, output=64, estimate="calibrated")
+    assert any(note.code == "M080" for note in other.notes)
+    assert not any(note.code == "M080" for note in found.notes)
+    assert other.calibrated is not None
+    assert found.calibrated is not None
+    wide, narrow = other.calibrated.bands["tpot_s"], found.calibrated.bands["tpot_s"]
+    assert wide.high / wide.low > 2 * narrow.high / narrow.low
+
+
+def test_the_time_to_first_token_says_that_it_excludes_queueing(found: ms.Estimate) -> None:
+    assert any("queueing" in note.message for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("model", "on", "technique", "form"),
+    [
+        ("llama-3.1-8b", "h100-sxm", "quantize{weights=fp8 activations=fp8}", "gemm"),
+        ("llama-3.1-8b", "h100-sxm:2", "parallel{tp=2}", "collective"),
+        ("qwen3-30b-a3b", "h100-sxm", "", "moe"),
+        ("mamba2-2.7b", "h100-sxm", "", "scan"),
+        ("deepseek-v2-lite", "h100-sxm", "", "moe"),
+    ],
+)
+def test_every_kind_of_kernel_is_predicted_by_its_own_form(
+    model: str, on: str, technique: str, form: str
+) -> None:
+    found = ms.analyze(
+        model, on=on, batch=4, prompt=256, output=8, estimate="calibrated",
+        techniques=[technique] if technique else [],
+    )  # fmt: skip
+    assert found.calibrated is not None
+    assert form in {basis.form for basis in found.calibrated.bases}
+
+
+def test_narrow_activations_pay_for_the_kernel_that_quantizes_them() -> None:
+    found = ms.analyze(
+        "llama-3.1-8b", on="h100-sxm", batch=4, prompt=256, output=8, estimate="calibrated",
+        techniques=["quantize{weights=fp8 activations=fp8}"],
+    )  # fmt: skip
+    (row,) = (r for r in found.decode.ops if r.kind == "quantize")
+    assert row.time_s > 20 * (row.ideal_s or 0.0) > 0  # a launch, not its bytes
+
+
+def test_an_engine_that_was_measured_is_asked_for_by_name() -> None:
+    times = {
+        name: ms.analyze(
+            LLAMA, on="h100-sxm", batch=1, prompt=128, output=32, estimate="calibrated",
+            set={"framework": name},
+        ).tpot
+        for name in ("vllm", "trtllm")
+    }  # fmt: skip
+    assert times["vllm"] > times["trtllm"]  # type: ignore[operator]
+
+
+def test_errors_of_one_form_add_and_of_two_add_in_squares() -> None:
+    halves = Halves()
+    halves.add("gemm", 10.0, 9.0, 13.0)
+    halves.add("gemm", 10.0, 8.0, 13.0)
+    assert halves.band(20.0) == Band(17.0, 26.0)
+    halves.add("stream", 5.0, 1.0, 13.0)
+    assert halves.band(25.0) == Band(20.0, 35.0)
+    assert both(Band(7.0, 13.0), Band(6.0, 14.0), 10.0) == Band(5.0, 15.0)
+
+
+def test_even_routing_is_said_to_be_assumed() -> None:
+    found = ms.analyze(
+        "qwen3-30b-a3b", on="h100-sxm", batch=4, prompt=64, output=4, estimate="calibrated"
+    )
+    assert any(note.code == "M082" for note in found.notes)
+
+
+def test_a_cache_in_fewer_bits_is_read_faster() -> None:
+    def attention(*techniques: str) -> float:
+        found = ms.analyze(
+            "llama-3.1-8b", on="h100-sxm", batch=64, prompt=8192, output=4,
+            estimate="calibrated", techniques=techniques,
+        )  # fmt: skip
+        return found.op("layers.attention", "decode").time_s
+
+    assert attention("quantize{kv=fp8}") < 0.8 * attention()
+
+
+def test_an_answer_of_several_devices_predicts_their_collectives() -> None:
+    found = ms.analyze(
+        "llama-3.1-70b", on="h100-sxm:8", batch=8, prompt=512, output=8, estimate="calibrated"
+    )
+    rows = [row for row in found.decode.ops if row.kind == "collective"]
+    assert rows
+    assert all(row.time_s > 3e-6 and "all_reduce" in row.basis for row in rows[:1])
+
+
+def test_a_stack_that_was_measured_has_the_band_of_whole_networks_held_back() -> None:
+    def band(model: str, framework: str) -> tuple[float, float]:
+        found = ms.analyze(model, on="h100-sxm", batch=4, prompt=256, output=8,
+                           estimate="calibrated", set={"framework": framework})  # fmt: skip
+        assert found.calibrated is not None
+        tpot, limits = found.tpot, found.calibrated.bands["tpot_s"]
+        assert tpot is not None
+        return limits.low / tpot, limits.high / tpot
+
+    low, high = band("llama-3.1-8b", "vllm")
+    assert 0.75 < low < 0.9 < 1.1 < high < 1.25
+    wide = band("qwen3-30b-a3b", "vllm")  # experts: no such network was measured
+    assert wide[0] < low
+    assert wide[1] > high
+
+
+@pytest.mark.parametrize("on", ["mi300x", "gaudi3", "apple-m4-max", "h100-sxm", "l40s"])
+def test_no_band_reaches_below_the_bound(on: str) -> None:
+    found = ms.analyze("llama-3.1-8b", on=on, batch=2, prompt=64, output=4, estimate="calibrated")
+    assert found.calibrated is not None
+    for name in ("ttft_s", "tpot_s", "latency_s"):
+        band, ideal = found.calibrated.bands[name], found.calibrated.ideal[name]
+        assert ideal is not None
+        assert 0.999 * ideal <= band.low < band.high
