@@ -97,12 +97,12 @@ def graph_of(resolved: Resolved, shared: Shared) -> Graph:
     scope.wanted = results(scope)
     walk(scope)
     made = drop_dead(build.done(*(result(scope, name) for name in scope.wanted)))
-    if not shared.raised:
-        return made
-    made, experts = grouped(made)
-    for each in experts:
-        shared.note("M064", f"{each}: those it takes are counted (--raw counts them as written)")
-    made = named(rolled(made), scope.wanted)
+    if shared.raised:
+        made, experts = grouped(made)
+        for each in experts:
+            text = f"{each}: those it takes are counted (--raw counts them as written)"
+            shared.note("M064", text)
+        made = named(rolled(made), scope.wanted)
     return verify(with_hidden(made) if _generates(resolved) else made)
 
 

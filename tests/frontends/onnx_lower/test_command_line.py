@@ -163,9 +163,13 @@ def test_techniques_apply_to_a_file_as_to_a_config(path: Path, technique: str) -
     assert found.tpot > 0
 
 
-def test_a_chunk_that_makes_no_token_computes_no_logits(path: Path) -> None:
-    whole = ms.analyze(path, on="l4", prompt=512, output=2)
-    chunks = ms.analyze(path, on="l4", prompt=512, output=2, techniques=["chunk-prefill{size=128}"])
+@pytest.mark.parametrize("raw", [False, True], ids=["raised", "raw"])
+def test_a_chunk_that_makes_no_token_computes_no_logits_and_all_else(path: Path, raw: bool) -> None:
+    program = ms.load(path, raw=raw)
+    asked: dict[str, Any] = {"on": "l4", "prompt": 512, "output": 2, "level": "O0"}
+    whole = ms.analyze(program, **asked)
+    chunked = ["chunk-prefill{size=128}"]
+    chunks = ms.analyze(program, techniques=chunked, **asked)
 
     def head(answer: ms.Estimate) -> float:
         (row,) = (row for row in answer.phases["prefill"].ops if row.name == "lm_head")
@@ -173,6 +177,8 @@ def test_a_chunk_that_makes_no_token_computes_no_logits(path: Path) -> None:
 
     assert head(whole) == 2 * 512 * 32 * VOCABULARY
     assert head(chunks) == 2 * 128 * 32 * VOCABULARY
+    rows = (row for row in chunks.phases["prefill"].ops if row.name.endswith("o_proj"))
+    assert sum(row.flops * row.count for row in rows) == 2 * 2 * 512 * 32 * 32
 
 
 def bad_files() -> dict[str, bytes]:
