@@ -8,7 +8,7 @@ SHELL := /bin/bash
 ARGS ?=
 SECONDS ?= 55
 
-.PHONY: help demo test check types lint fuzz format bench extras lowest clean
+.PHONY: help demo test check types lint fuzz format bench breadth extras lowest clean
 
 help: ## show these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -48,11 +48,14 @@ extras: $(VENV)/dev.stamp ## install every extra and run the tests that need one
 	$(PIP) install --editable '.[fast,distributed,tables]'
 	$(BIN)/pytest tests/roof/test_sweep.py tests/roof/test_sweep_cluster.py tests/backends/engine $(ARGS)
 
+breadth: $(VENV)-breadth/breadth.stamp ## compare every causal LM of transformers (ARGS="llama" one)
+	HF_HUB_OFFLINE=1 $(VENV)-breadth/bin/python scripts/breadth.py $(ARGS)
+
 lowest: $(VENV)-lowest/lowest.stamp ## run the tests with the oldest dependencies pyproject.toml admits
 	$(VENV)-lowest/bin/pytest $(ARGS)
 
 clean: ## remove the environments, caches and built files
-	rm -rf $(VENV) $(VENV)-lowest build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache \
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-breadth build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache \
 	  .pytest_cache .import_linter_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -75,4 +78,10 @@ $(VENV)-lowest/lowest.stamp: pyproject.toml scripts/lowest.py
 	$(VENV)-lowest/bin/python scripts/lowest.py > $(VENV)-lowest/lowest.txt
 	$(VENV)-lowest/bin/python -m pip --quiet install --upgrade 'pip>=25.1'
 	$(VENV)-lowest/bin/python -m pip --quiet install --editable . --group dev --constraint $(VENV)-lowest/lowest.txt
+	@touch $@
+
+# The versions are those docs/breadth.md states.
+$(VENV)-breadth/breadth.stamp: pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)-breadth
+	$(VENV)-breadth/bin/python -m pip --quiet install --editable . torch==2.13.0 transformers==5.23.0
 	@touch $@

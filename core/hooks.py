@@ -77,5 +77,10 @@ def mansard_hardware() -> Mapping[str, str]:  # type: ignore[empty-body]
 
 
 @hookspec
+def mansard_cards() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """Return cards of model families, a name → TOML text in the layout of the bundled ones."""
+
+
+@hookspec
 def mansard_models() -> Mapping[str, Mapping[str, Any]]:  # type: ignore[empty-body]
     """Return models, name → config, with ``model_type`` naming a card."""

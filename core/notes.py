@@ -31,6 +31,8 @@ CODES: dict[str, str] = {
     "M041": "the batch does not divide over data-parallel ranks; the fullest one is counted",
     "M042": "how the draft of speculative decoding is stored and divided",
     "M050": "a plugin was skipped",
+    "M052": "a part of a checkpoint's quantization is not counted",
+    "M053": "layers of the checkpoint that serving does not run are not counted",
     "M060": "an operator of an ONNX graph has no rule; its sizes are what the file declares",
     "M061": "a size the ONNX file declares, or two operands, contradict what operators make",
     "M062": "the ONNX file's operator set is newer than the rules",

@@ -83,7 +83,7 @@ class Quantize(Pass):
         choices=("group", "channel"),
     )  # fmt: skip
     group: int = option(0, "elements that share a scale; 0: the tensor, not counted", least=0)
-    scale_bits: int = option(16, "bits of a scale", least=0, most=64)
+    scale_bits: int = option(16, "bits of a group's scales", least=0, most=4096)
     zero_bits: int = option(0, "bits of a zero point", least=0, most=64)
     outliers: float = option(
         0.0, "share of weights, or with activations of features, kept wide", least=0, most=0.5

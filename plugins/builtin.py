@@ -33,9 +33,12 @@ class ConfigFrontend:
         inputs: Mapping[str, str] | None = None,
     ) -> Program:
         """Lower a config to a program that encodes, prefills or generates."""
+        from mansard.frontends.hf.card_file import adding
         from mansard.frontends.hf.load import load
+        from mansard.plugins import registry
 
-        return load(source, overrides, inputs)
+        with adding({name: found.thing for name, found in registry.cards().items()}):
+            return load(source, overrides, inputs)
 
 
 @hookimpl

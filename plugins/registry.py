@@ -75,6 +75,11 @@ def hardware() -> dict[str, Provided[str]]:
     return _collect("mansard_hardware", "chips", _items)
 
 
+def cards() -> dict[str, Provided[str]]:
+    """Return the texts of plugins' cards by name; mansard's own are the frontend's."""
+    return _collect("mansard_cards", "sets of cards", _items)
+
+
 def models() -> dict[str, Provided[Mapping[str, Any]]]:
     """Return models by name: configs, empty for a bundled file."""
     return _collect("mansard_models", "models", _items)
@@ -88,7 +93,7 @@ def provisions() -> dict[str, dict[str, tuple[str, ...]]]:
     """
     kinds: dict[str, Callable[[], dict[str, Provided[Any]]]] = {
         "techniques": passes, "ops": ops, "frontends": frontends, "backends": backends,
-        "chips": hardware, "models": models,
+        "chips": hardware, "cards": cards, "models": models,
     }  # fmt: skip
     found: dict[str, dict[str, tuple[str, ...]]] = {o: {} for o in registry().owners.values()}
     for kind, things in kinds.items():

@@ -22,6 +22,9 @@ FROM_INSTANCE = (
     "deepstack_visual_indexes",
 )  # fmt: skip
 
+# Per-layer lists that a class makes of nothing that it declares.
+LISTS = {"lfm3": ("layer_types",)}
+
 # Configs inside a config that hold keys of the model itself, and declared tuples of layer kinds.
 NESTED = ("attn_config", "ffn_config")
 PATTERNS = ("block_types",)
@@ -37,7 +40,8 @@ def row(config_class: Any, noise: list[str]) -> dict[str, Any]:
         if isinstance(value, (int, float, str, list, type(None)))
         and not any(fnmatchcase(key, pattern) for pattern in noise)
     }
-    for name, value in ((key, getattr(instance, key, None)) for key in FROM_INSTANCE):
+    derived = (*FROM_INSTANCE, *LISTS.get(config_class.model_type, ()))
+    for name, value in ((key, getattr(instance, key, None)) for key in derived):
         if name == "rope_parameters" and isinstance(value, dict):
             value = {k: v for k, v in value.items() if k == "partial_rotary_factor"}
         if value:

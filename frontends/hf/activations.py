@@ -14,6 +14,7 @@ ACTIVATIONS: dict[str, str] = {
     "silu": "silu",
     "swish": "silu",
     "sigmoid": "sigmoid",
+    "xielu": "xielu",
     "quick_gelu": "quick_gelu",
     "gelu": "gelu",
     "gelu_python": "gelu",

@@ -14,6 +14,7 @@ from mansard.frontends.hf.towers import Frames, Head, Patches
 
 Topology = Literal["pre", "post", "branch", "sandwich", "parallel", "parallel2", "altup"]
 NormKind = Literal["rms", "layer", "layer-nobias", "none", "rms-none"]
+Gate = Literal["", "heads", "full"]
 QkNorm = Literal["none", "head", "full"]
 PositionKind = Literal["rope", "learned", "alibi", "none"]
 Scaled = Literal["", "vector", "gate"]
@@ -31,6 +32,10 @@ class Attention:
         fused_qkv: the checkpoint stores one tensor for q, k and v.
         softcap: scores are squashed to ``(-softcap, softcap)``.
         qk_norm_kind: of that norm; the model's where ``None``.
+        value_dim: width of a head's value where it is not ``head_dim``.
+        gate: a linear of its own scales what attention returns, one number a head or an element,
+            through ``gate_activation``.
+        sub_norm: a norm before the output projection.
         gated: queries come with a gate as wide, whose sigmoid scales what attention returns.
         value_is_key: no values are projected, keys serve as both; ``value_norm`` is their norm.
         keeps: a later layer reads this layer's cache, under this name.
@@ -59,6 +64,10 @@ class Attention:
     qk_norm_kind: NormKind | None = None
     value_norm: NormKind | None = None
     gated: bool = False
+    gate: Gate = ""
+    gate_activation: str = "sigmoid"
+    sub_norm: bool = False
+    value_dim: int | None = None
     value_is_key: bool = False
     keeps: str = ""
     reuses: str = ""
@@ -73,13 +82,22 @@ class Attention:
 
     @property
     def kv_width(self) -> int:
-        """Width of all keys; the values' is the same."""
+        """Width of all keys; the values' is the same unless ``value_dim`` says otherwise."""
         return self.kv_heads * self.head_dim
+
+    @property
+    def value_width(self) -> int:
+        """Width of a head's value."""
+        return self.value_dim or self.head_dim
 
 
 @dataclass(frozen=True)
 class Dense:
-    """A feed-forward block: ``down(act(gate) * up)`` if gated, else ``down(act(up))``."""
+    """A feed-forward block: ``down(act(gate) * up)`` if gated, else ``down(act(up))``.
+
+    Args:
+        sub_norm: a norm before ``down``.
+    """
 
     width: int
     gated: bool = True
@@ -87,6 +105,7 @@ class Dense:
     up_bias: bool = False
     down_bias: bool = False
     fused: bool = False
+    sub_norm: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +123,9 @@ class Moe:
         shared_gate: a sigmoid of one linear scales the shared block.
         shared_fused: its gate and up are one tensor.
         fused: the experts' gate and up are one tensor.
-        correction: a stored bias on the router's scores (where it is a buffer it is not counted).
+        correction: axes of a stored bias on the router's scores; 0 is none, or a buffer.
+        norm: a norm on what all experts return.
+        out_bias: a bias on it.
         scales: a scale on the router's input and one on each expert (Gemma 4).
         latent: width the experts work in, between two projections; 0 is the model's.
     """
@@ -121,7 +142,9 @@ class Moe:
     expert_bias: bool = False
     shared_bias: bool = False
     shared_fused: bool = False
-    correction: bool = False
+    correction: int = 0
+    norm: bool = False
+    out_bias: bool = False
     scales: bool = False
     latent: int = 0
 
@@ -224,6 +247,8 @@ class Architecture:
         max_context: longest context the config declares, in tokens; ``None`` where none is.
         dtype: storage of unquantized weights (``bf16``, ``fp16``, ``fp32``).
         provenance: every field read and where it came from.
+        mtp_layers: extra layers that predict tokens further ahead; the checkpoint has them, a
+            served model does not.
         per_layer, altup: what Gemma 3n and 4 add around their layers.
         stem: what makes hidden states of images or sounds; ``None`` where tokens are looked up.
         types: rows of a second table, of the kinds a token may be.
@@ -254,6 +279,7 @@ class Architecture:
     max_context: int | None = None
     dtype: str = "bf16"
     quantization: Quantization | None = None
+    mtp_layers: int = 0
     per_layer: PerLayer | None = None
     altup: AltUp | None = None
     stem: Patches | Frames | None = None

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from mansard.core.errors import SpecError
-from mansard.frontends.hf.architecture import Attention, PositionKind, QkNorm
+from mansard.frontends.hf.architecture import Attention, Gate, PositionKind, QkNorm
 from mansard.frontends.hf.cards import AttentionCard, Card, Setting
 from mansard.frontends.hf.fields import Fields
 from mansard.frontends.hf.picks import choice, picks
@@ -40,14 +40,18 @@ def attentions(fields: Fields, card: Card, hidden: int, count: int) -> list[Atte
         "v_bias": fields.flag(spec.v_bias),
         "o_bias": fields.flag(spec.o_bias),
         "gated": fields.flag(spec.gated),
+        "gate": choice(fields, "gate", spec.gate, Gate),
+        "gate_activation": spec.gate_activation,
+        "sub_norm": spec.sub_norm,
+        "value_dim": fields.setting(spec.value_dim),
         "fused_qkv": spec.fused_qkv,
-        "sinks": spec.sinks,
         "softcap": fields.setting(spec.softcap),
         "causal": fields.flag(spec.causal),
         "cached": fields.flag(spec.cached),
         "buckets": fields.setting(spec.buckets) or 0,
     }
     one = fields.flag(spec.far_value_is_key)
+    sinks = spec.sinks if spec.sinks == "local" else fields.flag(spec.sinks)
     made = []
     for is_near, turns in zip(local, rotates, strict=True):
         kv_heads, head_dim = near if is_near else far
@@ -60,6 +64,7 @@ def attentions(fields: Fields, card: Card, hidden: int, count: int) -> list[Atte
                 window if is_near else None,
                 rotary,
                 chunked=spec.chunked and is_near,
+                sinks=is_near if sinks == "local" else bool(sinks),
                 value_is_key=one and not is_near,
                 **shared,
             )
@@ -78,7 +83,7 @@ def _shape(
     """Return (key-value heads, head width) of one kind of layer."""
     where, kv_key = fields.where, fields.decide(kv_setting)
     rule = (heads, "num_attention_heads")
-    kv_heads = kv_key if isinstance(kv_key, int) else fields.whole(kv_key, rule)
+    kv_heads = fields.whole(kv_key, rule) if isinstance(kv_key, str) else fields.setting(kv_key)
     if kv_heads > heads or heads % kv_heads:
         raise SpecError(
             f"{where}: {heads} attention heads cannot share {kv_heads} key-value heads",

@@ -92,8 +92,8 @@ def _dense(
     if spec.kind == "channel-mix":
         return [ChannelMix(w) for w in widths]
     up_bias, down_bias = fields.flag(spec.up_bias), fields.flag(spec.down_bias)
-    gated = fields.flag(spec.gated)
-    return [Dense(w, gated, activation, up_bias, down_bias, spec.fused) for w in widths]
+    rest = (fields.flag(spec.gated), activation, up_bias, down_bias, spec.fused, spec.sub_norm)
+    return [Dense(w, *rest) for w in widths]
 
 
 def _moes(fields: Fields, card: Card, activation: str, count: int) -> list[Moe | None]:
@@ -120,8 +120,8 @@ def _moes(fields: Fields, card: Card, activation: str, count: int) -> list[Moe |
         moe = Moe(
             n, k, w, activation, shared, spec.shared_gate and shared > 0, spec.gated, spec.fused,
             fields.flag(spec.router_bias), fields.flag(spec.expert_bias),
-            fields.flag(spec.shared_bias), spec.shared_fused, fields.flag(spec.correction),
-            spec.scales, fields.setting(spec.latent) or 0,
+            fields.flag(spec.shared_bias), spec.shared_fused, spec.correction, spec.norm,
+            spec.out_bias, spec.scales, fields.setting(spec.latent) or 0,
         )  # fmt: skip
         found.append(moe if is_sparse and n else None)
     return found

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import resources
 from types import MappingProxyType
 from typing import Any
@@ -28,6 +30,8 @@ from mansard.frontends.hf.cards import (
 )
 from mansard.frontends.hf.schedule import RULES, Schedule
 
+TABLES = ("card", "names", "wrapper")
+"""What a card file may hold."""
 TOP_ROLES = frozenset(
     {"embed", "positions", "embed_norm", "project_in", "project_out", "final_norm", "lm_head",
      "per_layer_embed", "per_layer_projection", "per_layer_norm", "altup_in", "altup_out"}
@@ -54,7 +58,8 @@ def card_for(
             raise unknown_name("model_type with a card", model_type, known)
         return known[model_type]
     if isinstance(classes, list) and classes and isinstance(classes[0], str):
-        by_class = {name: card for card in known.values() for name in card.architectures}
+        others = {name: card for card in known.values() for name in card.architectures[1:]}
+        by_class = others | {c.architectures[0]: c for c in known.values() if c.architectures}
         if classes[0] not in by_class:
             raise unknown_name("architecture with a card", classes[0], by_class)
         return by_class[classes[0]]
@@ -64,16 +69,47 @@ def card_for(
     )
 
 
-@functools.cache
+_ADDED: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("added", default=())
+
+
+@contextmanager
+def adding(texts: Mapping[str, str]) -> Iterator[None]:
+    """Let cards of plugins count beside mansard's own, while the context lasts.
+
+    They may inherit from them, and must not have their names.
+    """
+    token = _ADDED.set(tuple(texts.items()))
+    try:
+        yield
+    finally:
+        _ADDED.reset(token)
+
+
 def builtin_cards() -> Mapping[str, Card]:
-    """Return mansard's own cards by ``model_type``."""
-    return parse_cards(_text(), "cards")
+    """Return mansard's own cards, and those added, by ``model_type``."""
+    return _known(_ADDED.get())[0]
+
+
+def builtin_wrappers() -> Mapping[str, Wrapper]:
+    """Return mansard's own wrappers, and those added, by ``model_type``."""
+    return _known(_ADDED.get())[1]
 
 
 @functools.cache
-def builtin_wrappers() -> Mapping[str, Wrapper]:
-    """Return mansard's own wrappers by ``model_type``."""
-    return parse_wrappers(_text(), "cards")
+def _known(added: tuple[tuple[str, str], ...]) -> tuple[Mapping[str, Card], Mapping[str, Wrapper]]:
+    data = {kind: dict(tables) for kind, tables in _parsed(_text(), "cards").items()}
+    for where, text in added:
+        for kind, tables in _parsed(text, where).items():
+            if kind not in TABLES:
+                raise unknown_name(f"kind of table in {where}", kind, TABLES)
+            for name, table in tables.items():
+                if name in data.setdefault(kind, {}):
+                    raise SpecError(
+                        f"{where}: {kind}.{name} is mansard's own, or another plugin's",
+                        hint="give it the model_type of a family that has no card yet",
+                    )
+                data[kind][name] = table
+    return _cards(data, "cards"), _wrappers(data, "cards")
 
 
 def _text() -> str:
@@ -85,7 +121,10 @@ def _text() -> str:
 
 def parse_cards(text: str, where: str) -> Mapping[str, Card]:
     """Read cards from TOML; the file's own ``names`` sets and bases are resolved in it."""
-    data = _parsed(text, where)
+    return _cards(_parsed(text, where), where)
+
+
+def _cards(data: Mapping[str, Any], where: str) -> Mapping[str, Card]:
     cards, names = data.get("card", {}), data.get("names", {})
     return MappingProxyType(
         {name: _card(name, _inherit(cards, name, where), names, where) for name in cards}
@@ -94,8 +133,12 @@ def parse_cards(text: str, where: str) -> Mapping[str, Card]:
 
 def parse_wrappers(text: str, where: str) -> Mapping[str, Wrapper]:
     """Read the model types that hold a language model from TOML."""
+    return _wrappers(_parsed(text, where), where)
+
+
+def _wrappers(data: Mapping[str, Any], where: str) -> Mapping[str, Wrapper]:
     found = {}
-    for name, table in _parsed(text, where).get("wrapper", {}).items():
+    for name, table in data.get("wrapper", {}).items():
         here = f"{where}: wrapper.{name}"
         values = {"model_type": name, **table, **_lists(table)}
         if vision := table.get("vision"):

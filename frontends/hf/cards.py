@@ -45,7 +45,7 @@ class AttentionCard:
     o_bias: Setting = False
     qk_norm: Setting = "none"
     fused_qkv: bool = False
-    sinks: bool = False
+    sinks: Setting = False
     softcap: Setting = None
     window: Setting = "sliding_window"
     windowed: Setting = True
@@ -56,6 +56,10 @@ class AttentionCard:
     qk_norm_kind: Setting = None
     value_norm: Setting = None
     gated: Setting = False
+    gate: Setting = ""
+    gate_activation: str = "sigmoid"
+    sub_norm: bool = False
+    value_dim: Setting = None
     far_head_dim: Setting = None
     far_kv_heads: Setting = None
     far_value_is_key: Setting = False
@@ -81,6 +85,7 @@ class FfnCard:
     up_bias: Setting = False
     down_bias: Setting = False
     fused: bool = False
+    sub_norm: bool = False
     layers: Schedule = field(default_factory=lambda: Schedule(rule="always"))
 
 
@@ -99,7 +104,9 @@ class MoeCard:
     expert_bias: Setting = False
     shared_bias: Setting = False
     shared_fused: bool = False
-    correction: Setting = False
+    correction: int = 0
+    norm: bool = False
+    out_bias: bool = False
     scales: bool = False
     latent: Setting = 0
     beside: bool = False
@@ -139,7 +146,7 @@ class EmbeddingCard:
 
     width: Setting = "hidden_size"
     norm: bool = False
-    scale: bool = False
+    scale: Setting = False
     per_layer: Setting = 0
     per_layer_rows: Setting = 0
     streams: Setting = 0
@@ -190,6 +197,18 @@ class Names:
             return self.paths[role]
         except KeyError:
             raise unknown_name("tensor role of the card", role, self.paths) from None
+
+    def inside(self) -> Names:
+        """Return the names of a layer that lies in a module of its own, ``inner``, of the layer."""
+        inner = self.paths.get("inner")
+        if inner is None:
+            return self
+        layer, _, _ = inner.rpartition(".")
+        moved = {
+            role: inner + path.removeprefix(layer) if path.startswith(f"{layer}.") else path
+            for role, path in self.paths.items()
+        }
+        return Names(moved, self.input_major)
 
     def renamed(self, rules: tuple[tuple[str, str], ...]) -> Names:
         """Return the names as they are inside another model."""

@@ -38,10 +38,6 @@ def class_defaults(card: Card) -> ClassDefaults:
 
 @functools.cache
 def _data() -> dict[str, Any]:
-    text = (
-        resources.files("mansard.frontends.hf")
-        .joinpath("defaults.json")
-        .read_text(encoding="utf-8")
-    )
-    data: dict[str, Any] = json.loads(text)
+    file = resources.files("mansard.frontends.hf").joinpath("defaults.json")
+    data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return data

@@ -13,13 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mansard.core.errors import unknown_name
+from mansard.core.errors import SpecError, unknown_name
 from mansard.frontends.hf.architecture import Architecture
 from mansard.frontends.hf.bundled import is_bundled, load_bundled, names
 from mansard.frontends.hf.checkpoint import checkpoint_pipeline
+from mansard.frontends.hf.diffusion.config import is_diffusion
+from mansard.frontends.hf.diffusion.load import load_denoiser
 from mansard.frontends.hf.inputs import read_inputs
 from mansard.frontends.hf.keys import show
+from mansard.frontends.hf.layer_words import layers_in_words
 from mansard.frontends.hf.lower.program import program
+from mansard.frontends.hf.mtp import mtp_parameters
 from mansard.frontends.hf.overrides import apply_overrides
 from mansard.frontends.hf.read import LONGEST_ID, RawConfig, cached_config, read_config
 from mansard.frontends.hf.resolve import resolve
@@ -60,6 +64,13 @@ def load(
     """
     found = find(source)
     config = found.config
+    if is_diffusion(config.values):
+        if inputs:
+            raise SpecError(
+                f"input.{next(iter(inputs))} means nothing to an image model",
+                hint="change its own keys, for example --set model.image_tokens=1024",
+            )
+        return load_denoiser(config, found.name, found.source, overrides or {})
     if overrides:
         config = RawConfig(config.where, apply_overrides(config.values, overrides))
     arch = resolve(config)
@@ -109,7 +120,7 @@ def _origin(arch: Architecture, found: Found) -> Origin:
         family=arch.family,
         max_context=arch.max_context,
         notes=arch.notes,
-        facts=dict(_facts(arch)),
+        facts={**dict(_facts(arch)), **_layers(arch)},
         pipeline=checkpoint_pipeline(arch),
     )
 
@@ -121,6 +132,15 @@ def _facts(arch: Architecture, prefix: str = "") -> Iterator[tuple[str, tuple[st
     for name, part in (("encoder", arch.encoder), ("vision", arch.vision)):
         if part is not None:
             yield from _facts(part, f"{prefix}{name}.")
+
+
+def _layers(arch: Architecture) -> dict[str, tuple[str, str]]:
+    """Return the layers the config makes, and what serving leaves out of the checkpoint."""
+    facts = {"layers": (layers_in_words(arch), "the config's layers, in order")}
+    if extra := mtp_parameters(arch):
+        said = f"{arch.mtp_layers} layers of the checkpoint that are not served"
+        facts["mtp_params"] = (f"{extra:,}", said)
+    return facts
 
 
 def _written_as_path(text: str) -> bool:

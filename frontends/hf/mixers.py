@@ -192,9 +192,47 @@ class Cross(Mixer):
     gated: bool = False
 
 
+@dataclass(frozen=True)
+class Differential(Mixer):
+    """Attention that subtracts one softmax from another, over pairs of heads."""
+
+    kind = "differential"
+    heads: int
+    kv_heads: int
+    head_dim: int
+    bias: bool = False
+
+
+@dataclass(frozen=True)
+class RoutedAttention(Mixer):
+    """Attention whose queries and outputs are projected by ``top_k`` of ``experts``.
+
+    Args:
+        heads: of keys and values, and of each expert's queries.
+    """
+
+    kind = "routed_attention"
+    heads: int
+    head_dim: int
+    experts: int
+    top_k: int
+
+
 MIXERS: dict[str, type[Mixer]] = {
     cls.kind: cls
-    for cls in (Mla, Mamba1, Mamba2, GatedDelta, Lightning, ShortConv, RgLru, Rwkv, Cross)
+    for cls in (
+        Mla,
+        Mamba1,
+        Mamba2,
+        GatedDelta,
+        Lightning,
+        ShortConv,
+        RgLru,
+        Rwkv,
+        Cross,
+        Differential,
+        RoutedAttention,
+    )
 }
 """Every kind by the name a card gives it."""
 

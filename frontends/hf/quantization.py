@@ -1,38 +1,65 @@
-"""``quantization_config``: what a checkpoint stores in fewer bits, and which modules it leaves."""
+"""What a checkpoint stores in fewer bits, and which of its modules it leaves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
 
 from mansard.core.errors import SpecError
-from mansard.core.notes import Note
 from mansard.frontends.hf.keys import show
 
-# OCP Microscaling Formats v1.0, table 1: 4-bit elements, one 8-bit scale per block of 32.
-_MXFP4_BLOCK = (32,)
+REGEX = "re:"
+"""How compressed-tensors marks an entry that is a regular expression."""
+EVERY_LINEAR = "Linear"
+ROW = -1
+"""The group that is a whole row: one scale for each output of a matrix."""
+EXPERTS = frozenset({"experts_gate_up", "experts_gate", "experts_up", "experts_down"})
+"""Roles whose matrices lie in one parameter, an expert behind another."""
+_LONGEST = 512
+_NESTED = re.compile(r"[*+}][^()]*\)\s*[*+{]")  # (a+)+ takes exponential time on some names
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How the weights of some modules lie.
+
+    Args:
+        weights: an element or block format, as the pass ``quantize`` names it.
+        group: elements that share a scale; 0 is one scale a tensor, ``ROW`` one a row.
+        scale_bits, zero_bits: of a group.
+        activations: format of what these modules read; empty where it stays.
+        targets: the modules, as names, ``re:`` expressions or ``Linear``; empty is every linear.
+    """
+
+    weights: str
+    group: int = 0
+    scale_bits: int = 16
+    zero_bits: int = 0
+    activations: str = ""
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Quantization:
-    """How a checkpoint's linear weights are stored.
+    """How a checkpoint's linear weights and its cache are stored.
 
     Args:
         method: the config's ``quant_method``.
-        weights: name of the element format: ``fp8_e4m3``, ``mxfp4``; ``None`` where mansard does
-            not know the method.
-        block: the block one scale serves (rows, columns) or (columns,); empty for one per tensor.
-        skip: modules left as they are; ``*`` and a missing layer prefix are allowed.
-        activations: how inputs are scaled: ``dynamic``, ``static`` or empty.
+        schemes: the first one that targets a module counts; none where the method is not known.
+        skip: modules left as they are; ``*``, a missing layer prefix and ``re:`` are allowed.
+        kv: format of the key-value cache; empty where it is not quantized.
+        spares: roles of modules the method's converters leave without listing them.
+        only: the only roles it converts; empty is every one.
     """
 
     method: str
-    weights: str | None = None
-    block: tuple[int, ...] = ()
+    schemes: tuple[Scheme, ...] = ()
     skip: tuple[str, ...] = ()
-    activations: str = ""
+    kv: str = ""
+    spares: frozenset[str] = frozenset()
+    only: frozenset[str] = frozenset()
 
     def skips(self, module: str) -> bool:
         """Say whether ``module`` (``model.layers.0.mlp.gate``) is left unquantized.
@@ -44,59 +71,62 @@ class Quantization:
         ... )
         True
         """
-        parts = module.split(".")
-        runs = {
-            ".".join(parts[i:j]) for i in range(len(parts)) for j in range(i + 1, len(parts) + 1)
-        }
-        return any(fnmatchcase(run, entry) for entry in self.skip for run in runs)
+        return named(module, self.skip)
 
 
-def read_quantization(block: object, where: str) -> tuple[Quantization | None, tuple[Note, ...]]:
-    """Read a ``quantization_config``; return it and the notes about it.
+def named(module: str, entries: tuple[str, ...]) -> bool:
+    """Say whether an entry names the module, a parent, or a run of whole parts of its name.
+
+    >>> named("model.layers.0.mlp.gate", ("re:.*mlp.gate$",)), named("a.gate_proj", ("gate",))
+    (True, False)
+    """
+    spelled = tuple(_spellings(module))
+    plain = tuple(entry for entry in entries if not entry.startswith(REGEX))
+    exact = {run for name in spelled for run in _runs(name)}
+    if any(entry in exact if entry.isidentifier() else _globs(exact, entry) for entry in plain):
+        return True
+    found = (compiled(entry) for entry in entries if entry.startswith(REGEX))
+    return any(pattern.match(name) for pattern in found for name in spelled)
+
+
+def compiled(entry: str) -> re.Pattern[str]:
+    """Return an entry's regular expression.
 
     Raises:
-        SpecError: it is not an object, or its fields have the wrong types.
+        SpecError: it is none, or one whose matching could take for ever.
     """
-    if block is None:
-        return None, ()
-    here = f"{where}: quantization_config"
-    if not isinstance(block, Mapping):
-        raise SpecError(f"{here} is {show(block)}", hint="write an object with quant_method")
-    method = block.get("quant_method") or ("modelopt" if "quant_algo" in block else None)
-    if not isinstance(method, str):
-        raise SpecError(f"{here}.quant_method is {show(method)}", hint='for example "fp8"')
-    skip = _names(block, ("modules_to_not_convert", "ignored_layers", "ignore"), here)
-    match method:
-        case "fp8":
-            fmt = block.get("fmt", "e4m3")
-            if fmt not in ("e4m3", "e5m2"):
-                raise SpecError(f"{here}.fmt is {show(fmt)}", hint="e4m3 or e5m2")
-            scheme = str(block.get("activation_scheme") or "")
-            return Quantization(method, f"fp8_{fmt}", _block(block, here), skip, scheme), ()
-        case "mxfp4":
-            return Quantization(method, "mxfp4", _MXFP4_BLOCK, skip), ()
-    warning = (
-        f"quantization_config: the method {method!r} is not known; weights count as unquantized"
-        " (-t quantize:… states what they are)"
-    )
-    return Quantization(method, None, (), skip), (Note("M003", warning),)
+    text = entry.removeprefix(REGEX)
+    if len(text) > _LONGEST or _NESTED.search(text):
+        raise SpecError(
+            f"quantization_config: the pattern {show(entry)} is too long or repeats a repetition",
+            hint="name the modules plainly",
+        )
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise SpecError(
+            f"quantization_config: {show(entry)} is no regular expression: {error}",
+            hint="name the modules plainly",
+        ) from error
 
 
-def _block(block: Mapping[str, Any], here: str) -> tuple[int, ...]:
-    sizes = block.get("weight_block_size")
-    if sizes is None:
-        return ()
-    good = isinstance(sizes, list) and len(sizes) == 2
-    if not good or any(type(n) is not int or not 1 <= n <= 2**20 for n in sizes):
-        raise SpecError(f"{here}.weight_block_size is {show(sizes)}", hint="for example [128, 128]")
-    return tuple(sizes)
+def _globs(names: set[str], entry: str) -> bool:
+    return any(fnmatchcase(name, entry) for name in names)
 
 
-def _names(block: Mapping[str, Any], keys: tuple[str, ...], here: str) -> tuple[str, ...]:
-    found: list[str] = []
-    for key in keys:
-        names = block.get(key) or []
-        if not isinstance(names, list) or any(not isinstance(name, str) for name in names):
-            raise SpecError(f"{here}.{key} is {show(names)}", hint="write a list of module names")
-        found += names
-    return tuple(found)
+def _runs(module: str) -> Iterator[str]:
+    parts = module.split(".")
+    for i in range(len(parts)):
+        for j in range(i + 1, len(parts) + 1):
+            yield ".".join(parts[i:j])
+
+
+def _spellings(module: str) -> Iterator[str]:
+    """Yield a module as transformers 5 spells it, and as checkpoints do: one expert at a time."""
+    yield module
+    for fused, single in (
+        (".experts.gate_up_proj", ".experts.0.gate_proj"),
+        (".experts.down_proj", ".experts.0.down_proj"),
+    ):
+        if module.endswith(fused):
+            yield module.removesuffix(fused) + single

@@ -41,7 +41,16 @@ def read_config(source: str | Path | Mapping[str, Any]) -> RawConfig:
     if isinstance(source, Mapping):
         return RawConfig("config", _from_mapping(source))
     path = _locate(source)
-    return RawConfig(str(path), parse_config(_text(path), str(path)))
+    return RawConfig(str(path), _beside(path, parse_config(_text(path), str(path))))
+
+
+def _beside(path: Path, values: dict[str, Any]) -> dict[str, Any]:
+    """Add what NVIDIA's exporter writes next to a config that does not have it."""
+    other = path.parent / "hf_quant_config.json"
+    if path.name != "config.json" or "quantization_config" in values or not other.is_file():
+        return values
+    block = parse_config(_text(other), str(other))
+    return {**values, "quantization_config": {"quant_method": "modelopt", **block}}
 
 
 def parse_config(text: str, where: str) -> dict[str, Any]:

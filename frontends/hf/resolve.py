@@ -28,9 +28,9 @@ from mansard.frontends.hf.keys import show
 from mansard.frontends.hf.mixers import Cross
 from mansard.frontends.hf.parts import cross_of, head_of, stem_of
 from mansard.frontends.hf.picks import choice, picks
-from mansard.frontends.hf.quantization import read_quantization
+from mansard.frontends.hf.quantization_methods import read_quantization
 from mansard.frontends.hf.read import RawConfig, read_config
-from mansard.frontends.hf.wrapped import towers, unwrapped, vision_config
+from mansard.frontends.hf.wrapped import alone, towers, unwrapped, vision_config
 
 DTYPES = {
     "bfloat16": "bf16", "bf16": "bf16", "float16": "fp16", "fp16": "fp16", "half": "fp16",
@@ -58,6 +58,8 @@ def resolve(config: RawConfig, cards: Mapping[str, Card] | None = None) -> Archi
             f"{config.where}: {card.model_type} is a part of {card.part_of}, not a model",
             hint=f"give the whole config, the one of {card.part_of}",
         )
+    if "cross" not in card.mixers and alone(wrapper, outer, card.architectures):
+        wrapper = None
     fields = Fields(config, card)
     encoder = None
     if card.encoder:
@@ -95,7 +97,7 @@ def _stack(fields: Fields, config: RawConfig, wrapper: Wrapper | None) -> Archit
         ),
         names=fields.decide(card.names).renamed(wrapper.rename if wrapper else ()),
         embedding_norm=card.embedding.norm,
-        embedding_scale=card.embedding.scale,
+        embedding_scale=fields.flag(card.embedding.scale),
         per_layer=_per_layer(fields, card),
         altup=_altup(fields, card),
         norm=norm,
@@ -104,6 +106,7 @@ def _stack(fields: Fields, config: RawConfig, wrapper: Wrapper | None) -> Archit
         final_softcap=fields.setting(card.head.softcap),
         max_context=_max_context(fields, card) if tokens else None,
         dtype=_dtype(fields),
+        mtp_layers=fields.value("num_nextn_predict_layers") or 0,
         quantization=quantization,
         stem=stem,
         types=fields.setting(card.embedding.types) or 0,

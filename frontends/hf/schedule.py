@@ -9,7 +9,8 @@ from typing import Any, Literal, get_args
 from mansard.core.errors import SpecError
 
 Rule = Literal[
-    "never", "always", "from", "every", "except_every", "period", "except_period", "cycle", "spans"
+    "never", "always", "from", "except_from", "every", "except_every", "period", "except_period",
+    "cycle", "spans",
 ]  # fmt: skip
 RULES: tuple[str, ...] = get_args(Rule)
 # Per-layer lists name kinds; a kind outside these would be lowered as something it is not.
@@ -27,15 +28,17 @@ class Schedule:
 
     Args:
         rule: ``never``, ``always``, ``from`` (layer >= start and divisible by step), ``every``
-            (layer+1 divisible by step), ``except_every`` (the others), ``period`` (layer - start
-            divisible by step), ``except_period`` (the others), ``cycle`` (the list, or a string of
+            (layer+1 divisible by step), ``period`` (layer - start divisible by step),
+            ``except_from``, ``except_every``, ``except_period`` (the others of each), ``cycle``
+            (the list, or a string of
             one letter a layer, is repeated) or ``spans``.
         list: config key of a per-layer list or string; it wins where the config has it.
         values: the entries of that list (or of the spans) that mean "picked".
         indices: config key of a list of the layers picked; it wins like ``list``.
         others: the layers that ``indices`` does not list are picked.
         start, step, before, last: settings that are whole numbers; no layer at or after
-            ``before``, or after ``last``, is picked, and by ``every`` none before ``start``.
+            ``before``, or after ``last``, is picked, and by ``every`` and
+            ``except_every`` none before ``start``.
         skip: config key of layers that are never picked.
         spans: config key of the spans.
     """
@@ -95,10 +98,12 @@ def by_rule(
             picked = [True] * layers
         case "from":
             picked = [i >= start and i % step == 0 for i in range(layers)]
+        case "except_from":
+            picked = [i < start or i % step != 0 for i in range(layers)]
         case "every":
             picked = [(i + 1) % step == 0 and i >= start for i in range(layers)]
         case "except_every":
-            picked = [(i + 1) % step != 0 for i in range(layers)]
+            picked = [(i + 1) % step != 0 and i >= start for i in range(layers)]
         case "period":
             picked = [(i - start) % step == 0 for i in range(layers)]
         case "except_period":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mansard.core.errors import SpecError
@@ -52,6 +52,14 @@ def wrapper_of(values: Mapping[str, Any]) -> Wrapper | None:
     if nest is None or kind not in builtin_cards():
         return None
     return Wrapper(kind, builtin_cards()[kind].architectures, nest, kind)
+
+
+def alone(wrapper: Wrapper | None, config: RawConfig, inner: Sequence[str]) -> bool:
+    """Say whether the config of a whole model names the class of its language model alone."""
+    classes = config.values.get("architectures")
+    if wrapper is None or not isinstance(classes, list) or not classes:
+        return False
+    return classes[0] in inner and classes[0] not in wrapper.architectures
 
 
 def towers(wrapper: Wrapper | None, config: RawConfig, *, lowered: bool = False) -> Iterator[Note]:

@@ -11,6 +11,8 @@ from mansard.ir.value import TensorType, Value
 ACTIVATION_FLOPS: dict[str, int] = {
     "relu": 1,  # a comparison
     "relu2": 2,  # and a square
+    "softplus": 3,  # exp, add, log
+    "xielu": 7,  # a comparison and the longer branch: exp, two subtractions, two products, an add
     "silu": 4,  # exp, add, divide, multiply
     "tanh": 1,
     "sigmoid": 3,  # exp, add, divide

@@ -7,7 +7,8 @@ import pytest
 from mansard.core.errors import SpecError, UnknownNameError
 from mansard.frontends.hf.architecture import Architecture, Dense, Moe
 from mansard.frontends.hf.card_file import builtin_cards, card_for, parse_cards
-from mansard.frontends.hf.quantization import Quantization, read_quantization
+from mansard.frontends.hf.quantization import Quantization, Scheme
+from mansard.frontends.hf.quantization_methods import read_quantization
 from mansard.frontends.hf.resolve import read_architecture
 from mansard.frontends.hf.schedule import by_rule, expand_spans
 
@@ -197,7 +198,9 @@ class TestQuantization:
         }  # fmt: skip
         found, notes = read_quantization(block, "f")
         skip = ("lm_head", "model.layers.0.mlp.gate")
-        assert found == Quantization("fp8", "fp8_e4m3", (128, 128), skip, "dynamic")
+        assert found is not None
+        assert found.schemes == (Scheme("fp8", 128 * 128, 32, 0, "fp8"),)
+        assert found.skip == skip
         assert notes == ()
         assert found.skips("model.layers.0.mlp.gate")
         assert found.skips("lm_head")
@@ -206,13 +209,14 @@ class TestQuantization:
 
     def test_mxfp4_has_blocks_of_32(self) -> None:
         found, _ = read_quantization({"quant_method": "mxfp4"}, "f")
-        assert found == Quantization("mxfp4", "mxfp4", (32,))
+        assert found is not None
+        assert found.schemes == (Scheme("mxfp4"),)
 
     def test_another_method_is_a_warning_that_names_it(self) -> None:
-        found, notes = read_quantization({"quant_method": "gptq", "bits": 4}, "f")
-        assert found == Quantization("gptq")
+        found, notes = read_quantization({"quant_method": "hqq", "nbits": 4}, "f")
+        assert found == Quantization("hqq")
         assert notes[0].code == "M003"
-        assert "'gptq'" in notes[0].message
+        assert "'hqq'" in notes[0].message
 
     @pytest.mark.parametrize(
         "block",
@@ -220,10 +224,19 @@ class TestQuantization:
             3, {}, {"quant_method": 3}, {"quant_method": "fp8", "weight_block_size": [0, 128]},
             {"quant_method": "fp8", "weight_block_size": "128"},
             {"quant_method": "fp8", "fmt": "e9"}, {"quant_method": "fp8", "ignored_layers": [3]},
-            {"quant_method": "fp8", "ignore": "lm_head"},
+            {"quant_method": "fp8", "ignore": "lm_head"}, {"quant_method": "awq", "bits": 7},
+            {"quant_method": "gptq", "group_size": "128"},
+            {"quant_method": "compressed-tensors", "config_groups": {"g": ["Linear"]}},
+            {"quant_method": "compressed-tensors", "config_groups": {"g": {"weights": {
+                "num_bits": 8, "type": "float", "strategy": "block"}}}},
         ],
     )  # fmt: skip
     def test_a_malformed_block_is_refused(self, block: object) -> None:
         with pytest.raises(SpecError) as caught:
             read_quantization(block, "f")
         assert caught.value.hint
+
+
+def test_a_class_of_two_families_is_the_ones_that_names_it_first() -> None:
+    for name, family in (("LlamaForCausalLM", "llama"), ("GPT2LMHeadModel", "gpt2")):
+        assert card_for({"architectures": [name]}).model_type == family

@@ -90,7 +90,7 @@ def test_mxfp4_is_for_experts_and_leaves_every_other_matrix() -> None:
 
 def test_no_block_an_unknown_method_and_a_new_dtype_declare_nothing() -> None:
     assert checkpoint_pipeline(read_architecture(DENSE)) == ""
-    assert declared(DENSE, {"quant_method": "gptq", "bits": 4}) == ""
+    assert declared(DENSE, {"quant_method": "hqq", "nbits": 4}) == ""
     assert load("qwen3-32b-fp8").origin.pipeline.startswith("quantize{weights=fp8")
     assert load("qwen3-32b-fp8", {"dtype": "bf16"}).origin.pipeline == ""
 

@@ -133,12 +133,12 @@ def test_the_origin_says_where_each_field_was_read_and_how_long_a_context_may_be
 def test_what_a_reader_should_know_arrives_as_notes_with_codes(cache: Path) -> None:
     odd = {key: value for key, value in TINY.items() if key != "dtype"}
     odd |= {"kv_lora_rank": 512, "d_model": 128, "architectures": ["LlamaForTokenClassification"]}
-    odd["quantization_config"] = {"quant_method": "awq", "bits": 4}
+    odd["quantization_config"] = {"quant_method": "hqq", "bits": 4}
     notes = load(odd).origin.notes
     assert sorted(note.code for note in notes) == ["M001", "M002", "M003", "M005", "M006"]
     said = {note.code: note.message for note in notes}
     assert "kv_lora_rank" in said["M001"]
-    assert "'awq'" in said["M003"]
+    assert "'hqq'" in said["M003"]
 
 
 def test_an_activation_function_nobody_computes_is_refused_with_the_nearest() -> None:

@@ -9,6 +9,7 @@ import sympy as sp
 
 from mansard.core.symbols import PARAMETERS, B, P, R, S, T
 from mansard.frontends.hf.bundled import load_bundled, names
+from mansard.frontends.hf.diffusion.config import is_diffusion
 from mansard.frontends.hf.load import load
 from mansard.frontends.hf.lower.runs import Run, runs
 from mansard.frontends.hf.lower.stored import stored_tensors
@@ -44,8 +45,10 @@ def op_names(of: Graph) -> list[str]:
 @pytest.mark.parametrize("name", names())
 def test_a_bundled_models_graph_stores_exactly_its_stated_parameters(name: str) -> None:
     model = load_bundled(name)
-    arch = resolve(model.config)
     assert model_facts(load(name)).params == model.parameters
+    if is_diffusion(model.config.values):
+        return  # compared tensor by tensor where its own lowering is tested
+    arch = resolve(model.config)
     if arch.head is None and arch.encoder is None:  # a decoder: counted layer by layer as well
         assert set(stored_tensors(graph(name), arch.names)) == set(parameter_tensors(arch))
 

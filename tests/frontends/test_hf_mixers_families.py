@@ -132,7 +132,7 @@ class TestLayers:
         assert shapes["model.layers.*.self_attn.sinks"] == (64,)
         assert shapes["model.layers.*.mlp.experts.gate_up_proj"] == (32, 2880, 5760)
         assert arch.quantization is not None
-        assert arch.quantization.weights == "mxfp4"
+        assert arch.quantization.schemes[0].weights == "mxfp4"
 
     def test_llama_4_attends_in_chunks_but_for_every_fourth_layer(self) -> None:
         arch = bundled("llama-4-scout-17b-16e-instruct")

@@ -33,7 +33,8 @@ def attention(scope: Scope, x: Value, a: Attention, norm: NormKind) -> Value:
         q, k, v = _fused(scope, x, a)
     elif not a.reuses:
         k = scope.linear(x, "k_proj", a.kv_width, bias=a.k_bias)
-        v = k if a.value_is_key else scope.linear(x, "v_proj", a.kv_width, bias=a.v_bias)
+        wide = a.kv_heads * a.value_width
+        v = k if a.value_is_key else scope.linear(x, "v_proj", wide, bias=a.v_bias)
     q = _rotated(scope, _normed(scope, q, "q_norm", a, norm), a.heads, a, "q_rope")
     mask = mask_of(a)
     if a.reuses:
@@ -48,6 +49,10 @@ def attention(scope: Scope, x: Value, a: Attention, norm: NormKind) -> Value:
     out = _attended(scope, q, keys, values, a, mask)
     if gate is not None:
         out = scope(Multiply(out, scope(Activation(gate, "sigmoid"), "attn_gate")), "attn_gated")
+    if a.gate:
+        out = _scaled(scope, x, out, a)
+    if a.sub_norm:
+        out = scope.norm(out, "attn_sub_norm", norm)
     return scope.linear(out, "o_proj", scope.arch.hidden, bias=a.o_bias)
 
 
@@ -64,14 +69,15 @@ def kept_caches(a: Attention) -> dict[str, tuple[sp.Expr, ...]]:
     if not a.keeps:
         return {}
     shape = (B, a.kv_heads, mask_of(a).kept(P) + S, a.head_dim)
-    return {f"k.{a.keeps}": shape, f"v.{a.keeps}": shape}
+    return {f"k.{a.keeps}": shape, f"v.{a.keeps}": (*shape[:-1], a.value_width)}
 
 
 def _kept(scope: Scope, k: Value, v: Value, a: Attention, mask: Mask) -> tuple[Value, Value]:
     """Return keys and values of every step so far, the new ones appended to the caches."""
     shape = (B, a.kv_heads, mask.kept(P), a.head_dim)
     keys = scope(Append(scope.cache("k_cache", *shape), k), "k_append")
-    return keys, scope(Append(scope.cache("v_cache", *shape), v), "v_append")
+    wide = (*shape[:-1], a.value_width)
+    return keys, scope(Append(scope.cache("v_cache", *wide), v), "v_append")
 
 
 def _by_head(scope: Scope, k: Value, v: Value, a: Attention) -> tuple[Value, Value]:
@@ -110,6 +116,18 @@ def _queries(scope: Scope, x: Value, a: Attention) -> tuple[Value, Value | None]
     both = scope.linear(x, "q_proj", 2 * a.q_width, bias=a.q_bias)
     gate = scope(Slice(both, 1, a.q_width, a.q_width), "q_gate")
     return scope(Slice(both, 1, 0, a.q_width), "q"), gate
+
+
+def _scaled(scope: Scope, x: Value, out: Value, a: Attention) -> Value:
+    """Append the gate that a linear of its own makes of ``x``: one a head, or one an element."""
+    width = a.heads * a.value_width
+    gate = scope.linear(x, "attn_gate", width if a.gate == "full" else a.heads)
+    gate = scope(Activation(gate, a.gate_activation), "attn_gate_act")
+    if a.gate == "full":
+        return scope(Multiply(out, gate), "attn_gated")
+    rows = scope(Reshape(out, (T * a.heads, a.value_width)), "attn_heads")
+    by = scope(Reshape(gate, (T * a.heads, 1)), "attn_gate_heads")
+    return scope(Reshape(scope(Multiply(rows, by), "attn_gated"), (T, width)), "attn_joined")
 
 
 def _fused(scope: Scope, x: Value, a: Attention) -> tuple[Value, Value, Value]:

@@ -20,7 +20,7 @@ def gated_delta(scope: Scope, x: Value, m: GatedDelta, norm: NormKind) -> Value:
     decays = m.values if m.gate_rank else m.value_heads
     shape = (1, 1, m.value_heads, 1) if m.gate_rank else (m.value_heads,)
     params = (scope.param("a_log", *shape), scope.param("dt_bias", decays))
-    state = scope.state("delta_state", B, m.value_heads, m.key_dim, m.value_dim)
+    state = scope.state("delta_state", B, m.value_heads, m.key_dim, m.value_dim, wide=True)
     y = scope(DeltaRule(mixed, state, (decay, beta), params), "delta")
     y = scope.norm(y, "mix_norm", norm, m.value_dim)
     fn = "sigmoid" if m.gate_rank else "silu"

@@ -18,7 +18,12 @@ from mansard.ir.ops import (
     Slice,
     TopK,
 )
+from mansard.ir.ops.elementwise import ACTIVATION_FLOPS
+from mansard.ir.ops.tensor import Elementwise
 from mansard.ir.value import Value
+
+LEARNED = {"xielu": ("act_alpha_p", "act_alpha_n")}
+"""Activations that learn numbers of their own: the roles of those."""
 
 
 def feed(scope: Scope, x: Value, block: Dense | Moe) -> Value:
@@ -30,7 +35,7 @@ def dense(scope: Scope, x: Value, f: Dense) -> Value:
     """Append a dense block; ``x`` and the result are ``[T, hidden]``."""
     if not f.gated:
         up = scope.linear(x, "up_proj", f.width, bias=f.up_bias)
-        hidden = scope(Activation(up, f.activation), "act")
+        hidden = _activated(scope, up, f.activation)
     elif f.fused:
         both = scope.linear(x, "gate_up_proj", 2 * f.width, bias=f.up_bias)
         hidden = _gated(scope, both, f.width, f.activation)
@@ -38,7 +43,18 @@ def dense(scope: Scope, x: Value, f: Dense) -> Value:
         gate = scope.linear(x, "gate_proj", f.width, bias=f.up_bias)
         up = scope.linear(x, "up_proj", f.width, bias=f.up_bias)
         hidden = scope(GatedActivation(gate, up, f.activation), "act")
+    if f.sub_norm:
+        hidden = scope.norm(hidden, "ffn_sub_norm", scope.arch.norm)
     return scope.linear(hidden, "down_proj", scope.arch.hidden, bias=f.down_bias)
+
+
+def _activated(scope: Scope, x: Value, fn: str) -> Value:
+    """Append an activation, with the numbers it learns where it has any."""
+    params = tuple(scope.param(role, 1) for role in LEARNED.get(fn, ()))
+    if not params:
+        return scope(Activation(x, fn), "act")
+    flops = sp.Integer(ACTIVATION_FLOPS[fn])
+    return scope(Elementwise((x, *params), x.shape, fn=fn, per=flops), "act")
 
 
 def moe(scope: Scope, x: Value, m: Moe, routed_by: Value | None = None) -> Value:
@@ -54,7 +70,11 @@ def moe(scope: Scope, x: Value, m: Moe, routed_by: Value | None = None) -> Value
     routed = scope(Combine(down, routes), "combine")
     if m.latent:
         routed = scope.linear(routed, "latent_out", scope.arch.hidden)
-    return scope(Add((routed, _shared(scope, x, m))), "shared_add") if m.shared_width else routed
+    if m.shared_width:
+        routed = scope(Add((routed, _shared(scope, x, m))), "shared_add")
+    if m.out_bias:
+        routed = scope(Add((routed, scope.param("moe_bias", scope.arch.hidden))), "moe_biased")
+    return scope.norm(routed, "moe_norm", scope.arch.norm) if m.norm else routed
 
 
 def _routes(scope: Scope, x: Value, m: Moe) -> Value:
@@ -63,7 +83,8 @@ def _routes(scope: Scope, x: Value, m: Moe) -> Value:
         x = scope(Multiply(x, scope.param("router_scale", scope.arch.hidden)), "router_scale")
     logits = scope.linear(x, "router", m.experts, bias=m.router_bias)
     if m.correction:
-        logits = scope(Add((logits, scope.param("router_correction", 1, m.experts))), "correction")
+        shape = (*(1,) * (m.correction - 1), m.experts)
+        logits = scope(Add((logits, scope.param("router_correction", *shape))), "correction")
     routes = scope(TopK(logits, m.top_k), "top_k")
     if m.scales:
         routes = scope(Multiply(routes, scope.param("expert_scale", m.experts)), "expert_scale")

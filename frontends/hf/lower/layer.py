@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from mansard.frontends.hf.architecture import Attention, ChannelMix, LayerSpec, NormKind
 from mansard.frontends.hf.lower.attention import attention
 from mansard.frontends.hf.lower.cross import cross
 from mansard.frontends.hf.lower.delta import gated_delta, lightning
+from mansard.frontends.hf.lower.differential import differential
 from mansard.frontends.hf.lower.ffn import feed
 from mansard.frontends.hf.lower.gemma import altup_layer, beside, gated_inputs
 from mansard.frontends.hf.lower.mamba import mamba1, mamba2
 from mansard.frontends.hf.lower.mla import mla
 from mansard.frontends.hf.lower.recurrent import channel_mixing, rg_lru, rwkv, short_conv
+from mansard.frontends.hf.lower.routed_attention import routed_attention
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.frontends.hf.lower.shared import shared_block
 from mansard.frontends.hf.mixers import (
     Cross,
+    Differential,
     GatedDelta,
     Lightning,
     Mamba1,
     Mamba2,
     Mla,
     RgLru,
+    RoutedAttention,
     Rwkv,
     ShortConv,
 )
@@ -43,6 +48,8 @@ LOWERINGS: dict[type, Callable[[Scope, Value, Any, NormKind], Value]] = {
     RgLru: rg_lru,
     Rwkv: rwkv,
     Cross: cross,
+    Differential: differential,
+    RoutedAttention: routed_attention,
 }
 """How each kind of mixer is lowered."""
 
@@ -55,7 +62,7 @@ def layer(scope: Scope, x: Value, spec: LayerSpec) -> Value:
         return _scaled(scope, _mixed(y), spec, "attn_scale")
 
     def _mixed(y: Value) -> Value:
-        mixed = LOWERINGS[type(spec.mixer)](scope, y, spec.mixer, norm)
+        mixed = LOWERINGS[type(spec.mixer)](_own(scope, spec), y, spec.mixer, norm)
         if spec.also is None:
             return mixed
         also = LOWERINGS[type(spec.also)](scope, y, spec.also, norm)
@@ -84,11 +91,18 @@ def _scaled(scope: Scope, y: Value, spec: LayerSpec, role: str) -> Value:
     return y
 
 
+def _own(scope: Scope, spec: LayerSpec) -> Scope:
+    """Return where a layer's own tensors lie: in a module of it, beside a block that it shares."""
+    if spec.shared is None:
+        return scope
+    return replace(scope, arch=replace(scope.arch, names=scope.arch.names.inside()))
+
+
 def _around(scope: Scope, x: Value, spec: LayerSpec, mix: Block, fed: Block) -> Value:
     norm = spec.norm
 
     def normed(y: Value, role: str) -> Value:
-        return scope.norm(y, role, norm)
+        return _own(scope, spec).norm(y, role, norm)
 
     def add(*xs: Value, role: str) -> Value:
         return scope(Add(xs), role)

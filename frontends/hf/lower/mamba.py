@@ -38,7 +38,7 @@ def mamba1(scope: Scope, x: Value, m: Mamba1, norm: NormKind) -> Value:
         mixing = scope(Slice(made, 1, m.rank, 2 * m.state), "ssm_bc")
     step = scope.linear(step, "dt_proj", m.inner, bias=True)
     params = (scope.param("a_log", m.inner, m.state), scope.param("skip", m.inner))
-    state = scope.state("ssm_state", B, m.inner, m.state)
+    state = scope.state("ssm_state", B, m.inner, m.state, wide=True)
     y = scope(SelectiveScan(y, state, (step, mixing), params), "scan")
     y = scope(GatedActivation(gate, y, "silu"), "ssm_gated")
     return scope.linear(y, "out_proj", scope.arch.hidden, bias=m.bias)
@@ -54,7 +54,7 @@ def mamba2(scope: Scope, x: Value, m: Mamba2, norm: NormKind) -> Value:
     y = scope(Slice(mixed, 1, 0, m.inner), "ssm_x")
     rest = scope(Slice(mixed, 1, m.inner, m.conv_width - m.inner), "ssm_bc")
     params = tuple(scope.param(role, m.heads) for role in ("a_log", "skip", "dt_bias"))
-    state = scope.state("ssm_state", B, m.heads, m.head_dim, m.state)
+    state = scope.state("ssm_state", B, m.heads, m.head_dim, m.state, wide=True)
     y = scope(StateSpaceDual(y, state, (rest, step), params, m.groups, m.chunk), "scan")
     y = scope(GatedActivation(gate, y, "silu"), "ssm_gated")
     if m.norm:

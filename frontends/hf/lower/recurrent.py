@@ -33,7 +33,7 @@ def rg_lru(scope: Scope, x: Value, m: RgLru, norm: NormKind) -> Value:
         scope(BlockLinear(y, *_block(scope, role, m)), role)
         for role in ("recurrence_gate", "input_gate")
     )
-    state = scope.state("lru_state", B, m.width)
+    state = scope.state("lru_state", B, m.width, wide=True)
     y = scope(GatedRecurrence(y, state, gates, (scope.param("decay", m.width),)), "lru")
     y = scope(GatedActivation(side, y, "gelu_tanh"), "lru_gated")
     return scope.linear(y, "linear_out", scope.arch.hidden, bias=True)
@@ -48,7 +48,7 @@ def rwkv(scope: Scope, x: Value, m: Rwkv, norm: NormKind) -> Value:
     )
     r = scope(Activation(r, "sigmoid"), "time_receptance_act")
     params = (scope.param("time_decay", m.width), scope.param("time_first", m.width))
-    y = scope(Wkv(k, scope.state("wkv_state", B, m.width, 3), (v,), params), "wkv")
+    y = scope(Wkv(k, scope.state("wkv_state", B, m.width, 3, wide=True), (v,), params), "wkv")
     return scope.linear(scope(Multiply(r, y), "wkv_gated"), "time_output", scope.arch.hidden)
 
 

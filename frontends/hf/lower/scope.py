@@ -57,10 +57,14 @@ class Scope:
         """Return the weight a role names: a parameter of its own, no module's."""
         return self.tensor(self.arch.names.path(role), *shape)
 
-    def state(self, role: str, *shape: ExprLike) -> Value:
-        """Return a state of this layer, in the model's dtype: its size knows no context."""
+    def state(self, role: str, *shape: ExprLike, wide: bool = False) -> Value:
+        """Return a state of this layer: its size knows no context.
+
+        ``wide`` keeps it in fp32, as implementations keep what they sum over many steps.
+        """
+        encoding = Encoding("fp32") if wide else self.encoding
         name = self.storage(f"{self.prefix}*.{role}")
-        return self.build.leaf(name, *shape, encoding=self.encoding, role="state")
+        return self.build.leaf(name, *shape, encoding=encoding, role="state")
 
     def cache(self, role: str, *shape: ExprLike) -> Value:
         """Return a cache of this layer, in the model's dtype."""

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mansard.cli.listings import matching, print_listing, print_record
 from mansard.cli.output import output_options, read_output
 from mansard.cli.root import Group
+
+if TYPE_CHECKING:
+    from mansard.ir.program import Program
+    from mansard.query.model_sheet import ModelSheet
+
+
+KINDS = ("dense", "moe", "mla", "ssm", "hybrid", "multimodal", "encoder", "diffusion")
+"""Kinds that are a column of their own; a mixer's name is searched for, and not shown."""
 
 
 @click.group(cls=Group, short_help="The models mansard knows by name.")
@@ -18,26 +26,35 @@ def models() -> None:
 
 
 @models.command("list", short_help="Every bundled model, one a line.")
+@click.argument("search", nargs=-1)
 @click.option("--grep", metavar="TEXT", help="Only models whose name contains TEXT.")
 @output_options()
-def list_models(grep: str | None, form: str | None, out: str | None) -> None:
-    """List the bundled models with their parameters."""
+def list_models(
+    search: tuple[str, ...], grep: str | None, form: str | None, out: str | None
+) -> None:
+    """List the models that every word of SEARCH matches.
+
+    A word is a part of a name, id or family, a kind (dense, moe, mla, ssm, hybrid, multimodal), or
+    a size, for example '<=8b'.
+    """
     to = read_output(form, out)
-    from mansard.frontends.hf import bundled
-    from mansard.query.named import plugin_models
+    from mansard.query.model_list import known_models
     from mansard.render.listing import Column, Listing
     from mansard.render.words import parameters
 
-    others = plugin_models()
-    names = matching((*bundled.names(), *others), grep)
-    records = [
-        _added(n, *others[n]) if n in others else _record(bundled.load_bundled(n)) for n in names
+    entries = {entry.name: entry for entry in known_models(" ".join(search))}
+    if search and not entries:
+        matching(("",), " ".join(search))
+    names = matching(entries, grep)
+    records = [_record(entries[name]) for name in names]
+    shown = [
+        r | {"parameters": parameters(r["parameters"]), "kind": _kind(r["kind"])} for r in records
     ]
-    shown = [r | {"parameters": parameters(r["parameters"])} for r in records]
     columns = (
         Column("name", "model"),
         Column("parameters", "parameters", number=True),
         Column("family", "family"),
+        Column("kind", "kind", flexible=True),
         Column("hub_id", "Hugging Face id", flexible=True),
         Column("from", "from"),
     )
@@ -46,66 +63,99 @@ def list_models(grep: str | None, form: str | None, out: str | None) -> None:
 
 @models.command("show", short_help="One model: what was read and where.")
 @click.argument("model")
+@click.option(
+    "--download", is_flag=True, help="Fetch MODEL's config.json from the Hugging Face Hub first."
+)
 @output_options()
-def show_model(model: str, form: str | None, out: str | None) -> None:
-    """Show what MODEL is: parameters, cache a token, and each fact with where it was read."""
+def show_model(model: str, download: bool, form: str | None, out: str | None) -> None:
+    """Show what MODEL is: parameters by role, what a sequence keeps, layers, and their source."""
     to = read_output(form, out)
-    from dataclasses import asdict
-
-    from mansard.core.units import format_bytes
-    from mansard.ir.footprint import model_facts
+    from mansard.query.model_sheet import model_sheet
     from mansard.query.source import load
     from mansard.render.listing import Column, Listing
 
+    if download:
+        from mansard.query.download import download_config
+
+        download_config(model)
     program = load(model)
-    facts = asdict(model_facts(program))
-    read = {k: {"value": v, "from": where} for k, (v, where) in program.origin.facts.items()}
-    record: dict[str, Any] = facts | {"max_context": program.origin.max_context, "facts": read}
-    written = {"kv_bytes_per_token": format_bytes, "state_bytes": format_bytes}
-    counted = [
-        {"fact": k, "value": written[k](v) if k in written else _words(v), "from": "counted"}
-        for k, v in facts.items()
-        if k not in ("name", "source", "family")
-    ]
-    named = [{"fact": k, "value": str(facts[k]), "from": ""} for k in ("name", "source", "family")]
-    keys = [{"fact": k, "value": v["value"], "from": v["from"]} for k, v in read.items()]
+    sheet = model_sheet(program)
+    record = _sheet_record(program, sheet)
+    rows = [{"fact": k, "value": v, "from": where} for k, v, where in _rows(program, sheet)]
     columns = (
         Column("fact", "fact"), Column("value", "value", flexible=True),
         Column("from", "from", flexible=True),
     )  # fmt: skip
-    print_record(record, Listing(columns, [record], [*named, *counted, *keys]), to)
+    print_record(record, Listing(columns, [record], rows), to)
     from mansard.cli.analyze import print_notes
 
     print_notes(program.origin.notes)
 
 
-def _record(model: Any) -> dict[str, Any]:
+def _kind(words: list[str]) -> str:
+    return " ".join(word for word in words if word in KINDS)
+
+
+def _record(entry: Any) -> dict[str, Any]:
     return {
-        "name": model.name,
-        "hub_id": model.hub_id,
-        "family": model.config.values.get("model_type", ""),
-        "parameters": model.parameters,
-        "source": model.source,
-        "aliases": list(model.aliases),
-        "from": "mansard",
+        "name": entry.name,
+        "hub_id": entry.hub_id,
+        "family": entry.family,
+        "kind": list(entry.kind),
+        "parameters": entry.parameters,
+        "source": entry.source,
+        "aliases": list(entry.aliases),
+        "from": entry.owner,
     }
 
 
-def _added(name: str, config: Mapping[str, Any], owner: str) -> dict[str, Any]:
-    """Return the record of a plugin's model, its parameters counted."""
-    from mansard.ir.footprint import model_facts
-    from mansard.query.source import load
+def _sheet_record(program: Program, sheet: ModelSheet) -> dict[str, Any]:
+    """Return the sheet for programs: SI values, every fact with where it was read."""
+    from dataclasses import asdict
 
-    return {
-        "name": name,
-        "hub_id": "",
-        "family": config.get("model_type", ""),
-        "parameters": model_facts(load(name)).params,
-        "source": f"plugin {owner}",
-        "aliases": [],
-        "from": owner,
+    read = {k: {"value": v, "from": where} for k, (v, where) in program.origin.facts.items()}
+    return asdict(sheet.facts) | {
+        "params_by_role": dict(sheet.by_role),
+        "mtp_params": sheet.mtp_params,
+        "weights_bytes": sheet.weights_bytes,
+        "checkpoint": sheet.checkpoint,
+        "layers": sheet.layers,
+        "max_context": program.origin.max_context,
+        "config": _config_source(program),
+        "facts": read,
     }
 
 
-def _words(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
+def _rows(program: Program, sheet: ModelSheet) -> Iterator[tuple[str, str, str]]:
+    """Yield the sheet for people: what, how much, and where that comes from."""
+    from mansard.core.units import format_bytes
+
+    facts, counted = sheet.facts, "counted"
+    yield "name", facts.name, ""
+    yield "source", facts.source, _config_source(program)
+    yield "family", facts.family, ""
+    yield "params", f"{facts.params:,}", counted
+    for role, count in sheet.by_role.items():
+        yield f"  {role}", f"{count:,}", ""
+    yield "active_params", f"{facts.active_params:,}", counted
+    if sheet.mtp_params:
+        yield "mtp_params", f"{sheet.mtp_params:,}", program.origin.facts["mtp_params"][1]
+    yield "weights_bytes", format_bytes(sheet.weights_bytes), counted
+    if sheet.checkpoint:
+        yield "checkpoint", sheet.checkpoint, "its quantization_config"
+    yield "kv_bytes_per_token", format_bytes(facts.kv_bytes_per_token), counted
+    yield "state_bytes", format_bytes(facts.state_bytes), counted
+    yield "max_context", f"{program.origin.max_context}", ""
+    hidden = ("mtp_params",)
+    for key, (value, where) in program.origin.facts.items():
+        if key not in hidden:
+            yield key, value, where
+
+
+def _config_source(program: Program) -> str:
+    """Return where a bundled model's config was read; empty where the file is the user's own."""
+    if program.origin.source != "bundled":
+        return ""
+    from mansard.frontends.hf.bundled import load_bundled
+
+    return load_bundled(program.origin.name).source

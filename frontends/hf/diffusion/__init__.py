@@ -1,0 +1,1 @@
+"""Diffusion transformers as ``diffusers`` describes them: DiT, Stable Diffusion 3, Flux."""

@@ -1,0 +1,68 @@
+"""The layers of an architecture in words: what repeats, how often, what each is made of."""
+
+from __future__ import annotations
+
+from mansard.frontends.hf.architecture import (
+    Architecture,
+    Attention,
+    ChannelMix,
+    Dense,
+    LayerSpec,
+    Moe,
+)
+from mansard.frontends.hf.lower.runs import runs
+from mansard.frontends.hf.mixers import Mixer, Mla
+
+
+def layers_in_words(arch: Architecture) -> str:
+    """Return the layer schedule, for example ``3 × (mla, dense 18432); 58 × (mla, …)``."""
+    said = []
+    for run in runs(arch.layers):
+        body = arch.layers[run.first : run.first + run.period]
+        words = " + ".join(_counted(body))
+        said.append(words if run.trips == 1 else f"{run.trips} × ({words})")
+    return "; ".join(said)
+
+
+def _counted(body: tuple[LayerSpec, ...]) -> list[str]:
+    found: list[tuple[str, int]] = []
+    for spec in body:
+        words = _layer(spec)
+        if found and found[-1][0] == words:
+            found[-1] = (words, found[-1][1] + 1)
+        else:
+            found.append((words, 1))
+    return [words if times == 1 else f"{times} × [{words}]" for words, times in found]
+
+
+def _layer(spec: LayerSpec) -> str:
+    parts = [_mixer(m) for m in (spec.mixer, spec.also) if m is not None]
+    parts += ["a shared block"] if spec.shared else []
+    parts += [_ffn(f) for f in (spec.ffn, spec.beside) if f is not None]
+    return ", ".join(parts)
+
+
+def _mixer(mixer: Attention | Mixer) -> str:
+    match mixer:
+        case Attention():
+            heads = f"{mixer.heads}/{mixer.kv_heads} heads of {mixer.head_dim}"
+            if mixer.window is None:
+                return f"attention {heads}"
+            kind = "chunks of" if mixer.chunked else "a window of"
+            return f"attention {heads} in {kind} {mixer.window}"
+        case Mla() if mixer.index_heads:
+            return f"mla rank {mixer.rank}, the {mixer.index_keys} keys an indexer picks"
+        case Mla():
+            return f"mla rank {mixer.rank}"
+    return mixer.kind
+
+
+def _ffn(ffn: Dense | ChannelMix | Moe) -> str:
+    match ffn:
+        case Moe():
+            shared = f" and a shared one of {ffn.shared_width}" if ffn.shared_width else ""
+            return f"{ffn.top_k} of {ffn.experts} experts of {ffn.width}{shared}"
+        case Dense():
+            return f"{'gated' if ffn.gated else 'plain'} {ffn.width}"
+        case ChannelMix():
+            return f"channel mixing {ffn.width}"

@@ -1,0 +1,169 @@
+"""Compare every causal-LM class of transformers, at its defaults, with mansard: tensor by tensor.
+
+``make breadth`` runs it in an environment of its own with torch and transformers at exact versions
+and writes ``docs/breadth.md``. A class is built on meta tensors; nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mansard.core.errors import MansardError
+from mansard.frontends.hf.architecture import Architecture
+from mansard.frontends.hf.resolve import read_architecture
+from mansard.frontends.hf.tensors import parameter_tensors
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "breadth.md"
+WANTED = {"torch": "2.13.0", "transformers": "5.23.0"}
+RESULTS = ("exact", "language model", "in part", "another class", "refused", "wrong")
+Tensors = Counter[tuple[str, tuple[int, ...]]]
+HEAD = """# Breadth
+
+Every class that `transformers` {transformers} maps to causal language modelling, built at its class
+defaults on meta tensors (torch {torch}), and the same `model_type` read by mansard.
+
+- *exact*: the names, shapes and numbers of all tensors are equal, indices of layers aside
+- *language model*: the class holds a vision or sound tower; its language model's tensors are equal
+- *another class*: the model type is read as another of its classes, and a note (M006) says so
+- *in part*: a part of the class is not lowered, and a note (M007) says which
+- *refused*: no card, or a key without a default, and mansard says which
+- *wrong*: it lowers to something else
+
+`make breadth` writes this page. {summary}
+
+| model_type | class | result | parameters |
+|---|---|---|---:|
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One class: what became of it, and its parameters or what was said."""
+
+    model_type: str
+    name: str
+    result: str
+    detail: str
+
+
+def built(model_type: str, name: str) -> tuple[int, Tensors]:
+    """Return the parameters and tensors of a class at its defaults."""
+    import torch
+    import transformers
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    cls = getattr(transformers, name)
+    config = CONFIG_MAPPING[model_type]()
+    if cls.config_class is not None and not isinstance(config, cls.config_class):
+        config = config.get_text_config(decoder=True)
+    with torch.device("meta"):
+        model = cls(config)
+    model.tie_weights()
+    found: Tensors = Counter()
+    for path, tensor in model.named_parameters():
+        found[_anywhere(path), tuple(tensor.shape)] += 1
+    return sum(tensor.numel() for tensor in model.parameters()), found
+
+
+def lowered(arch: Architecture) -> tuple[int, Tensors]:
+    """Return what mansard makes of the same model type."""
+    found: Tensors = Counter()
+    for path, shape, copies in parameter_tensors(arch):
+        found[_anywhere(path), shape] += copies
+    return sum(_size(shape) * n for (_, shape), n in found.items()), found
+
+
+def compared(model_type: str, name: str) -> Row:
+    """Build, lower and compare one class."""
+    try:
+        count, theirs = built(model_type, name)
+    except Exception as error:  # what a class says of its own defaults is its affair
+        return Row(model_type, name, "does not build", f"{type(error).__name__}")
+    try:
+        arch = read_architecture({"model_type": model_type, "architectures": [name]})
+    except MansardError as refusal:
+        return Row(model_type, name, "refused", str(refusal).partition("\n")[0])
+    notes = {note.code: note.message for note in arch.notes}
+    if "M006" in notes:
+        return Row(model_type, name, "another class", notes["M006"])
+    own, ours = lowered(arch)
+    if ours == theirs:
+        return Row(model_type, name, "exact", f"{count:,}")
+    if ours == _language_model(theirs):
+        return Row(model_type, name, "language model", f"{own:,} of {count:,}")
+    if "M007" in notes:
+        return Row(model_type, name, "in part", notes["M007"])
+    return Row(model_type, name, "wrong", f"{own:,} against {count:,}")
+
+
+def page(rows: Iterable[Row], versions: Mapping[str, str]) -> str:
+    """Return the page of the results."""
+    rows = sorted(rows, key=lambda row: row.model_type)
+    counts = Counter(row.result for row in rows)
+    told = ", ".join(f"{counts[k]} {k}" for k in RESULTS)
+    summary = (
+        f"Of {len(rows)} classes {len(rows) - counts['does not build']} build at their defaults:"
+        f" {told}."
+    )
+    lines = (f"| {r.model_type} | {r.name} | {r.result} | {_cell(r.detail)} |" for r in rows)
+    return HEAD.format(summary=summary, **versions) + "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Write the page; fail where a class is lowered to something else."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model_types", nargs="*", help="only these, printed and not written")
+    chosen = parser.parse_args().model_types
+    warnings.filterwarnings("ignore")
+    import torch
+    import transformers
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    versions = {"torch": torch.__version__.partition("+")[0],
+                "transformers": transformers.__version__}  # fmt: skip
+    if versions != WANTED:
+        print(f"this page is made with {WANTED}, not {versions}", file=sys.stderr)
+        return 2
+    names: Mapping[str, Any] = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    rows = []
+    for model_type, name in names.items():
+        if not chosen or model_type in chosen:
+            rows.append(compared(model_type, name if isinstance(name, str) else name[0]))
+            print(*vars(rows[-1]).values(), sep="\t", flush=True)
+    if not chosen:
+        PAGE.write_text(page(rows, versions), encoding="utf-8")
+    return int(any(row.result == "wrong" for row in rows))
+
+
+def _language_model(tensors: Tensors) -> Tensors:
+    """Return the tensors of the language model inside a class with towers."""
+    inner = [key for key in tensors if key[0].startswith("model.language_model.")]
+    heads = [key for key in tensors if key[0].startswith("lm_head.")]
+    return Counter({key: tensors[key] for key in (*inner, *heads)})
+
+
+def _anywhere(path: str) -> str:
+    return re.sub(r"(?<=\.)\d+(?=\.|$)", "*", path)
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for n in shape:
+        size *= n
+    return size
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
