@@ -211,8 +211,9 @@ def read_sizes(
                             hint=_HINT)  # fmt: skip
     mix = read_mix(prompt, output, default)
     if mix is None:
-        plain = [v if isinstance(v, int) else None for v in (prompt, output)]
-        return plain[0], plain[1], None
+        assert not isinstance(prompt, str)  # refused above: it is no distribution either
+        assert not isinstance(output, str)
+        return prompt, output, None
     if context is not None:
         raise SpecError("context asks for one length, prompt or output for a distribution",
                         hint="give either context, or prompt and output")  # fmt: skip
