@@ -191,11 +191,12 @@ class Formulas:
         line, emit = self.line, self._emit
         zero = line.constant(0)
         kinks = dict(self._open_kinks(timed))
-        ordered = in_order(self._lowered.space, index, kinks)
+        ordered = in_order(self._lowered.space, index, timed.kinks)
         if ordered is None:
             cuts = [self._cut(d, whole, index) for d in kinks.values()]
             edges = [zero, *self._ordered(list(dict.fromkeys(cuts))), whole]
             return [(low, after, {}) for low, after in pairwise(edges)]
+        ordered = [kink for kink in ordered if any(slot in kinks for slot in kink.sides)]
         edges = [zero]
         for kink in ordered:
             start = emit.polynomial(scaled(kink.difference, -1), {**self._bound, index: zero})

@@ -190,6 +190,7 @@ def test_what_cannot_be_known_is_not_remembered(tmp_path: Path) -> None:
     for model in (str(graph), "some/repository", {"model_type": "llama"}):
         assert remember.question_key(model, asked) is None
     assert remember.question_key("qwen2.5-0.5b", {**asked, "on": "missing.toml"}) is None
+    assert remember.question_key("qwen2.5-0.5b", {**asked, "estimate": "calibrated"}) is None
     spec = "speculative-decode{draft=./model/config.json}"
     assert remember.question_key("qwen2.5-0.5b", {**asked, "techniques": (spec,)}) is None
 

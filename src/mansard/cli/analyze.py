@@ -110,7 +110,8 @@ def print_notes(notes: Iterable[Note]) -> None:
         print(f"{head} {line.message}{code}", file=sys.stderr)
 
 
-def _verdict(estimate: Estimate, failed: list[str], must_fit: bool, strict: bool) -> int:
+def _refusals(estimate: Estimate, must_fit: bool, strict: bool) -> list[tuple[int, str]]:
+    """Return what ``--strict`` and ``--must-fit`` refuse of an answer, with its exit code."""
     from mansard.query.concerns import misfit, unknowns
 
     reasons = [(STRICT, f"--strict: {n.message} [{n.code}]")
@@ -119,6 +120,11 @@ def _verdict(estimate: Estimate, failed: list[str], must_fit: bool, strict: bool
         fits = estimate.memory.fits is None
         why = "the capacity is unknown" if fits else misfit(estimate.memory, estimate.chip.id)
         reasons.append((GATE, f"--must-fit: {why}"))
+    return reasons
+
+
+def _verdict(estimate: Estimate, failed: list[str], must_fit: bool, strict: bool) -> int:
+    reasons = _refusals(estimate, must_fit, strict) if must_fit or strict else []
     reasons += [(GATE, f"--fail-if: {text}") for text in failed]
     for _, reason in reasons:
         print(f"{paint('failed:', '1;31')} {reason}", file=sys.stderr)
