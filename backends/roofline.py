@@ -35,13 +35,18 @@ PREFILL, DECODE, ENCODE = "prefill", "decode", "encode"
 
 @dataclass(frozen=True)
 class Answer:
-    """Everything a backend says of a program on a chip."""
+    """Everything a backend says of a program on a chip.
+
+    Args:
+        figures: what it says besides, by a name that ends in its unit (``matrix_energy_j``).
+    """
 
     model: ModelFacts
     phases: Mapping[str, Phase]
     memory: Memory
     metrics: Metrics
     notes: tuple[Note, ...]
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 def estimate(

@@ -24,6 +24,8 @@ def spent(
     Energy takes every device at its thermal design power throughout: above what a memory-bound
     device draws, and for that long only; hosts, cooling and idle time are not counted.
 
+    A backend that counted the energy itself is believed.
+
     Args:
         metrics: of the answer; without a throughput nothing is added.
         chip: its ``tdp_w``, where known.
@@ -38,7 +40,11 @@ def spent(
     cost = None if price is None else price * device_s / HOUR_S
     return replace(
         metrics,
-        energy_j=None if chip.tdp_w is None else chip.tdp_w * device_s,
+        energy_j=_at_tdp(chip, device_s) if metrics.energy_j is None else metrics.energy_j,
         cost=cost,
         cost_per_mtok=None if cost is None else cost / tokens * MILLION,
     )
+
+
+def _at_tdp(chip: Hardware, device_s: float) -> float | None:
+    return None if chip.tdp_w is None else chip.tdp_w * device_s

@@ -2,7 +2,8 @@
 
 A plugin is a module or object whose functions carry ``@mansard.hookimpl`` and the names below; an
 entry point of group ``mansard`` names it. Hooks return classes or data and import what is heavy
-inside, so that listing what exists stays quick.
+inside, so that listing what exists stays quick. A module that says ``MANSARD_API = 1`` is refused
+by a mansard whose hooks have changed since, with a sentence instead of a traceback.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from mansard.passes.technique import Pass
 
 PROJECT = "mansard"
+API = 1
+"""Version of the hooks: it grows when a plugin written before would no longer work."""
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 

@@ -49,6 +49,9 @@ class Mask:
                 f"a {self.kind} mask with size {self.size!r}",
                 hint="windows, chunks and budgets have one",
             )
+        for name in ("size", "heads"):
+            if isinstance(given := getattr(self, name), int):
+                object.__setattr__(self, name, sp.Integer(given))
 
     def kept(self, past: Expr) -> Expr:
         """Return how many of ``past`` cached tokens a later query can still see."""

@@ -70,6 +70,7 @@ class AbsorbMla(Pass):
     """
 
     name = "absorb-mla"
+    removes = "expanding the cached latents in every step"
     noun = "attention"
     source = "[DeepSeek-AI 2024 V2, §2.1.2]"
     assumes = ("the halves of kv_b are read in place: products of heads with parts of one matrix",)

@@ -27,6 +27,8 @@ class ChunkPrefill(Pass):
     """
 
     name = "chunk-prefill"
+    example = "size=64"
+    removes = "masked pairs of whole rectangles, of keys later than a chunk's own"
     noun = "prefill"
     source = "[Agrawal 2023, §4]"
     assumes = ("every prompt of the batch is chunked alike", "a rider's context does not grow")

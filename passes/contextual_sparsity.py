@@ -40,6 +40,9 @@ class ContextualSparsity(Pass):
     """
 
     name = "contextual-sparsity"
+    example = "density=0.5"
+    identity = "density=1 heads=1"
+    removes = "neurons and heads that a token does not need"
     noun = "layer part"
     source = "[Liu 2023, §3-4; Song 2023]"
     assumes = (

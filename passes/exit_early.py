@@ -36,6 +36,8 @@ class ExitEarly(Pass):
     """
 
     name = "exit-early"
+    example = "after=[2] rates=[0.5]"
+    removes = "layers of tokens that left"
     noun = "exit"
     source = "[Schuster 2022, §3; Elhoushi 2024]"
     assumes = (

@@ -28,6 +28,7 @@ class FuseAttention(Pass):
     """
 
     name = "fuse-attention"
+    removes = "masked pairs"
     noun = "attention"
     source = "[Dao 2022, Thm 2]"
     assumes = (

@@ -44,6 +44,8 @@ class LimitKv(Pass):
     """
 
     name = "limit-kv"
+    example = "window=64"
+    removes = "pairs with forgotten keys"
     noun = "attention"
     source = "[Xiao 2023; Zhang 2023, alg. 1; Li 2024 SnapKV]"
     assumes = (

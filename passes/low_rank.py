@@ -34,6 +34,9 @@ class LowRank(Pass):
     """
 
     name = "low-rank"
+    example = "keep=0.5"
+    identity = "keep=1"
+    removes = "the truncated part of each matrix"
     noun = "projection"
     source = "[Yuan 2023 ASVD; Zhou 2024, §5.2.3]"
     assumes = ("both factors are stored as the matrix was",)

@@ -34,6 +34,8 @@ class MixtureOfDepths(Pass):
     """
 
     name = "mixture-of-depths"
+    identity = "capacity=1"
+    removes = "routed layers of the tokens that are not let in"
     noun = "routed layer"
     source = "[Raposo 2024, §3]"
     assumes = (

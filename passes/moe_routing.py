@@ -36,6 +36,9 @@ class MoeRouting(Pass):
     """
 
     name = "moe-routing"
+    example = "imbalance=1.5"
+    identity = "imbalance=1"
+    removes = "experts that are left out, where `experts` or `top-k` says so"
     noun = "mixture"
     source = "[Fedus 2021, §2.2; Huang 2025 MoESD, eq. 3; Lu 2024]"
     assumes = (

@@ -41,6 +41,8 @@ class Offload(Pass):
     """
 
     name = "offload"
+    example = "weights=0.5"
+    identity = "weights=0"
     noun = "copy"
     source = "[Sheng 2023, §3]"
     assumes = (

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mansard.core.errors import MansardError, SpecError, unknown_name
+from mansard.core.errors import MansardError, SpecError, VerifyError, unknown_name
 from mansard.core.notes import Note
 from mansard.ir.program import Program
 from mansard.passes.options import Value, build
@@ -32,6 +32,14 @@ class PassError(RuntimeError):
 
     def __init__(self, technique: Pass, before: Sequence[Pass]):
         super().__init__(f"{technique} failed{_after(before)}")
+        self.technique = technique
+
+
+class InvalidResultError(VerifyError):
+    """A pass made a graph or a program that breaks a rule of the IR: its bug, not its user's."""
+
+    def __init__(self, message: str, technique: Pass, hint: str | None):
+        super().__init__(message, hint=hint)
         self.technique = technique
 
 
@@ -210,6 +218,10 @@ def run(program: Program, passes: Sequence[Pass]) -> tuple[Program, tuple[Applie
             after = outcome.program.verified() if outcome.program is not program else program
         except MansardError as error:
             where = f"{technique}{_after(before)}"
+            if isinstance(error, VerifyError):
+                raise InvalidResultError(
+                    f"{where}: {error.message}", technique, error.hint
+                ) from error
             raise type(error)(f"{where}: {error.message}", hint=error.hint) from error
         except Exception as error:
             raise PassError(technique, before) from error

@@ -52,6 +52,9 @@ class Prune(Pass):
     """
 
     name = "prune"
+    example = "width=0.5"
+    identity = "sparsity=0"
+    removes = "what is pruned"
     noun = "weight"
     source = "[Frantar 2023; Mishra 2021; Ma 2023; Ashkboos 2024; Xia 2023 Flash-LLM]"
     assumes = (

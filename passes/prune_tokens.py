@@ -32,6 +32,9 @@ class PruneTokens(Pass):
     """
 
     name = "prune-tokens"
+    example = "tokens=64 layer=1"
+    identity = "tokens=0"
+    removes = "later layers of the dropped tokens"
     noun = "token"
     source = "[Chen 2024 FastV, §4]"
     assumes = (

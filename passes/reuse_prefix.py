@@ -33,6 +33,9 @@ class ReusePrefix(Pass):
     """
 
     name = "reuse-prefix"
+    example = "hit=64"
+    identity = "hit=0"
+    removes = "the prefill of the tokens that are cached"
     noun = "cache"
     source = "[Zheng 2023, §3; Juravsky 2024, §3]"
     assumes = ("every prompt finds the same number of tokens", "the prefix was cached before")

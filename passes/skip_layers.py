@@ -29,6 +29,9 @@ class SkipLayers(Pass):
     """
 
     name = "skip-layers"
+    example = "layers=1"
+    identity = "layers=0"
+    removes = "layers that are skipped"
     noun = "layer"
     source = "[Gromov 2024; Del Corro 2023; Elhoushi 2024]"
     assumes = (

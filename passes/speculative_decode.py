@@ -52,6 +52,8 @@ class SpeculativeDecode(Pass):
     """
 
     name = "speculative-decode"
+    identity = "gamma=0"
+    removes = "what a step repeats however many tokens it makes, as expanding cached latents"
     noun = "loop"
     source = "[Leviathan 2022, Thm 3.8]"
     assumes = (

@@ -29,6 +29,7 @@ class SplitDecodeAttention(Pass):
     """
 
     name = "split-decode-attention"
+    identity = "splits=1"
     noun = "attention"
     source = "[Dao 2023 decoding]"
     assumes = ("a chip's full bandwidth is reached with or without it: the bound is not below one",)

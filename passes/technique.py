@@ -45,6 +45,9 @@ class Pass:
     Class variables: ``name`` (a verb phrase), ``source`` (a citation of ``docs/references.md``),
     ``noun`` (what it changes, for reports), ``requires`` and ``conflicts`` (names of passes that
     must, or must not, have run before), ``assumes`` and ``omits`` (sentences for the catalogue).
+    What ``mansard plugins check`` needs: ``example`` (options that show what it does, as pipeline
+    text), ``identity`` (options with which it changes nothing; empty where there are none) and
+    ``removes`` (what of the model's arithmetic it leaves out; empty where it is nothing).
     """
 
     name: ClassVar[str]
@@ -54,6 +57,9 @@ class Pass:
     conflicts: ClassVar[tuple[str, ...]] = ()
     assumes: ClassVar[tuple[str, ...]] = ()
     omits: ClassVar[tuple[str, ...]] = ()
+    example: ClassVar[str] = ""
+    identity: ClassVar[str] = ""
+    removes: ClassVar[str] = ""
 
     on: str = option(TARGET, "the graph it changes, with its variants; * is every graph")
     phase: str = option("", "only this phase: the graph is copied and its calls re-pointed")

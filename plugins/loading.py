@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -34,12 +37,14 @@ class Registry:
         owners: plugin name → the distribution it came from.
         skip_broken: whether a plugin that fails is left out with a note.
         skipped: what was said of those that were left out, by plugin.
+        seconds: how long importing each took, by plugin [s].
     """
 
     manager: pluggy.PluginManager
     owners: dict[str, str]
     skip_broken: bool = False
     skipped: dict[str, Note] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -65,7 +70,8 @@ class Registry:
             if function is None or name in self.skipped or (plugin is builtin and not own):
                 continue
             try:
-                answer = read(function())
+                with redirect_stdout(sys.stderr):
+                    answer = read(function())
             except Exception as error:
                 if plugin is builtin:
                     raise
@@ -92,6 +98,7 @@ def told(error: Exception) -> str:
 
 
 _SKIP_BROKEN: ContextVar[bool] = ContextVar("skip_broken", default=False)
+_PATIENCE: ContextVar[float | None] = ContextVar("patience", default=None)
 
 
 @contextmanager
@@ -104,6 +111,16 @@ def skipping_broken() -> Iterator[None]:
         _SKIP_BROKEN.reset(token)
 
 
+@contextmanager
+def waiting_at_most(patience_s: float) -> Iterator[None]:
+    """Give up a plugin whose import takes longer, while the context lasts: it has failed."""
+    token = _PATIENCE.set(patience_s)
+    try:
+        yield
+    finally:
+        _PATIENCE.reset(token)
+
+
 def registry() -> Registry:
     """Return the registry of this process.
 
@@ -112,19 +129,22 @@ def registry() -> Registry:
             the name of another.
         UnknownNameError: ``MANSARD_PLUGINS`` names one that is not installed.
     """
-    return _registry(_SKIP_BROKEN.get())
+    return _registry(_SKIP_BROKEN.get(), _PATIENCE.get())
 
 
 @functools.cache
-def _registry(skip_broken: bool) -> Registry:
+def _registry(skip_broken: bool, patience_s: float | None = None) -> Registry:
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hooks)
     manager.register(builtin, BUILTIN)
     found = Registry(manager, {BUILTIN: BUILTIN}, skip_broken)
     for name, entry in chosen().items():
         owner = distribution(entry)
+        began = time.perf_counter()
         try:
-            plugin = entry.load()
+            plugin = _imported(entry, patience_s)
+            found.seconds[name] = time.perf_counter() - began
+            _check_api(plugin)
             _check_hooks(plugin)
             manager.register(plugin, name)
         except Exception as error:
@@ -133,6 +153,11 @@ def _registry(skip_broken: bool) -> Registry:
         else:
             found.owners[name] = owner
     return found
+
+
+def forget() -> None:
+    """Load plugins anew when next asked: installed ones have changed, as in a test."""
+    _registry.cache_clear()
 
 
 def chosen() -> Mapping[str, metadata.EntryPoint]:
@@ -166,6 +191,51 @@ def chosen() -> Mapping[str, metadata.EntryPoint]:
 def distribution(entry: metadata.EntryPoint) -> str:
     """Return the distribution an entry point belongs to."""
     return entry.dist.name if entry.dist else entry.name
+
+
+def _imported(entry: metadata.EntryPoint, patience_s: float | None) -> object:
+    """Import a plugin; what it prints goes to stderr, so that data stays data.
+
+    Raises:
+        SpecError: it was not done in time, where that is limited.
+    """
+    if patience_s is None:
+        with redirect_stdout(sys.stderr):
+            return _loaded(entry)
+    done: list[object] = []
+    failed: list[Exception] = []
+
+    def load() -> None:
+        try:
+            done.append(_loaded(entry))
+        except Exception as error:
+            failed.append(error)
+
+    worker = threading.Thread(target=load, daemon=True, name=f"import of {entry.value}")
+    with redirect_stdout(sys.stderr):
+        worker.start()
+        worker.join(patience_s)
+    if worker.is_alive():
+        raise SpecError(f"importing {entry.value} had not ended after {patience_s:g} s")
+    if failed:
+        raise failed[0]
+    return done[0]
+
+
+def _loaded(entry: metadata.EntryPoint) -> object:
+    """Import a plugin; one that ends the process has failed like any other."""
+    try:
+        return entry.load()
+    except SystemExit as error:
+        raise SpecError(f"importing {entry.value} ends the process ({error})") from error
+
+
+def _check_api(plugin: object) -> None:
+    made_for = getattr(plugin, "MANSARD_API", hooks.API)
+    if made_for != hooks.API:
+        raise SpecError(
+            f"it was made for version {made_for!r} of the hooks, this mansard has {hooks.API}"
+        )
 
 
 def _check_hooks(plugin: object) -> None:

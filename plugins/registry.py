@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mansard.core.errors import PluginError
 from mansard.core.hooks import Backend, Frontend
-from mansard.plugins import builtin
+from mansard.plugins import answers, builtin
 from mansard.plugins.loading import BUILTIN, LIMIT, registry
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Passes(Mapping[str, "type[Pass]"]):
     def __init__(self) -> None:
         self._own = builtin.technique_names()
         start = dict.fromkeys(self._own, Provided[Any](None, BUILTIN))
-        found = _collect("mansard_passes", "techniques", _by(lambda cls: cls.name), start)
+        found = _collect("mansard_passes", "techniques", answers.techniques, start)
         self._others = {n: provided.thing for n, provided in found.items() if n not in self._own}
 
     def __getitem__(self, name: str) -> type[Pass]:
@@ -51,28 +51,28 @@ class Passes(Mapping[str, "type[Pass]"]):
 
 def passes() -> dict[str, Provided[type[Pass]]]:
     """Return techniques by name."""
-    return _collect("mansard_passes", "techniques", _by(lambda cls: cls.name))
+    return _collect("mansard_passes", "techniques", answers.techniques)
 
 
 def ops() -> dict[str, Provided[type[Op]]]:
     """Return operators by kind."""
-    return _collect("mansard_ops", "ops", _by(lambda cls: cls.kind))
+    return _collect("mansard_ops", "ops", answers.ops)
 
 
 def frontends() -> dict[str, Provided[Frontend]]:
     """Return frontends by name, those of plugins first."""
-    found = _collect("mansard_frontends", "frontends", _by(lambda f: f.name))
+    found = _collect("mansard_frontends", "frontends", answers.frontends)
     return dict(sorted(found.items(), key=lambda item: item[1].owner == BUILTIN))
 
 
 def backends() -> dict[str, Provided[Backend]]:
     """Return backends by name."""
-    return _collect("mansard_backends", "backends", _by(lambda b: b.name))
+    return _collect("mansard_backends", "backends", answers.backends)
 
 
 def hardware() -> dict[str, Provided[str]]:
     """Return chips by id: TOML text, empty for a bundled file."""
-    return _collect("mansard_hardware", "chips", _items)
+    return _collect("mansard_hardware", "chips", answers.chips)
 
 
 def cards() -> dict[str, Provided[str]]:
@@ -82,7 +82,7 @@ def cards() -> dict[str, Provided[str]]:
 
 def models() -> dict[str, Provided[Mapping[str, Any]]]:
     """Return models by name: configs, empty for a bundled file."""
-    return _collect("mansard_models", "models", _items)
+    return _collect("mansard_models", "models", answers.models)
 
 
 def provisions() -> dict[str, dict[str, tuple[str, ...]]]:
@@ -101,14 +101,6 @@ def provisions() -> dict[str, dict[str, tuple[str, ...]]]:
             names = found[provided.owner].get(kind, ())
             found[provided.owner][kind] = (*names, name)
     return found
-
-
-def _by(name: Callable[[Any], str]) -> Callable[[Iterable[Any]], list[tuple[str, Any]]]:
-    return lambda things: [(name(thing), thing) for thing in things]
-
-
-def _items(things: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return list(things.items())
 
 
 def _collect(

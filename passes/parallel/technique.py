@@ -43,6 +43,8 @@ class Parallel(Pass):
     """
 
     name = "parallel"
+    example = "tp=2"
+    identity = "tp=1"
     noun = "op"
     source = "[Shoeybi 2019, §3]"
     assumes = (

@@ -47,3 +47,8 @@ def test_masks_that_do_not_skip_compute_the_rectangle() -> None:
 def test_a_size_is_given_where_it_means_something(kind: str, size: int | None) -> None:
     with pytest.raises(VerifyError):
         Mask(kind, None if size is None else sp.Integer(size))
+
+
+def test_a_size_may_be_a_plain_number() -> None:
+    assert Mask("window", 64) == Mask("window", sp.Integer(64))
+    assert str(Mask("window", 64)) == "mask<window size=64>"

@@ -10,6 +10,7 @@ import pytest
 
 import mansard as ms
 from mansard.core.errors import PluginError, UnknownNameError
+from mansard.passes.technique import Pass
 from mansard.plugins import builtin, loading, registry
 
 Install = Callable[..., None]
@@ -127,8 +128,11 @@ def test_two_plugins_of_one_name_are_an_error_that_names_both_owners(install: In
         ("no_such_module_at_all", "ModuleNotFoundError"),
         ({"mansard_pases": []}, "mansard_pases, which is no hook; did you mean mansard_passes"),
         ({"mansard_passes": RuntimeError("no licence")}, "no licence"),
-        ({"mansard_passes": None}, "TypeError"),
-        ({"mansard_passes": [object]}, "AttributeError"),
+        ({"mansard_passes": None}, "it returned nothing, not a list of techniques"),
+        ({"mansard_passes": {}}, "it returned a dict, not a list of techniques"),
+        ({"mansard_passes": [object]}, "a list with the class object in it"),
+        ({"mansard_passes": [Pass]}, "Pass has no name"),
+        ({"MANSARD_API": 99}, "made for version 99 of the hooks, this mansard has 1"),
     ],
 )
 def test_a_plugin_that_fails_is_named_with_exit_code_4_or_skipped(

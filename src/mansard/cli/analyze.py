@@ -33,10 +33,13 @@ GATE, STRICT = 1, 3
               help="Exit 1 when it holds: 'tpot > 30ms'. Repeatable.")  # fmt: skip
 @click.option("--must-fit", is_flag=True, help="Exit 1 when it does not fit the memory.")
 @click.option("--strict", is_flag=True, help="Exit 3 when anything is unknown.")
+@click.option("--backend", metavar="NAME", help="What answers in place of the roofline, with"
+              " options: energy, carbon:grid=400 (mansard plugins list mansard).")  # fmt: skip
 @click.pass_context
 def analyze(
     ctx: click.Context, asked: Asked, form: str | None, out: str | None, by: str | None,
     top: int | None, every: bool, gates: tuple[str, ...], must_fit: bool, strict: bool,
+    backend: str | None,
 ) -> None:  # fmt: skip
     """Say what MODEL costs on HW: time, memory and what bounds each operator.
 
@@ -49,6 +52,8 @@ def analyze(
 
     conditions = _read_gates(gates)
     model, keywords = asked.keywords(spread=True)
+    if backend is not None:
+        keywords["backend"] = backend
     question = Question.of(model, keywords)
     estimate = recalled = question.recall(effects=output_to.form in ("table", "md"))
     if estimate is None:

@@ -12,6 +12,8 @@ import click
 from mansard.core.errors import MansardError
 
 PACKAGES = ("mansard", "click", "networkx", "numpy", "onnx", "pluggy", "rich", "sympy")
+PATIENCE_S = 10.0
+"""How long a plugin may take to import before the doctor goes on without it."""
 Check = tuple[bool, str, str]
 """Whether it is well, what, and its state."""
 
@@ -23,9 +25,9 @@ def doctor(ctx: click.Context) -> None:
 
     Exits with 1 when anything is wrong.
     """
-    from mansard.plugins.loading import skipping_broken
+    from mansard.plugins.loading import skipping_broken, waiting_at_most
 
-    with skipping_broken():
+    with skipping_broken(), waiting_at_most(PATIENCE_S):
         found = [*_versions(), *_data()]
     for well, name, state in found:
         click.echo(f"{'ok  ' if well else 'BAD '} {name:<10} {state}")
@@ -54,12 +56,36 @@ def _data() -> Iterator[Check]:
     from mansard.query.plugins import skipped_plugins
 
     yield from ((False, "plugin", note.message) for note in skipped_plugins())
+    yield from _commands()
+
+
+def _commands() -> Iterator[Check]:
+    """Say which commands of plugins exist, and which of them nobody can run."""
+    from mansard.cli.root import COMMANDS
+    from mansard.plugins.commands import listed
+
+    try:
+        others = listed()
+    except MansardError as error:
+        yield False, "command", error.message
+        return
+    for name, owner in others.items():
+        if name in COMMANDS:
+            yield False, "command", f"{name!r} of {owner} has the name of one of mansard's own"
+        else:
+            yield True, "command", f"{name} of {owner}"
 
 
 def _plugins() -> str:
+    from mansard.plugins.loading import registry
     from mansard.query.plugins import installed
 
-    others = [f"{p.name} {p.version}" for p in installed()[1:] if not p.problem]
+    times = registry().seconds
+    others = [
+        f"{p.name} {p.version} ({times.get(p.entry, 0.0) * 1e3:.0f} ms)"
+        for p in installed()[1:]
+        if not p.problem
+    ]
     return ", ".join(others) or "none besides mansard's own"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from mansard.cli.listings import print_listing
@@ -42,3 +44,66 @@ def list_plugins(form: str | None, out: str | None) -> None:
     others = len(found) - 1
     footer = f"{others} plugin{'' if others == 1 else 's'} besides mansard's own"
     print_listing(Listing(columns, records, shown, footer), to)
+
+
+@plugins.command("new", short_help="A distribution to start from.")
+@click.argument("name")
+@click.option("--kind", default="technique", metavar="KIND",
+              help="technique (default), hardware, backend, frontend, model or op.")  # fmt: skip
+@click.option("--in", "folder", type=click.Path(path_type=Path), default=Path(), metavar="FOLDER",
+              help="Where its folder is made. Default: here.")  # fmt: skip
+def new_plugin(name: str, kind: str, folder: Path) -> None:
+    """Write a distribution called NAME that installs, tests and runs as it is."""
+    from mansard.plugins.scaffold import KINDS, scaffold
+
+    root, *made = scaffold(name, kind, folder)
+    for path in made:
+        click.echo(f"wrote {path}")
+    click.echo(f"\ncd {root}\npip install -e '.[test]'\npytest\nmansard plugins check {name}")
+    click.echo(KINDS[kind].show.format(name=name))
+
+
+@plugins.command("check", short_help="Whether a plugin is described and keeps the laws.")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--models", type=click.IntRange(1), help="How many bundled models a technique is"
+              " tried on. Default: all.")  # fmt: skip
+@click.option("--limit", "limit_s", type=click.FloatRange(1), default=60.0, metavar="SECONDS",
+              help="Try no further model after this long. Default: 60.")  # fmt: skip
+@output_options()
+@click.pass_context
+def check_plugins(
+    ctx: click.Context, names: tuple[str, ...], models: int | None, limit_s: float,
+    form: str | None, out: str | None,
+) -> None:  # fmt: skip
+    """Check metadata, docs, sources and the laws of everything a plugin adds.
+
+    A technique runs on the bundled models it applies to: its graph must be valid and its text read
+    back, it must be the identity where it says so, and no arithmetic may be gone unless it says
+    what it leaves out. NAME is a distribution or its plugin; without one every installed plugin is
+    checked. Exits with 1 when anything is wrong.
+    """
+    to = read_output(form, out)
+    from dataclasses import asdict
+
+    from mansard.plugins.loading import BUILTIN, registry
+    from mansard.query.checking import Finding, check
+    from mansard.render.listing import Column, Listing
+
+    chosen = names or tuple(dict.fromkeys(o for o in registry().owners.values() if o != BUILTIN))
+    found: list[Finding] = [f for name in chosen for f in check(name, limit_s, models)]
+    records = [asdict(f) | {"holds": not f.problem} for f in found]
+    shown = [
+        {"holds": "BAD" if f.problem else "ok", "thing": f.thing, "what": f.what,
+         "said": f.problem or f.said}
+        for f in found
+    ]  # fmt: skip
+    columns = (
+        Column("holds", ""),
+        Column("thing", "about"),
+        Column("what", "rule"),
+        Column("said", "", flexible=True),
+    )
+    bad = sum(bool(f.problem) for f in found)
+    footer = f"{len(found)} checked, {bad} wrong" if found else "no plugin besides mansard's own"
+    print_listing(Listing(columns, records, shown, footer), to)
+    ctx.exit(1 if bad else 0)

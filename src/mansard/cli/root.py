@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import click
 
-from mansard.core.errors import unknown_name
+from mansard.core.errors import MansardError, unknown_name
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "analyze": ("mansard.cli.analyze:analyze", "One model on one hardware: time, memory, bounds."),
@@ -29,28 +30,63 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command when it is run and lists it without."""
+    """A group that imports a command when it is run and lists it without.
+
+    Commands of plugins (entry points of group ``mansard.commands``) come after mansard's own; what
+    one raises that is no error of mansard's is the plugin's failure, with exit code 4.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order in which they are documented."""
-        return list(COMMANDS)
+        from mansard.plugins.commands import listed
+
+        return [*COMMANDS, *(name for name in listed() if name not in COMMANDS)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command; a near name when there is none.
 
         Raises:
             UnknownNameError: there is none.
+            PluginError: it is a plugin's, and cannot be imported.
         """
         if cmd_name not in COMMANDS:
-            raise unknown_name("command", cmd_name, COMMANDS)
+            from mansard.plugins.commands import listed, load
+
+            if cmd_name not in (others := listed()):
+                raise unknown_name("command", cmd_name, [*COMMANDS, *others])
+            found = load(cmd_name)
+            return found if isinstance(found, click.Command) else click.command(cmd_name)(found)
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), name)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; a plugin's that breaks is named.
+
+        Raises:
+            PluginError: a plugin's command raised what no command should.
+        """
+        try:
+            return super().invoke(ctx)
+        except (MansardError, click.ClickException, click.Abort, click.exceptions.Exit, OSError):
+            raise
+        except Exception as error:
+            if ctx.invoked_subcommand in (None, *COMMANDS):
+                raise
+            from mansard.plugins.commands import failed
+
+            raise failed(str(ctx.invoked_subcommand), error) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing one."""
+        from mansard.plugins.commands import listed
+
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+        others = [(name, f"of {owner}") for name, owner in listed().items()]
+        if others:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(others)
 
 
 class Group(click.Group):

@@ -14,6 +14,7 @@ from mansard.core.facts import ModelFacts
 from mansard.core.notes import Note
 from mansard.ir.footprint import model_facts
 from mansard.ir.program import Program
+from mansard.query.backends import read_backend
 from mansard.query.calibration import (
     IDEAL,
     calibrated_figures,
@@ -55,6 +56,7 @@ def analyze(
     set: Mapping[str, object] | None = None,  # noqa: A002 - the name of the option
     estimate: str | None = None,
     price: float | None = None,
+    backend: str | None = None,
 ) -> Estimate:
     """Predict what a model costs on hardware.
 
@@ -76,6 +78,8 @@ def analyze(
             ``input.images`` and ``input.image_size`` say what a prompt holds besides text.
         estimate: "ideal", the roofline bound, or "calibrated", what is measured, with its band.
         price: of a device and hour, in any currency; the answer then says what it costs.
+        backend: what reads the answer off the program, in place of the roofline: a name of
+            ``mansard plugins list``, with options as techniques have them: "energy:host=600W".
 
     Raises:
         MansardError: a name nothing carries, a model or chip that cannot be read, a size that is
@@ -84,7 +88,7 @@ def analyze(
     if is_scenario(source):
         given = {"on": on, "batch": batch, "prompt": prompt, "output": output, "context": context,
                  "techniques": techniques, "level": level, "phase": phase, "set": set,
-                 "estimate": estimate, "price": price}  # fmt: skip
+                 "estimate": estimate, "price": price, "backend": backend}  # fmt: skip
         model, rest = keywords(from_file(Path(str(source)), given))
         return analyze(model, **rest)
     if on is None:
@@ -126,10 +130,17 @@ def answered(
     shorter: tuple[Note, ...] = ()
     if unsaid:
         asked, shorter = as_long_as_it_takes(asked, ready.origin)
+    if backend and (mix is not None or kind != IDEAL):
+        raise SpecError(f"{backend} answers for one length, and in place of the roofline",
+                        hint="give one prompt and one output, and no estimate")  # fmt: skip
+    reader = read_backend(backend) if backend else None
     engine, own = overrides.framework or "", read_calibration(overrides.calibration, target.chip)
 
     def priced(program: Program) -> Answer:
-        return priced_as(kind, program, target.laid_out(program.mesh), asked, engine, own)
+        cluster = target.laid_out(program.mesh)
+        if reader is not None:
+            return reader(program, cluster, asked.symbols, asked.phases)
+        return priced_as(kind, program, cluster, asked, engine, own)
 
     answer = priced(program)
     missing = [name for name in asked.phases if name not in answer.phases]
@@ -157,6 +168,7 @@ def answered(
         scenario=asked,
         prefilled=prefilled(asked, program.origin),
         kind=kind,
+        backend=backend or "",
         techniques=applied,
         program=program,
         phases=answer.phases,
@@ -164,6 +176,7 @@ def answered(
         metrics=spent(metrics, target.chip, target.devices, asked.batch * tokens, price),
         notes=_once(said),
         price=priced,
+        figures=answer.figures,
         cluster=ready.cluster,
         calibrated=calibrated_figures(answer, program, ready.cluster, asked, engine),
     )

@@ -29,6 +29,8 @@ def dump(estimate: Estimate) -> Plain:
         "phases": {name: _phase(phase) for name, phase in estimate.phases.items()},
         "memory": _memory(estimate.memory),
         "metrics": _fields(estimate.metrics),
+        "backend": estimate.backend,
+        "figures": dict(estimate.figures),
         "notes": [_fields(note) for note in estimate.notes],
         "techniques": [_technique(t) for t in estimate.techniques],
         "effects": _effects(estimate),
@@ -70,6 +72,8 @@ def load(plain: Mapping[str, Any], chip: Hardware) -> Estimate:
         metrics=Metrics(**plain["metrics"]),
         notes=tuple(Note(**note) for note in plain["notes"]),
         price=_unpriced,
+        backend=plain["backend"],
+        figures=plain["figures"],
     )
     if plain["effects"] is not None:
         estimate.__dict__["effects"] = tuple(

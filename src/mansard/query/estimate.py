@@ -46,6 +46,8 @@ class Estimate:
         metrics: what users steer by.
         notes: what the figures rest on.
         price: what a program costs here, for the figures before and after a technique.
+        backend: of a plugin that answered in place of the roofline, with its options; or empty.
+        figures: what it says besides, by a name that ends in its unit.
         cluster: the devices, with the program's mesh on them; None of a remembered answer.
         calibrated: bands, the bound beside and what they rest on; None of the bound itself.
     """
@@ -63,6 +65,8 @@ class Estimate:
     metrics: Metrics
     notes: tuple[Note, ...]
     price: Callable[[Program], Answer] = field(repr=False)
+    backend: str = field(default="", kw_only=True)
+    figures: Mapping[str, float] = field(default_factory=dict, kw_only=True)
     cluster: Cluster | None = field(default=None, repr=False)
     calibrated: Calibrated | None = None
 

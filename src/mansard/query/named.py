@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from mansard.backends import chips
 from mansard.backends.hardware import Hardware
+from mansard.core.errors import UnknownNameError, unknown_name
 
 Config: TypeAlias = str | Path | Mapping[str, Any]
 
@@ -30,10 +31,16 @@ def chip(name: str | Path) -> Hardware:
     Raises:
         MansardError: no such chip or file, or its text does not describe a chip.
     """
-    texts = _chips() if isinstance(name, str) else {}
-    if name in texts:
-        return Hardware.from_toml(texts[str(name)], where=f"plugin's {name}")
-    return chips.load(name)
+    try:
+        return chips.load(name)
+    except UnknownNameError:
+        texts = _chips()
+        if name in texts:
+            return Hardware.from_toml(texts[str(name)], where=f"{chip_owner(str(name))}'s {name}")
+        if not texts:
+            raise
+        see = "(mansard hardware list)"
+        raise unknown_name("hardware", str(name), chip_names(), see=see) from None
 
 
 def plugin_models() -> dict[str, tuple[Mapping[str, Any], str]]:

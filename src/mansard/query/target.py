@@ -76,8 +76,10 @@ def dealt(batch: int, mesh: Mapping[str, int]) -> tuple[Note, ...]:
 
 
 def load_hardware(name: str | Path) -> Hardware:
-    """Load a chip by name, alias or path; see ``mansard hardware list``."""
-    return chips.load(name)
+    """Load a chip by name, alias or path, of a plugin too; see ``mansard hardware list``."""
+    from mansard.query.named import chip
+
+    return chip(name)
 
 
 def read_target(

@@ -65,19 +65,22 @@ def apply_techniques(
         MansardError: no such level, technique or option, or a technique that cannot be applied.
     """
     from mansard.core.errors import PluginError
-    from mansard.passes.pipeline import PassError, run, with_level
+    from mansard.passes.pipeline import InvalidResultError, PassError, run, with_level
 
     own = read_techniques([program.origin.pipeline] if program.origin.pipeline else [])
     asked = with_level(read_techniques(specs), level, known_passes())
     try:
         after, applied = run(program, (*own, *asked))
-    except PassError as crash:
+    except (PassError, InvalidResultError) as crash:
         owner = _owner(crash.technique)
         if owner is None:
             raise
-        why = f"{type(crash.__cause__).__name__}: {crash.__cause__}"
-        raise PluginError(f"{crash}, a technique of {owner}: {why}",
-                          hint=f"report it to the authors of {owner}") from crash  # fmt: skip
+        if isinstance(crash, InvalidResultError):
+            said = f"a technique of {owner} made an invalid graph: {crash.message}"
+        else:
+            why = f"{type(crash.__cause__).__name__}: {crash.__cause__}"
+            said = f"{crash}, a technique of {owner}: {why}"
+        raise PluginError(said, hint=f"report it to the authors of {owner}") from crash
     return after, tuple(_reported(applied, len(own)))
 
 

@@ -12,6 +12,7 @@ from mansard.core.notes import Note
 from mansard.query.estimate import Estimate
 from mansard.render import words
 from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
+from mansard.render.figures import figures
 from mansard.render.grouping import grouped
 from mansard.render.headline import headline, packed, worth
 from mansard.render.lines import View
@@ -35,6 +36,9 @@ def renderables(
         yield from operators(phase, words.prefilled(estimate), view, width)
     yield ""
     yield from memory_bar(estimate.memory, width)
+    if estimate.figures:
+        yield ""
+        yield from figures(estimate)
     if estimate.techniques:
         yield ""
         yield from passes(estimate.effects, width)

@@ -69,7 +69,8 @@ def rests_on(estimate: Estimate) -> str:
 def title(estimate: Estimate) -> str:
     """Name the model and the chip."""
     devices = f" ×{estimate.devices}" if estimate.devices > 1 else ""
-    return f"{estimate.model.name} · {estimate.chip.name or estimate.chip.id}{devices}"
+    by = f" · {estimate.backend}" if estimate.backend else ""
+    return f"{estimate.model.name} · {estimate.chip.name or estimate.chip.id}{devices}{by}"
 
 
 def cost(metrics: Metrics) -> str:

@@ -1,0 +1,147 @@
+"""What a bad plugin gets: its name, its distribution and an action, never a crash of the rest."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from mansard.cli import doctor
+from mansard.core.errors import PluginError
+from mansard.ir.ops import Softmax
+from mansard.ir.program import Program
+from mansard.passes.technique import Outcome, Pass
+from mansard.plugins import answers, registry
+
+Install = Callable[..., None]
+Run = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Forgets(Pass):
+    """Leave out an op whose result others read."""
+
+    name = "forgets"
+
+    def run(self, program: Program) -> Outcome:
+        """Drop the first op of the target."""
+        graph = program.graph()
+        return Outcome(program.with_graph("target", replace(graph, ops=graph.ops[1:])), 1)
+
+
+def test_a_pass_that_makes_an_invalid_graph_is_named_with_rule_op_and_distribution(
+    install: Install, run: Run
+) -> None:
+    install("forgetful", {"mansard_passes": [Forgets]}, "forgetful-dist")
+    ran = run("analyze", "gpt2", "--on", "h100-sxm", "-t", "forgets")
+    assert ran.code == 4
+    assert "a technique of forgetful-dist made an invalid graph: forgets: " in ran.err
+    assert "before it is made" in ran.err
+    assert "%" in ran.err
+
+
+def test_what_a_plugin_prints_does_not_end_up_in_the_data(
+    install: Install, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("chatty_plugin")
+
+    def mansard_hardware() -> Mapping[str, str]:
+        print("hello from chatty")
+        return {}
+
+    vars(module)["mansard_hardware"] = mansard_hardware
+    monkeypatch.setitem(sys.modules, "chatty_plugin", module)
+    install("chatty", "chatty_plugin")
+    ran = run("hardware", "list", "--grep", "h100-sxm", "-f", "csv")
+    assert "hello from chatty" not in ran.out
+    assert "hello from chatty" in ran.err
+
+
+def test_the_doctor_gives_up_a_plugin_that_hangs_at_import_and_says_for_how_long(
+    install: Install, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "endless_plugin.py").write_text("import time\ntime.sleep(3)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(doctor, "PATIENCE_S", 0.2)
+    install("endless", "endless_plugin", "endless-dist")
+    began = time.monotonic()
+    ran = run("doctor")
+    assert time.monotonic() - began < 60
+    assert ran.code == 1
+    assert "endless-dist" in ran.out
+    assert "had not ended after 0.2 s" in ran.out
+
+
+def test_a_plugin_that_ends_the_process_is_named(
+    install: Install, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "leaving_plugin.py").write_text("import sys\nsys.exit('goodbye')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    install("leaving", "leaving_plugin", "leaving-dist")
+    ran = run("techniques", "list")
+    assert ran.code == 4
+    assert "leaving-dist" in ran.err
+    assert "ends the process (goodbye)" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("hook", "answer", "words"),
+    [
+        ("mansard_ops", [Softmax, 3], "a list with a int in it"),
+        ("mansard_frontends", [object()], "lacks accepts, load"),
+        ("mansard_backends", [Forgets], "is a class, not an object"),
+        ("mansard_hardware", ["toaster"], "returned a list, not a mapping of chips"),
+        ("mansard_models", {"tiny": "llama"}, "returned a str for 'tiny'"),
+    ],
+)
+def test_what_a_hook_returns_is_checked_and_what_it_takes_is_said(
+    install: Install, hook: str, answer: object, words: str
+) -> None:
+    install("wrong", {hook: answer}, "wrong-dist")
+    collected = getattr(registry, hook.removeprefix("mansard_"))
+    with pytest.raises(PluginError, match="wrong-dist") as caught:
+        collected()
+    assert words in str(caught.value)
+
+
+def test_a_technique_class_is_recognized_whatever_the_sequence() -> None:
+    assert answers.techniques((Forgets,)) == [("forgets", Forgets)]
+
+
+CHIP = """
+id = "slab"
+name = "Slab"
+vendor = "Example"
+[memory]
+capacity = "80GB"
+bandwidth = "2TB/s"
+[peak.matrix]
+bf16 = "100TFLOPS"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('capacity = "80GB"', "", "capacity"),
+        ('bandwidth = "2TB/s"', 'bandwidth = "-2TB/s"', "bandwidth"),
+        ('bandwidth = "2TB/s"', "bandwidth = 2", "bandwidth"),
+        ('bf16 = "100TFLOPS"', 'bf16 = "100GB"', "bf16"),
+    ],
+)
+def test_numbers_of_a_plugins_chip_that_are_missing_negative_or_without_unit_are_named(
+    install: Install, run: Run, old: str, new: str, words: str
+) -> None:
+    assert old in CHIP
+    install("slab", {"mansard_hardware": {"slab": CHIP.replace(old, new)}}, "slab-dist")
+    ran = run("analyze", "gpt2", "--on", "slab")
+    assert ran.code == 2
+    assert "slab" in ran.err
+    assert words in ran.err
+    assert "hint" in ran.err
