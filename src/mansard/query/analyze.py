@@ -88,9 +88,9 @@ def analyze(
     if is_scenario(source):
         given = {"on": on, "batch": batch, "prompt": prompt, "output": output, "context": context,
                  "techniques": techniques, "level": level, "phase": phase, "set": set,
-                 "estimate": estimate, "price": price, "backend": backend}  # fmt: skip
+                 "estimate": estimate, "price": price}  # fmt: skip
         model, rest = keywords(from_file(Path(str(source)), given))
-        return analyze(model, **rest)
+        return analyze(model, **rest, backend=backend)
     if on is None:
         raise SpecError("the question names no hardware", hint='add on="h100-sxm"')
     kind = estimate or IDEAL
@@ -104,12 +104,13 @@ def analyze(
     asked = make_scenario(1 if batch is None else batch, p, n, phase or "both", context)
     ready = prepare(source, on, asked, techniques, level or "O1", set or {})
     unsaid = prompt is None and context is None
-    return answered(ready, asked, mix=mix, unsaid=unsaid, kind=kind, price=price)
+    return answered(ready, asked, mix=mix, unsaid=unsaid, kind=kind, price=price,
+                    backend=backend)  # fmt: skip
 
 
 def answered(
     ready: Prepared, asked: Scenario, *, mix: Mix | None = None, unsaid: bool = False,
-    kind: str | None = None, price: float | None = None,
+    kind: str | None = None, price: float | None = None, backend: str | None = None,
 ) -> Estimate:  # fmt: skip
     """Return the answer for a program and devices that are ready; what ``analyze`` ends with.
 
@@ -120,6 +121,7 @@ def answered(
         unsaid: whether nobody gave the prompt, so that a model that takes less gets what it takes.
         kind: "ideal", unless given, or "calibrated".
         price: of a device and hour.
+        backend: in place of the roofline.
 
     Raises:
         MansardError: no such estimate, or a phase the model does not have.
