@@ -45,6 +45,9 @@ CODES: dict[str, str] = {
     "M080": "a calibrated estimate rests on medians of other chips; its band is wide",
     "M081": "a calibrated time to first token excludes queueing",
     "M082": "a calibrated estimate takes experts as evenly loaded",
+    "M090": "an energy without a figure of its own: that of another counts, or none",
+    "M091": "the carbon of making the devices is not counted",
+    "M092": "the latency between chips of a dataflow is unknown; 0 is used",
 }
 """Code → what it is about, one line each; the docs are generated from it."""
 

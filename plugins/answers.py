@@ -59,6 +59,15 @@ def chips(answer: Any) -> Named:
     return _mapping(answer, lambda text: isinstance(text, str), "chips: {id: TOML text}")
 
 
+def cards(answer: Any) -> Named:
+    """Return (name, TOML text) of what ``mansard_cards`` returned.
+
+    Raises:
+        SpecError: it is no mapping of names to texts.
+    """
+    return _mapping(answer, lambda text: isinstance(text, str), "cards: {name: TOML text}")
+
+
 def models(answer: Any) -> Named:
     """Return (name, config) of what ``mansard_models`` returned.
 

@@ -7,8 +7,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mansard.core.hooks import Frontend, hookimpl
+from mansard.core.hooks import Backend, Frontend, hookimpl
 from mansard.passes.shipped import technique_homes
+from mansard.plugins import bundled
 
 if TYPE_CHECKING:
     from mansard.ir.op import Op
@@ -46,25 +47,51 @@ def mansard_ops() -> Sequence[type[Op]]:
     """Register the operators."""
     from mansard.ir.registry import OPS
 
-    return list(OPS.values())
+    own = map(_op, bundled.OPS)
+    return [*OPS.values(), *own]
+
+
+def _op(place: str) -> type[Op]:
+    module, _, cls = place.partition(":")
+    found: type[Op] = getattr(import_module(f"mansard.plugins.bundled.{module}"), cls)
+    return found
 
 
 def technique_names() -> tuple[str, ...]:
     """Return the names of the techniques; imports none of them."""
-    return tuple(technique_homes())
+    return tuple(sorted(_homes()))
 
 
 def technique(name: str) -> type[Pass]:
     """Import one technique by its name, which is its module's."""
-    module, cls = technique_homes()[name]
-    found: type[Pass] = getattr(import_module(f"mansard.passes.{module}"), cls)
+    module, cls = _homes()[name]
+    found: type[Pass] = getattr(import_module(module), cls)
     return found
+
+
+def _homes() -> dict[str, tuple[str, str]]:
+    """Return technique → (module, class): passes, then what is bundled as a plugin would be."""
+    own = {n: (f"mansard.passes.{module}", cls) for n, (module, cls) in technique_homes().items()}
+    return own | _bundled(bundled.TECHNIQUES)
+
+
+def _bundled(places: Sequence[str]) -> dict[str, tuple[str, str]]:
+    parts = (place.partition(":") for place in places)
+    return {module.replace("_", "-"): (f"mansard.plugins.bundled.{module}", cls)
+            for module, _, cls in parts}  # fmt: skip
 
 
 @hookimpl
 def mansard_passes() -> Sequence[type[Pass]]:
     """Register the techniques."""
     return [technique(name) for name in technique_names()]
+
+
+@hookimpl
+def mansard_backends() -> Sequence[Backend]:
+    """Register the backends that answer in place of the roofline."""
+    homes = _bundled(bundled.BACKENDS).values()
+    return [getattr(import_module(module), cls)() for module, cls in homes]
 
 
 @hookimpl

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mansard.backends import chips
-from mansard.backends.cluster import Cluster
+from mansard.backends.cluster import Cluster, layouts
 from mansard.backends.roofline import estimate
 from mansard.ir.program import Program
 
@@ -42,8 +42,9 @@ def work(program: Program, scenario: Mapping[str, int] = SMALL) -> WorkDone:
         program: after its passes.
         scenario: ``batch``, ``prompt``, ``output``.
     """
-    devices = math.prod(program.mesh.values())
-    cluster = Cluster(chips.load(CHIP), devices, devices, mesh=dict(program.mesh))
+    parts = layouts(program.mesh).values() if program.mesh else ({},)
+    devices = max(math.prod(axes.values()) for axes in parts)
+    cluster = Cluster(chips.load(CHIP), devices, mesh=dict(program.mesh))
     flops: dict[str, float] = {}
     for phase in estimate(program, cluster, scenario).phases.values():
         for row in phase.ops:

@@ -77,7 +77,7 @@ def hardware() -> dict[str, Provided[str]]:
 
 def cards() -> dict[str, Provided[str]]:
     """Return the texts of plugins' cards by name; mansard's own are the frontend's."""
-    return _collect("mansard_cards", "sets of cards", _items)
+    return _collect("mansard_cards", "sets of cards", answers.cards)
 
 
 def models() -> dict[str, Provided[Mapping[str, Any]]]:

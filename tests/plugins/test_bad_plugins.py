@@ -97,6 +97,7 @@ def test_a_plugin_that_ends_the_process_is_named(
         ("mansard_frontends", [object()], "lacks accepts, load"),
         ("mansard_backends", [Forgets], "is a class, not an object"),
         ("mansard_hardware", ["toaster"], "returned a list, not a mapping of chips"),
+        ("mansard_cards", {"family": 3}, "returned a int for 'family'"),
         ("mansard_models", {"tiny": "llama"}, "returned a str for 'tiny'"),
     ],
 )

@@ -28,4 +28,5 @@ def figures(estimate: Estimate) -> Iterator[Text]:
         words, _, unit = name.rpartition("_")
         text = UNITS[unit](value) if unit in UNITS else f"{value:.6g}"
         label = words if unit in UNITS else name
-        yield Text.assemble((f"  {label.replace('_', ' '):<28}", QUIET), text)
+        label = label if ":" in label else label.replace("_", " ")
+        yield Text.assemble((f"  {label:<32}", QUIET), text)
