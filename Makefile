@@ -6,6 +6,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 ARGS ?=
+WORKERS ?= auto
 SECONDS ?= 55
 
 .PHONY: help demo test check types lint fuzz format bench breadth extras lowest clean
@@ -17,7 +18,7 @@ demo: $(VENV)/runtime.stamp ## predict Llama 3.1 8B on one H100: 16 users, 8k pr
 	$(BIN)/mansard analyze llama-3.1-8b --on h100-sxm -b 16 -p 8k -n 256
 
 test: $(VENV)/dev.stamp ## run every test and doctest (ARGS="-k word" narrows)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) $(ARGS)
 
 check: lint types fuzz ## lint, format, types, layers and a minute of fuzzing; changes nothing
 

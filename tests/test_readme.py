@@ -38,16 +38,17 @@ def test_a_command_prints_what_the_readme_shows(block: str, run: Callable[..., A
 
 
 def test_its_short_commands_run(run: Callable[..., Any], tmp_path: Path) -> None:
-    (shell,) = (text for kind, text in BLOCKS if kind == "sh")
-    lines = [shlex.split(line, comments=True) for line in shell.splitlines()]
+    shells = [text for kind, text in BLOCKS if kind == "sh"]
+    lines = [shlex.split(line, comments=True) for text in shells for line in text.splitlines()]
     assert lines[0] == ["make", "demo"]
     config = tmp_path / "config.json"
     config.write_text(
         '{"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 100,'
         ' "num_attention_heads": 4, "intermediate_size": 128, "torch_dtype": "bfloat16"}'
     )
-    arguments = [str(config) if word == "./config.json" else word for word in lines[1][1:]]
-    assert run(*arguments).code == 0
+    for program, *words in lines[1:]:
+        assert program == "mansard"
+        assert run(*(str(config) if word == "./config.json" else word for word in words)).code == 0
 
 
 def test_the_python_example_says_what_the_command_line_says(
