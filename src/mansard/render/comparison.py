@@ -114,8 +114,8 @@ def _bound(entry: Entry, phase: str) -> Text:
 
 
 def _footer(comparison: Comparison) -> str:
-    first = comparison.base
-    asked = first.estimate and " · ".join(words.scenario(first.estimate))
-    return (
-        f"{asked}; changes against the first; {BEST} the best that fits; bounds, not measurements"
-    )
+    first = comparison.base.estimate
+    assert first is not None
+    asked = " · ".join(words.scenario(first))
+    worth = "bounds, not measurements" if first.kind == "ideal" else f"{first.kind} estimates"
+    return f"{asked}; changes against the first; {BEST} the best that fits; {worth}"

@@ -17,7 +17,7 @@ from mansard.query.solving.solution import Check, Solution
 from mansard.query.solving.wording import answer, spans
 from mansard.render import words
 from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
-from mansard.render.headline import caveat, packed
+from mansard.render.headline import packed, worth
 from mansard.render.palette import BAD, GOOD, QUIET, STRONG
 
 GOALS = {"maximize": "the greatest", "minimize": "the least", "find": "one"}
@@ -47,7 +47,7 @@ def renderables(solution: Solution, width: int) -> Iterator[RenderableType]:
     yield _wrapped("method", solution.method)
     yield ""
     yield from packed(list(_metrics(estimate)), width, Text("   "))
-    yield caveat(width)
+    yield from worth(estimate, width)
 
 
 def plain(solution: Solution, width: int = PLAIN_WIDTH) -> str:

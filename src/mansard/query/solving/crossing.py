@@ -122,7 +122,7 @@ def crossovers(study: Study, over: str = "batch", phase: str | None = None) -> C
     if key not in ("batch", "prompt", "output"):
         raise unknown_name("size to cross over", over, ("batch", "prompt", "output", "context"))
     check_size_name(study, over)
-    question = study.question
+    question = study.question.of_the_bound("crossovers")
     priced = question.priced
     if priced is None:
         raise SpecError("this schedule is evaluated step by step, so its rows have no formulas",

@@ -85,7 +85,7 @@ def sensitivity(study: Study, metric: str = "tpot") -> Sensitivity:
     """
     if metric not in (*TIMES, *RATES):
         raise unknown_name("metric that rates set", metric, (*TIMES, *RATES))
-    question = study.question
+    question = study.question.of_the_bound("sensitivities")
     if question.priced is None:
         raise SpecError("this schedule is evaluated step by step, so its rows have no formulas",
                         hint="leave out techniques that run steps side by side")  # fmt: skip

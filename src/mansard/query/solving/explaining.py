@@ -41,7 +41,7 @@ def explain(
     """
     if metric not in DEFINITIONS:
         raise unknown_name("metric to explain", metric, DEFINITIONS)
-    question = study.question
+    question = study.question.of_the_bound("explanations")
     estimate = question.estimate
     wanted, definition = DEFINITIONS[metric]
     value = quantities(estimate)[metric]

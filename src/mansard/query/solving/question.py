@@ -25,15 +25,9 @@ class Question:
 
     Args:
         study: the model, the hardware and everything else.
-
-    Raises:
-        SpecError: it asks for anything but the bound.
     """
 
     def __init__(self, study: Study) -> None:
-        if study.kind != "ideal":
-            raise SpecError(f"inverse questions are about the bound, not the {study.kind} estimate",
-                            hint="leave --estimate out")  # fmt: skip
         self.study = study
         self._curves: dict[Any, Curves] = {}
         self._bounds: dict[Any, tuple[Bounds, ...]] = {}
@@ -62,6 +56,17 @@ class Question:
             return Priced(lowered or ready.program, ready.cluster, phases)
         except NotCompiledError:
             return None
+
+    def of_the_bound(self, what: str) -> Question:
+        """Return the question where it is about the bound, which alone has formulas.
+
+        Raises:
+            SpecError: it asks for another estimate.
+        """
+        if self.study.kind != "ideal":
+            raise SpecError(f"{what} are of the bound, not of the {self.study.kind} estimate",
+                            hint="leave --estimate out; solve and sweep take it")  # fmt: skip
+        return self
 
     def sized(self, **sizes: int) -> Question:
         """Return the question with other sizes: batch, prompt, output or context."""
