@@ -92,9 +92,9 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_an_interrupt_exits_with_130() -> None:
     script = (
-        "import os, signal, sys; from mansard.cli import main; import mansard.backends.chips as c;"
+        "import signal, sys; from mansard.cli import main; import mansard.backends.chips as c;"
         " signal.signal(signal.SIGINT, signal.default_int_handler);"  # a background job ignores it
-        " c.bundled = lambda: os.kill(os.getpid(), signal.SIGINT);"
+        " c.bundled = lambda: signal.raise_signal(signal.SIGINT);"
         " sys.exit(main(['hardware', 'list']))"
     )
     done = subprocess.run(
