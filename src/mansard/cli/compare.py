@@ -28,7 +28,7 @@ def compare(asked: Asked, variants: tuple[str, ...], form: str | None, out: str 
 
     model, keywords = asked.keywords(spread=True)
     pipelines = [() if v.strip() == NONE else (v,) for v in variants] or [()]
-    found = ask(_listed(model), _listed(keywords.pop("on")), variants=pipelines, **keywords)
+    found = ask(listed(model), listed(keywords.pop("on")), variants=pipelines, **keywords)
     match to.form:
         case "json" | "jsonl" | "csv":
             from mansard.render.encodings import as_csv, as_json, as_jsonl
@@ -47,6 +47,6 @@ def compare(asked: Asked, variants: tuple[str, ...], form: str | None, out: str 
     print_notes(dict.fromkeys(n for e in found.entries if e.estimate for n in e.estimate.notes))
 
 
-def _listed(names: str) -> list[str]:
+def listed(names: str) -> list[str]:
     """Split ``a,b``; a name given twice counts once."""
     return list(dict.fromkeys(part for name in names.split(",") if (part := name.strip())))

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("mansard.cli.explain:explain", "What a metric is made of, down to its sources."),
     "graph": ("mansard.cli.graph:graph", "The operator graph of a model, before or after passes."),
     "serve": ("mansard.cli.serve:serve", "The viewer: a page that shows where the time goes."),
+    "report": ("mansard.cli.report:report", "The viewer's page as one file, answers inlined."),
     "models": ("mansard.cli.models:models", "The models mansard knows by name."),
     "hardware": ("mansard.cli.hardware:hardware", "The chips mansard knows, with their sources."),
     "calibrate": ("mansard.cli.calibrate:calibrate", "Fit a chip from measured kernels."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from mansard.backends.estimate import Phase
@@ -23,10 +23,14 @@ from mansard.serve.memo import Memo
 from mansard.serve.names import Names
 from mansard.serve.question import Question, read_question
 
+if TYPE_CHECKING:
+    from mansard.query.study import Study
+
 MOST_COMPARED = 24
 MOST_POINTS = 20_000
 """Points of a sweep that a page is given; more is a task for the command line."""
 MOST_KNOWN = 64
+MOST_CONDITIONS = 12
 
 
 class Answers:
@@ -116,7 +120,6 @@ class Answers:
 
     def sweep(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Answer ``{"question": …, "axes": {name: text}, "pareto": [metrics]}``."""
-        from mansard.query.study import Study
         from mansard.query.sweeps.axes import read_axes
 
         question = read_question(_part(body, "question"), self.names)
@@ -131,12 +134,8 @@ class Answers:
         if points > MOST_POINTS:
             raise SpecError(f"{points:,} points are more than the {MOST_POINTS:,} of a page",
                             hint="vary less, or use `mansard sweep`")  # fmt: skip
-        study = Study(
-            self.names.model(question.model), question.on, question.scenario, question.techniques,
-            question.level, dict(question.changed), question.kind, question.price,
-        )  # fmt: skip
         pareto = body.get("pareto") or []
-        found = study.sweep({a.name: a.values for a in axes})
+        found = self._study(question).sweep({a.name: a.values for a in axes})
         columns = {name: finite(_listed(column)) for name, column in found.columns.items()}
         return {
             "axes": {a.name: [finite(a.shown(k)) for k in range(len(a.values))] for a in axes},
@@ -144,6 +143,30 @@ class Answers:
             "front": _front(columns, [str(m) for m in pareto]),
             "notes": [{"code": n.code, "message": n.message} for n in found.notes],
         }
+
+    def solve(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer ``{"question": …, "find": …, "goal": …, "conditions": […]}``."""
+        question = read_question(_part(body, "question"), self.names)
+        find, goal = str(body.get("find", ""))[:80], body.get("goal")
+        conditions = body.get("conditions")
+        if not isinstance(conditions, list) or len(conditions) > MOST_CONDITIONS:
+            raise SpecError("conditions is a list", hint=f"of at most {MOST_CONDITIONS}")
+        if "." in find and not find.startswith("hardware."):
+            technique, _, option = find.partition(".")
+            self.names.check_option(technique, option, "")
+        found = self._study(question).solve(
+            find, maximize=goal == "maximize", minimize=goal == "minimize",
+            subject_to=[str(c)[:200] for c in conditions],
+        )  # fmt: skip
+        return found.to_dict()
+
+    def _study(self, question: Question) -> Study:
+        from mansard.query.study import Study
+
+        return Study(
+            self.names.model(question.model), question.on, question.scenario, question.techniques,
+            question.level, dict(question.changed), question.kind, question.price,
+        )  # fmt: skip
 
     def _check_axis(self, name: str, kind: str, values: Sequence[Any]) -> None:
         if kind == "model":
@@ -325,12 +348,17 @@ def chip_summary(chip: Hardware) -> dict[str, Any]:
     return found
 
 
-def chip_sheet(names: Names, name: str) -> dict[str, Any]:
-    """Return everything known of one chip: figures as people read them, with their sources."""
+def named_sheet(names: Names, name: str) -> dict[str, Any]:
+    """Return the sheet of a chip that may be named."""
     from mansard.query.named import chip
-    from mansard.render.chips import chip_record, chip_sheet
 
-    found = chip(names.chip(name).partition(":")[0])
-    sheet = chip_sheet(found)
-    record: dict[str, Any] = finite(chip_record(found) | {"figures": list(sheet.shown)})
+    return chip_sheet(chip(names.chip(name).partition(":")[0]))
+
+
+def chip_sheet(chip: Hardware) -> dict[str, Any]:
+    """Return everything known of one chip: figures as people read them, with their sources."""
+    from mansard.render import chips
+
+    shown = list(chips.chip_sheet(chip).shown)
+    record: dict[str, Any] = finite(chips.chip_record(chip) | {"figures": shown})
     return record

@@ -140,10 +140,10 @@ def make_app(
         return Response(known["boot"], media_type="application/json")
 
     async def chip(request: Request) -> Response:
-        from mansard.serve.answers import chip_sheet
+        from mansard.serve.answers import named_sheet
 
         name = request.query_params.get("name", "")[:200]
-        return await told(lambda: chip_sheet(desk.answers.names, name))
+        return await told(lambda: named_sheet(desk.answers.names, name))
 
     async def page(request: Request) -> Response:
         name = request.path_params.get("name") or "index.html"
@@ -155,7 +155,7 @@ def make_app(
     async def favicon(request: Request) -> Response:
         return Response(status_code=204)
 
-    posts = ("analyze", "passes", "compare", "sweep")
+    posts = ("analyze", "passes", "compare", "sweep", "solve")
     routes = [
         Route("/api/boot", boot),
         Route("/api/chip", chip),

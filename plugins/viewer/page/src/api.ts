@@ -1,6 +1,6 @@
 // Asking: the server, or what a report holds. Nothing is ever asked of anybody else.
 
-import type { Boot, ChipSheet, Compared, Drawing, Held, Question, Report, Staged, Swept, Told } from "./types";
+import type { Boot, ChipSheet, Compared, Drawing, Held, Question, Report, Solution, Staged, Swept, Told } from "./types";
 
 const inlined = document.getElementById("mansard-data");
 export const report: Report | null = inlined ? (JSON.parse(inlined.textContent ?? "null") as Report) : null;
@@ -25,7 +25,21 @@ async function post<T>(path: string, body: unknown): Promise<T> {
   return received<T>(await fetch(`api/${path}`, { method: "POST", headers, body: JSON.stringify(body) }));
 }
 
-const drawings = new Map<string, Drawing>(Object.entries(report?.drawings ?? {}));
+type Numbered = (string | number)[];
+const word = (text: string | number): string => (typeof text === "number" ? report!.words[text] : text);
+
+/** A report's drawing with its texts in the place of their numbers. */
+function spelled(found: Omit<Drawing, "kinds">): Drawing {
+  for (const sketch of Object.values(found.graphs)) {
+    for (const node of sketch.nodes) {
+      node.because = (node.because as Numbered | undefined)?.map(word);
+      node.leaves = (node.leaves as Numbered | undefined)?.map(word);
+    }
+  }
+  return { ...found, kinds: report!.kinds };
+}
+
+const drawings = new Map<string, Drawing>(Object.entries(report?.drawings ?? {}).map(([hash, found]) => [hash, spelled(found)]));
 export const drawing = (hash: string): Drawing | undefined => drawings.get(hash);
 const known = (): string[] => [...drawings.keys()].slice(-60);
 
@@ -50,6 +64,7 @@ export async function passes(question: Question): Promise<Staged> {
 }
 
 export const compare = (questions: Question[]): Promise<Compared> => post("compare", { questions });
+export const solve = (question: Question, find: string, goal: string, conditions: string[]): Promise<Solution> => post("solve", { question, find, goal, conditions });
 export const sweep = (question: Question, axes: Record<string, string>, pareto: string[]): Promise<Swept> => post("sweep", { question, axes, pareto });
 
 export async function boot(): Promise<Boot> {
@@ -57,7 +72,9 @@ export async function boot(): Promise<Boot> {
 }
 
 export async function chip(name: string): Promise<ChipSheet> {
-  return report ? report.sheets[name] : received(await fetch(`api/chip?name=${encodeURIComponent(name)}`));
+  if (!report) return received(await fetch(`api/chip?name=${encodeURIComponent(name)}`));
+  const sheet = report.sheets[name];
+  return { ...sheet, figures: sheet.figures.map((row) => ({ ...row, source: word(row.source) })) };
 }
 
 export async function upload(file: File): Promise<{ model: string; name: string }> {

@@ -141,7 +141,7 @@ export function Stack({ parts, most, label, marker }: { parts: Part[]; most: num
   const [W, H] = [620, 30];
   let x = 0;
   return (
-    <svg class="figure" role="img" aria-label={`${label}: ${parts.map((p) => `${p.name} ${p.text}`).join(", ")}${marker ? `; ${marker.text}` : ""}`} viewBox={`0 0 ${W} ${H}`}>
+    <svg class="figure stack" preserveAspectRatio="none" role="img" aria-label={`${label}: ${parts.map((p) => `${p.name} ${p.text}`).join(", ")}${marker ? `; ${marker.text}` : ""}`} viewBox={`0 0 ${W} ${H}`}>
       <rect class="ground" x="0" y="4" width={W} height="22" rx="3" />
       {parts.map((part) => {
         const width = most ? (part.value / most) * W : 0;
@@ -203,6 +203,14 @@ export function HeatMap({ xs, ys, values, shown, labels, fits, chosen, choose }:
   );
 }
 
+/** Round numbers on a logarithmic axis: 1, 2, 5, or powers of ten alone where those are many. */
+function ticks(low: number, high: number): number[] {
+  const found: number[] = [];
+  const steps = high - low > 4 ? [1] : high - low > 0.7 ? [1, 2, 5] : [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8];
+  for (let power = Math.floor(low); power <= high; power += 1) for (const step of steps) if (Math.log10(step) + power >= low && Math.log10(step) + power <= high) found.push(Number((step * 10 ** power).toPrecision(3)));
+  return found.length > 9 ? found.filter((_, k) => k % 2 === 0) : found;
+}
+
 export interface Point {
   key: string;
   x: number;
@@ -214,8 +222,8 @@ export interface Point {
 
 /** Points of two metrics on logarithmic axes; those that no other beats are joined. */
 export function Scatter({ points, labels, chosen, choose, shown }: { points: Point[]; labels: [string, string]; chosen: string; choose: (key: string) => void; shown: [(v: number) => string, (v: number) => string] }) {
-  const [W, H] = [620, 360];
-  const m = { l: 84, r: 20, t: 16, b: 44 };
+  const [W, H] = [900, 400];
+  const m = { l: 92, r: 20, t: 24, b: 44 };
   const range = (values: number[]): [number, number] => {
     const [low, high] = [Math.log10(Math.min(...values)), Math.log10(Math.max(...values))];
     const pad = Math.max(0.04, (high - low) * 0.06);
@@ -227,7 +235,6 @@ export function Scatter({ points, labels, chosen, choose, shown }: { points: Poi
   const X = (v: number): number => m.l + ((Math.log10(v) - x0) / (x1 - x0)) * (W - m.l - m.r);
   const Y = (v: number): number => H - m.b - ((Math.log10(v) - y0) / (y1 - y0)) * (H - m.t - m.b);
   const front = points.filter((p) => p.front).sort((a, b) => a.x - b.x);
-  const ticks = (low: number, high: number): number[] => Array.from({ length: 5 }, (_, k) => 10 ** (low + ((high - low) * (k + 0.5)) / 5));
   return (
     <svg class="figure" role="group" aria-label={`${labels[1]} against ${labels[0]}`} viewBox={`0 0 ${W} ${H}`}>
       {ticks(x0, x1).map((v) => (

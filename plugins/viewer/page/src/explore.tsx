@@ -136,7 +136,7 @@ function PhaseView({ told, name, rest, look, question }: { told: Told; name: str
         }>
           <Finder keys={keys} rows={phase.ops} choose={choose} />
           <div class="graph-frame" tabIndex={0} role="region" aria-label="Operator graph, scrolls">
-            {asked?.graphs[graph] && <OperatorGraph sketch={asked.graphs[graph]} hash={`${told.graph}/${graph}`} figures={{ of: (key) => byKey.get(key) }} symbols={symbols} chosen={chosenKey} choose={choose} numbers={numbers} />}
+            {asked?.graphs[graph] && <OperatorGraph sketch={asked.graphs[graph]} hash={`${told.graph}/${graph}`} of={(key) => byKey.get(key)} symbols={symbols} chosen={chosenKey} choose={choose} numbers={numbers} />}
           </div>
           {asked && asked.graphs[graph]?.left_out > 0 && <p class="quiet small">{asked.graphs[graph].left_out} more operators are not drawn; the table has every row.</p>}
         </Card>
@@ -245,7 +245,7 @@ function Breakdown({ phase, keys, chosen, choose, name }: { phase: Phase; keys: 
     raw: { columns: ["name", "count", "bound", "time_s", "share"], rows: bars.map((b) => [b.name, b.count, b.bound, b.time, b.share]) },
   };
   return (
-    <Card title="Where the time goes" name={name} note={`${f.time(phase.time_s)}, ${f.count(phase.flops)}FLOP, ${f.bytes(phase.bytes)}`} table={table} extra={
+    <Card title="Where the time goes" name={name} note={`${f.flops(phase.flops)}, ${f.bytes(phase.bytes)}`} table={table} extra={
       <span class="segmented small" role="group" aria-label="Rows">
         <button type="button" aria-pressed={by === "op"} onClick={() => setBy("op")}>op</button>
         <button type="button" aria-pressed={by === "kind"} onClick={() => setBy("kind")}>kind</button>

@@ -9,14 +9,12 @@ import { place } from "./placing";
 import type { OpRow, Sketch } from "./types";
 import { openAtFirst, type Seen, view } from "./view";
 
-export interface Figures {
-  of: (key: string) => OpRow | undefined;
-}
+type Of = ((key: string) => OpRow | undefined) | undefined;
 
 interface Props {
   sketch: Sketch;
   hash: string;
-  figures: Figures;
+  of?: Of; // the figures of a row; none while passes run
   symbols: Symbols;
   chosen: string; // the key of a row
   choose: (key: string, node: string) => void;
@@ -26,7 +24,7 @@ interface Props {
 
 const opened = new Map<string, Set<string>>();
 
-export function OperatorGraph({ sketch, hash, figures, symbols, chosen, choose, marked, numbers }: Props) {
+export function OperatorGraph({ sketch, hash, of, symbols, chosen, choose, marked, numbers }: Props) {
   const [, refresh] = useState(0);
   const open = useMemo(() => {
     const key = `${hash}`;
@@ -58,7 +56,6 @@ export function OperatorGraph({ sketch, hash, figures, symbols, chosen, choose, 
     first.add(key);
     return true;
   });
-  const scale = figures;
   return (
     <svg class="graph" role="group" aria-label={`Operator graph, ${seen.seen.length} nodes`} width={width} height={height} viewBox={`0 0 ${width} ${height}`} data-nodes={seen.seen.length}>
       {seen.boxes.map((box) => {
@@ -81,7 +78,7 @@ export function OperatorGraph({ sketch, hash, figures, symbols, chosen, choose, 
       {paths.map((path, k) => (
         <path key={k} class="edge" d={smooth(path)} />
       ))}
-      {seen.seen.map((item) => at[item.id] && <NodeMark key={item.id} item={item} at={at[item.id]} figures={scale} chosen={chosen} choose={choose} toggle={toggle} changed={marked?.has(item.id) ?? false} />)}
+      {seen.seen.map((item) => at[item.id] && <NodeMark key={item.id} item={item} at={at[item.id]} of={of} chosen={chosen} choose={choose} toggle={toggle} changed={marked?.has(item.id) ?? false} />)}
       {seen.edges.map((edge, k) => {
         if (!labels[k]) return null;
         const [a, b] = paths[k];
@@ -109,7 +106,7 @@ function smooth(points: { x: number; y: number }[]): string {
   return path;
 }
 
-function NodeMark({ item, at, figures, chosen, choose, toggle, changed }: { item: Seen; at: { x: number; y: number }; figures: Figures; chosen: string; choose: Props["choose"]; toggle: (id: string) => void; changed: boolean }) {
+function NodeMark({ item, at, of, chosen, choose, toggle, changed }: { item: Seen; at: { x: number; y: number }; of: Of; chosen: string; choose: Props["choose"]; toggle: (id: string) => void; changed: boolean }) {
   if (item.kind === "end") {
     return (
       <g class="node end" transform={`translate(${at.x - 40},${at.y - 13})`}>
@@ -120,14 +117,14 @@ function NodeMark({ item, at, figures, chosen, choose, toggle, changed }: { item
   }
   const folded = item.kind !== "op";
   const keys = [...new Set(item.members.map((m) => m.row).filter((k): k is string => !!k))];
-  const rows = keys.map((k) => figures.of(k)).filter((r): r is OpRow => !!r);
+  const rows = keys.map((k) => of?.(k)).filter((r): r is OpRow => !!r);
   const share = rows.reduce((sum, r) => sum + r.share, 0);
   const busiest = rows.reduce<OpRow | null>((best, r) => (!best || r.share > best.share ? r : best), null);
   const row = folded ? null : (rows[0] ?? null);
   const key = item.node?.row ?? "";
   const on = !folded && key !== "" && key === chosen;
-  const free = !folded && !row;
-  const detail = row ? `${time(row.time_s)}${row.count !== 1 ? ` × ${row.count < 1 ? row.count.toPrecision(2) : Number.isInteger(row.count) ? row.count : row.count.toFixed(1)}` : ""}` : folded ? `${item.members.length} operators` : "moves nothing";
+  const free = !folded && !row && !!of;
+  const detail = row ? `${time(row.time_s)}${row.count !== 1 ? ` × ${row.count < 1 ? row.count.toPrecision(2) : Number.isInteger(row.count) ? row.count : row.count.toFixed(1)}` : ""}` : folded ? `${item.members.length} operators` : of ? "not in this phase" : (item.node?.kind ?? "").replaceAll("_", " ");
   const title = item.kind === "region" && item.node?.trips ? `${item.name} × ${item.node.trips}` : item.name;
   const act = (): void => (folded ? toggle(item.id) : choose(key, item.id));
   const bar = Math.max(0, Math.min(1, share)) * (WIDTH - 16);

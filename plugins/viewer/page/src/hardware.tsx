@@ -24,6 +24,8 @@ export function HardwarePage({ boot, question, rest, look, use }: { boot: Boot; 
   const [by, setBy] = useState<Key | "id">("id");
   const name = rest.chip ?? question.on.split(":")[0];
   const sheet = useAnswer<string, ChipSheet>(name, chip);
+  const sources = [...new Set((sheet.value?.figures ?? []).flatMap((r) => r.source.split("; ").filter(Boolean)))];
+  const cited = (text: string): number[] => text.split("; ").filter(Boolean).map((s) => sources.indexOf(s) + 1);
   const shown = boot.chips
     .filter((c) => `${c.id} ${c.name} ${c.vendor} ${c.kind}`.toLowerCase().includes(text.toLowerCase()))
     .sort((a, b) => (by === "id" ? a.id.localeCompare(b.id) : (b[by] ?? -1) - (a[by] ?? -1)));
@@ -61,8 +63,9 @@ export function HardwarePage({ boot, question, rest, look, use }: { boot: Boot; 
               {sheet.value.notes && <p class="quiet small">{sheet.value.notes}</p>}
               <table class="data sheet">
                 <thead><tr><th scope="col">figure</th><th scope="col">value</th><th scope="col">source</th></tr></thead>
-                <tbody>{sheet.value.figures.map((r) => <tr key={r.key}><th scope="row">{r.key}</th><td>{r.value}</td><td class="words"><Source text={r.source} /></td></tr>)}</tbody>
+                <tbody>{sheet.value.figures.map((r) => <tr key={r.key}><th scope="row">{r.key}</th><td>{r.value}</td><td>{cited(r.source).map((n) => `[${n}]`).join(" ") || "–"}</td></tr>)}</tbody>
               </table>
+              <ol class="sources" aria-label="Sources">{sources.map((text) => <li key={text}>{text}</li>)}</ol>
             </Card>
           )}
         </div>
@@ -78,10 +81,4 @@ function Row({ c, on, choose }: { c: Chip; on: boolean; choose: () => void }) {
       {COLUMNS.map(([key, , show]) => <td key={key}>{show(c[key])}</td>)}
     </tr>
   );
-}
-
-/** A source by its host and the end of its path; the whole of it on hover. */
-function Source({ text }: { text: string }) {
-  if (!text) return <span>–</span>;
-  return <>{text.split("; ").map((s, k) => { const short = s.replace(/^https?:\/\/(www\.)?/, ""); return <span key={k} title={s} class="source">{k > 0 && "; "}{short.length > 58 ? `${short.slice(0, 55)}…` : short}</span>; })}</>;
 }

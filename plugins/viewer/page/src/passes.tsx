@@ -31,7 +31,7 @@ export function Passes({ question, rest, look }: { question: Question; rest: Rec
           <table class="data passes">
             <thead>
               <tr>
-                <th scope="col">after</th><th scope="col">what it changed</th><th scope="col">memory</th>
+                <th scope="col">after</th><th scope="col" class="words">what it changed</th><th scope="col">memory</th>
                 {phases.map((p) => <><th scope="col" key={p}>{p}</th><th scope="col" key={`${p} bytes`}>traffic</th></>)}
                 <th scope="col">kernels</th><th scope="col">ops</th>
               </tr>
@@ -63,7 +63,7 @@ export function Passes({ question, rest, look }: { question: Question; rest: Rec
             </span>
           }>
             <div class="graph-frame" tabIndex={0} role="region" aria-label="Operator graph, scrolls">
-              {now && name && <OperatorGraph sketch={now.graphs[name]} hash={`${stage.graph}/${name}`} figures={{ of: () => undefined }} symbols={{}} chosen="" choose={() => undefined} marked={changed(now, before ? drawing(before.graph) : undefined, name)} numbers={false} />}
+              {now && name && <OperatorGraph sketch={now.graphs[name]} hash={`${stage.graph}/${name}`} symbols={{}} chosen="" choose={() => undefined} marked={changed(now, before ? drawing(before.graph) : undefined, name)} numbers={false} />}
             </div>
           </Card>
         </div>

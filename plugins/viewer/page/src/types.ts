@@ -223,6 +223,16 @@ export interface Compared {
   memory: (Memory | null)[];
 }
 
+export interface Solution {
+  find: string;
+  value: number | string | boolean | null;
+  intervals: [unknown, unknown][];
+  binding: string | null;
+  method: string;
+  reason: string | null;
+  constraints: { text: string; holds: boolean | null; intervals: [unknown, unknown][] }[];
+}
+
 export interface Swept {
   axes: Record<string, (number | string)[]>;
   columns: Record<string, (number | string | boolean | null)[]>;
@@ -241,6 +251,8 @@ export interface Report {
   boot: Boot;
   held: Held[];
   sheets: Record<string, ChipSheet>;
-  drawings: Record<string, Drawing>;
+  drawings: Record<string, Omit<Drawing, "kinds">>;
+  kinds: Record<string, string>;
+  words: string[]; // texts that nodes and sheets name by their number
   version: string;
 }

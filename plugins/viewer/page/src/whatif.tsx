@@ -1,12 +1,12 @@
 // What would be otherwise: sliders over the hardware and the sizes, formulas, and solving for one.
 
 import { useState } from "preact/hooks";
-import { Problem, useAnswer } from "./answer";
-import { analyze, compare, drawing } from "./api";
+import { Problem, revised, useAnswer } from "./answer";
+import { analyze, compare, drawing, Refused, solve } from "./api";
 import { Card } from "./card";
 import { bound, evaluate, type Symbols } from "./expression";
 import * as f from "./format";
-import type { Boot, Chip, Compared, Question, Told } from "./types";
+import type { Boot, Chip, Compared, Question, Solution, Told } from "./types";
 
 const FACTORS = [0.25, 0.35, 0.5, 0.7, 0.85, 1, 1.2, 1.4, 1.7, 2, 2.8, 4];
 const KNOBS: [key: string, label: string, of: (chip: Chip) => number | null, path: string, unit: string][] = [
@@ -16,7 +16,6 @@ const KNOBS: [key: string, label: string, of: (chip: Chip) => number | null, pat
   ["ln", "Link bandwidth", (c) => c.link, "hardware.link.per_direction", "B/s"],
 ];
 const METRICS = ["ttft_s", "tpot_s", "latency_s", "throughput_tok_s", "memory"];
-const LARGEST = 1 << 16;
 
 export function WhatIf({ boot, question, rest, look }: { boot: Boot; question: Question; rest: Record<string, string>; look: (part: Record<string, string>) => void }) {
   const chip = boot.chips.find((c) => c.id === question.on.split(":")[0]);
@@ -50,7 +49,7 @@ export function WhatIf({ boot, question, rest, look }: { boot: Boot; question: Q
             <Knob id="fb" label="Batch" factor={Number(rest.fb || 1)} shown={(k) => scale(question.batch, 1, k).toLocaleString("en")} put={(v) => look({ fb: v })} />
             {!question.context && <Knob id="fp" label="Prompt" factor={Number(rest.fp || 1)} shown={(k) => scale(question.prompt, 2048, k).toLocaleString("en")} put={(v) => look({ fp: v })} />}
           </Card>
-          <Solve question={other} boot={boot} />
+          <Solve question={other} />
         </div>
         <div class="column">
           {(answer.error ?? told.error) && <p class="problem" role="alert">{Problem(answer.error ?? told.error)}</p>}
@@ -87,50 +86,44 @@ function Knob({ id, label, factor, shown, put }: { id: string; label: string; fa
   );
 }
 
-/** The largest whole number of something that keeps a metric within a limit, by bisection on the server's answers. */
-function Solve({ question, boot }: { question: Question; boot: Boot }) {
+/** The inverse question: what satisfies conditions, and which of them stops it. */
+function Solve({ question }: { question: Question }) {
+  const [goal, setGoal] = useState("maximize");
   const [find, setFind] = useState("batch");
-  const [metric, setMetric] = useState("tpot_s");
-  const [limit, setLimit] = useState("20");
+  const [conditions, setConditions] = useState("tpot <= 20ms, memory <= capacity");
+  const [found, setFound] = useState<Solution | null>(null);
   const [said, setSaid] = useState("");
-  const unit = metric === "memory" ? 1e9 : 1e-3;
   const run = async (): Promise<void> => {
-    const most = Number(limit) * unit;
-    if (!(most > 0)) return setSaid("the limit is no number");
     setSaid("solving …");
-    const ask = async (n: number): Promise<boolean | null> => {
-      const found = await compare([{ ...question, [find]: n }]);
-      const record = found.records[0];
-      if (!record || found.problems[0]) return null;
-      return (record[metric] as number) <= most && record.fits !== false;
-    };
-    let [low, high] = [0, 1];
+    setFound(null);
     try {
-      while (high <= LARGEST && (await ask(high))) [low, high] = [high, high * 2];
-      if (high > LARGEST) return setSaid(`every ${find} up to ${LARGEST.toLocaleString("en")} will do`);
-      while (high - low > 1) {
-        const middle = Math.floor((low + high) / 2);
-        if (await ask(middle)) low = middle;
-        else high = middle;
-      }
+      setFound(await solve(question, find.trim(), goal, conditions.split(",").map((c) => c.trim()).filter(Boolean)));
+      setSaid("");
     } catch (error) {
-      return setSaid(String(error));
+      setSaid(error instanceof Refused ? Problem(error) : String(error));
     }
-    setSaid(low ? `${find} ≤ ${low.toLocaleString("en")}: at ${high.toLocaleString("en")} it is over the limit or does not fit` : `not even ${find} = 1 will do`);
+    revised();
   };
+  const shown = (value: unknown): string => (typeof value === "number" ? (find.endsWith("bandwidth") ? f.rate(value, "B/s") : f.plain(value)) : String(value));
   return (
-    <Card title="Solve" name="solve" drawn={false}>
-      <form class="bar-form" onSubmit={(e) => { e.preventDefault(); void run(); }}>
-        <label for="find-what">The largest</label>
-        <select id="find-what" value={find} onChange={(e) => setFind(e.currentTarget.value)}>{["batch", ...(question.context ? ["context"] : ["prompt", "output"])].map((n) => <option key={n}>{n}</option>)}</select>
-        <label for="solve-metric">with</label>
-        <select id="solve-metric" value={metric} onChange={(e) => setMetric(e.currentTarget.value)}>{["tpot_s", "ttft_s", "latency_s", "memory"].map((m) => <option key={m} value={m}>{boot.metrics[m]?.label ?? m}</option>)}</select>
-        <label for="limit">≤</label>
-        <input id="limit" class="number" inputMode="decimal" value={limit} onInput={(e) => setLimit(e.currentTarget.value)} />
-        <span>{metric === "memory" ? "GB" : "ms"}</span>
+    <Card title="Solve for" name="solve" drawn={false}>
+      <form class="solve" onSubmit={(e) => { e.preventDefault(); void run(); }}>
+        <label class="hidden" for="goal">Goal</label>
+        <select id="goal" value={goal} onChange={(e) => setGoal(e.currentTarget.value)}><option value="maximize">the greatest</option><option value="minimize">the least</option></select>
+        <label class="hidden" for="find-what">What is looked for</label>
+        <input id="find-what" list="find-list" value={find} onInput={(e) => setFind(e.currentTarget.value)} />
+        <datalist id="find-list">{["batch", "prompt", "output", "devices", "hardware.memory.bandwidth", "hardware.memory.capacity", "hardware.peak.matrix.bf16", "quantize.weights"].map((n) => <option key={n} value={n} />)}</datalist>
+        <label for="conditions">subject to</label>
+        <input id="conditions" class="wide" value={conditions} onInput={(e) => setConditions(e.currentTarget.value)} />
         <button type="submit" class="primary">Solve</button>
       </form>
       <p role="status">{said}</p>
+      {found && (
+        <>
+          <p class="answer" data-solution={String(found.value)}>{found.value === null ? (found.reason ?? "nothing satisfies them") : <><b>{find} = {shown(found.value)}</b> <span class="quiet">{found.binding ? `stopped by ${found.binding}` : "only the range ends it"}; {found.method}</span></>}</p>
+          <table class="data"><tbody>{found.constraints.map((c) => <tr key={c.text}><th scope="row">{c.text}</th><td>{c.intervals.map(([a, b]) => (a === b ? shown(a) : `${shown(a)} to ${shown(b)}`)).join(", ") || "never"}</td></tr>)}</tbody></table>
+        </>
+      )}
     </Card>
   );
 }
