@@ -87,7 +87,7 @@ export function Roofline({ roof, dots: points, chosen, choose }: Roofed) {
             cy={Y(dot.achieved)}
             r={4 + 13 * Math.sqrt(between(dot.share, 0, 1))}
             role="button"
-            tabIndex={0}
+            tabindex={0}
             aria-pressed={on}
             aria-label={`${dot.name}: ${intensity(dot.intensity)} FLOP/B, ${rate(dot.achieved)}, ${dot.bound} bound, ${percent(dot.share)} of the time`}
             onClick={() => choose(dot.key)}
@@ -187,10 +187,10 @@ export function HeatMap({ xs, ys, values, shown, labels, fits, chosen, choose }:
             const on = chosen === `${i},${j}`;
             const level = strength(value);
             return (
-              <g key={i} class={`cell ${on ? "chosen" : ""} ${level > 0.55 ? "deep" : ""}`} role="button" tabIndex={0} aria-pressed={on} aria-label={`${labels[0]} ${x}, ${labels[1]} ${y}: ${shown(value)}${fits[j][i] ? "" : ", does not fit"}`} onClick={() => choose(i, j)} onKeyDown={(e) => pressed(e, () => choose(i, j))}>
+              <g key={i} class={`cell ${on ? "chosen" : ""} ${level > 0.55 ? "deep" : ""}`} role="button" tabindex={0} aria-pressed={on} aria-label={`${labels[0]} ${x}, ${labels[1]} ${y}: ${shown(value)}${fits[j][i] ? "" : ", does not fit"}`} onClick={() => choose(i, j)} onKeyDown={(e) => pressed(e, () => choose(i, j))}>
                 <rect class="heat-cell" x={m.l + cell.w * i + 1} y={m.t + cell.h * j + 1} width={cell.w - 2} height={cell.h - 2} rx="2" fill-opacity={(0.06 + 0.88 * level).toFixed(3)} />
                 {!fits[j][i] && <line class="unfit" x1={m.l + cell.w * i + 3} y1={m.t + cell.h * (j + 1) - 3} x2={m.l + cell.w * (i + 1) - 3} y2={m.t + cell.h * j + 3} />}
-                <text class="cell-text" x={m.l + cell.w * (i + 0.5)} y={m.t + cell.h * j + 19} text-anchor="middle">{shown(value).replace(" tok/s", "")}</text>
+                <text aria-hidden="true" class="cell-text" x={m.l + cell.w * (i + 0.5)} y={m.t + cell.h * j + 19} text-anchor="middle">{shown(value).replace(" tok/s", "")}</text>
               </g>
             );
           })}
@@ -253,7 +253,7 @@ export function Scatter({ points, labels, chosen, choose, shown }: { points: Poi
       <text class="axis" x={4} y={12}>{labels[1]}</text>
       <path class="front" d={front.map((p, k) => `${k ? "L" : "M"}${X(p.x)},${Y(p.y)}`).join("")} />
       {points.map((p) => (
-        <circle key={p.key} class={`dot ${p.front ? "b-compute" : p.fits ? "b-memory" : "b-none"} ${p.key === chosen ? "chosen" : ""}`} cx={X(p.x)} cy={Y(p.y)} r={p.front ? 6 : 4} role="button" tabIndex={0} aria-pressed={p.key === chosen} aria-label={p.text} onClick={() => choose(p.key)} onKeyDown={(e) => pressed(e, () => choose(p.key))}>
+        <circle key={p.key} class={`dot ${p.front ? "b-compute" : p.fits ? "b-memory" : "b-none"} ${p.key === chosen ? "chosen" : ""}`} cx={X(p.x)} cy={Y(p.y)} r={p.front ? 6 : 4} role="button" tabindex={0} aria-pressed={p.key === chosen} aria-label={p.text} onClick={() => choose(p.key)} onKeyDown={(e) => pressed(e, () => choose(p.key))}>
           <title>{p.text}</title>
         </circle>
       ))}

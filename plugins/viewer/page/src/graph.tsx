@@ -68,7 +68,7 @@ export function OperatorGraph({ sketch, hash, of, symbols, chosen, choose, marke
         return (
           <g key={box.id}>
             <rect class="box" x={left} y={top} width={right - left} height={bottom - top} rx="10" />
-            <g class="fold" role="button" tabIndex={0} aria-expanded="true" aria-label={`${words}: close`} onClick={() => toggle(box.id)} onKeyDown={(e) => pressed(e, () => toggle(box.id))} data-fold={box.id}>
+            <g class="fold" role="button" tabindex={0} aria-expanded="true" onClick={() => toggle(box.id)} onKeyDown={(e) => pressed(e, () => toggle(box.id))} data-fold={box.id}>
               <rect x={left + 8} y={top - 10} width={Math.min(right - left - 16, 7 * words.length + 34)} height="20" rx="10" />
               <text x={left + 18} y={top + 4}>− {shorten(words, 26)}</text>
             </g>
@@ -132,10 +132,9 @@ function NodeMark({ item, at, of, chosen, choose, toggle, changed }: { item: See
     <g
       class={`node ${busiest ? tone(busiest.bound) : "b-none"} ${on ? "chosen" : ""} ${folded ? "folded" : ""} ${free ? "free" : ""} ${changed ? "changed" : ""}`}
       role="button"
-      tabIndex={0}
+      tabindex={0}
       aria-pressed={folded ? undefined : on}
       aria-expanded={folded ? false : undefined}
-      aria-label={`${title}${busiest ? `, ${busiest.bound} bound, ${detail}, ${percent(share)} of the time` : ""}${changed ? ", changed" : ""}`}
       data-op={item.name}
       data-node={item.id}
       transform={`translate(${at.x - WIDTH / 2},${at.y - HEIGHT / 2})`}
@@ -148,7 +147,7 @@ function NodeMark({ item, at, of, chosen, choose, toggle, changed }: { item: See
       <text class="sub" x="12" y="32">{detail}</text>
       {rows.length > 0 && <text class="sub right" x={WIDTH - 10} y="32" text-anchor="end">{percent(share)}</text>}
       {rows.length > 0 && <rect class="share" x="12" y={HEIGHT - 7} width={bar} height="3" rx="1.5" />}
-      <title>{`${title}\n${item.node?.kind ?? ""}`}</title>
+      <desc>{`${item.node?.kind ?? "closed"}${busiest ? `, ${busiest.bound} bound, share of the time ${percent(share)}` : ""}${changed ? ", changed by this pass" : ""}`}</desc>
     </g>
   );
 }

@@ -125,7 +125,7 @@ function Top({ page, go, question, rest, told }: { page: string; go: (page: stri
       <button type="button" class="tool" id="copy-command" title={commands[page]} onClick={() => void copy("command", commands[page])}>Copy command</button>
       {!report && <button type="button" class="tool" onClick={() => void copy("link", location.href)}>Copy link</button>}
       {told && page === "explore" && <button type="button" class="tool" onClick={() => save(`${told.result.model.name}-${told.roof.id}.json`, `${JSON.stringify(told.result, null, 2)}\n`, "application/json")}>JSON</button>}
-      <button type="button" class="tool" id="theme" aria-label={`Theme: ${dark || "as the system"}`} onClick={() => setDark(dark === "" ? "dark" : dark === "dark" ? "light" : "")}>{dark === "dark" ? "Dark" : dark === "light" ? "Light" : "Auto"}</button>
+      <button type="button" class="tool" id="theme" title="Light, dark, or as the system" onClick={() => setDark(dark === "" ? "dark" : dark === "dark" ? "light" : "")}>{dark === "dark" ? "Dark" : dark === "light" ? "Light" : "Auto"}</button>
     </header>
   );
 }

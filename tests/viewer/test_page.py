@@ -1,0 +1,301 @@
+"""The page in a real browser: what it shows, that it can be used without a mouse or eyes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mansard as ms
+
+ROOT = Path(__file__).parents[2]
+AXE = ROOT / "plugins/viewer/page/node_modules/axe-core/axe.min.js"
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+PAGES = ("explore", "compare", "sweep", "passes", "hardware", "what-if")
+START = {"model": "llama-3.1-8b", "on": "h100-sxm", "batch": 16}
+WAIT_MS = 60_000
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium is installed")
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A server on this machine, in a thread."""
+    uvicorn = pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
+    from mansard.serve.app import make_app
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(make_app(start=START), log_level="error", access_log=False)
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    server.should_exit = True
+    thread.join(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium that asks nobody anything."""
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with driver.sync_playwright() as started:
+        found = started.chromium.launch(
+            executable_path=BROWSER, args=["--no-sandbox", "--disable-background-networking"]
+        )
+        yield found
+        found.close()
+
+
+class Sight:
+    """A page of the browser with what it asked for and complained of."""
+
+    def __init__(self, page: Any) -> None:
+        self.page, self.asked, self.said = page, [], []
+        page.set_default_timeout(WAIT_MS)
+        page.on("request", lambda r: self.asked.append(r.url))
+        page.on("pageerror", lambda e: self.said.append(str(e)))
+        page.on("console", lambda m: self.said.append(m.text) if m.type == "error" else None)
+
+    def open(self, url: str) -> Sight:
+        """Go to an address and wait for an answer."""
+        self.page.goto("about:blank")
+        self.asked.clear()
+        self.page.goto(url)
+        self.page.wait_for_selector("html[data-rev]")
+        return self
+
+    def after(self, act: Any) -> Sight:
+        """Do something and wait until what follows is on the page."""
+        before = self.page.evaluate("document.documentElement.dataset.rev")
+        act()
+        changed = "rev => document.documentElement.dataset.rev !== rev"
+        self.page.wait_for_function(changed, arg=before)
+        self.page.wait_for_selector("main[aria-busy=false]")
+        return self
+
+    def figure(self, name: str) -> float:
+        """Return a metric of the page's head, unrounded."""
+        return float(self.page.get_attribute(f".headline [data-metric={name}]", "data-value"))
+
+
+@pytest.fixture
+def sight(browser: Any) -> Iterator[Sight]:
+    """A fresh page."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    yield Sight(context.new_page())
+    context.close()
+
+
+SCENARIOS: list[tuple[str, dict[str, Any]]] = [
+    ("model=llama-3.1-8b&on=h100-sxm", {"model": "llama-3.1-8b", "on": "h100-sxm"}),
+    ("model=llama-3.1-8b&on=l40s&batch=8&t=quantize%3Aweights%3Dint4",
+     {"model": "llama-3.1-8b", "on": "l40s", "batch": 8, "techniques": ["quantize:weights=int4"]}),
+    ("model=mixtral-8x7b&on=h100-sxm%3A2&prompt=1024&output=32",
+     {"model": "mixtral-8x7b", "on": "h100-sxm:2", "prompt": 1024, "output": 32}),
+    ("model=deepseek-v3&on=h200-sxm%3A8&batch=32",
+     {"model": "deepseek-v3", "on": "h200-sxm:8", "batch": 32}),
+    ("model=qwen2.5-0.5b&on=mi300x&level=O0&set.hardware.memory.bandwidth=4TB%2Fs",
+     {"model": "qwen2.5-0.5b", "on": "mi300x", "level": "O0",
+      "set": {"hardware.memory.bandwidth": "4TB/s"}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("query", "asked"), SCENARIOS, ids=lambda v: str(v)[:40])
+def test_every_figure_is_the_command_lines(
+    sight: Sight, address: str, query: str, asked: dict[str, Any]
+) -> None:
+    sight.open(f"{address}#/explore?{query}")
+    options = dict(asked)
+    known = ms.analyze(options.pop("model"), **options).to_dict()
+    for name in ("ttft_s", "tpot_s", "latency_s", "throughput_tok_s"):
+        assert sight.figure(name) == known["metrics"][name]
+    assert sight.figure("memory") == known["memory"]["total"]
+    sight.page.click("[data-twin$=-graph]")
+    rows = sight.page.locator("[data-card$=-graph] tbody tr").all_inner_texts()
+    assert [r.split("\t")[0].strip() for r in rows] == [
+        op["name"] for op in known["phases"]["decode"]["ops"]
+    ]
+    assert sight.said == []
+
+
+def test_it_asks_its_own_server_few_times_and_nobody_else(sight: Sight, address: str) -> None:
+    sight.open(address)
+    assert len(sight.asked) <= 10
+    assert [u for u in sight.asked if not u.startswith((address, "data:"))] == []
+
+
+def test_a_slider_asks_anew_and_the_address_has_it(sight: Sight, address: str) -> None:
+    sight.open(f"{address}#/explore?model=llama-3.1-8b&on=h100-sxm&batch=16")
+    before = sight.figure("tpot_s")
+    placed = sight.page.locator("[data-node='layers/layers.attention']").get_attribute("transform")
+    sight.after(lambda: sight.page.locator("#batch").press("ArrowRight"))
+    assert sight.figure("tpot_s") > before
+    assert "batch=32" in sight.page.url
+    node = sight.page.locator("[data-node='layers/layers.attention']")
+    assert node.get_attribute("transform") == placed
+    assert sight.figure("tpot_s") == ms.analyze("llama-3.1-8b", on="h100-sxm", batch=32).tpot
+
+
+def test_an_operator_is_chosen_by_mouse_or_keyboard_and_explains_itself(
+    sight: Sight, address: str
+) -> None:
+    sight.open(address)
+    sight.page.click(".graph [data-op='layers.attention']")
+    assert sight.page.inner_text("#detail-name") == "layers.attention"
+    sight.page.locator(".graph [data-op='lm_head']").focus()
+    sight.page.keyboard.press("Enter")
+    assert sight.page.inner_text("#detail-name") == "lm_head"
+    sight.page.click(".why summary")
+    assert "525336576*R" in sight.page.inner_text(".formulas") or "*R" in sight.page.inner_text(
+        ".formulas"
+    )
+    assert "Kaplan 2020" in sight.page.inner_text(".why")
+    sight.page.focus("#tab-decode")
+    sight.page.keyboard.press("ArrowLeft")
+    assert sight.page.get_attribute("#tab-prefill", "aria-selected") == "true"
+
+
+def test_repeats_close_and_open(sight: Sight, address: str) -> None:
+    sight.open(address)
+    many = sight.page.locator("[data-node]").count()
+    sight.page.locator("[data-fold]").first.press("Enter")
+    assert sight.page.locator("[data-node]").count() < many
+    sight.page.locator("[data-node='layers']").press("Enter")
+    assert sight.page.locator("[data-node]").count() == many
+
+
+def test_a_technique_is_added_with_options_from_its_fields(sight: Sight, address: str) -> None:
+    sight.open(address)
+    before = sight.figure("memory")
+    sight.after(lambda: sight.page.select_option("#q-weights", "int4"))
+    assert sight.figure("memory") < before
+    assert "quantize" in sight.page.inner_text(".techniques")
+    sight.after(lambda: sight.page.select_option("#add-technique", "page-kv"))
+    assert sight.page.locator(".techniques li").count() == 2
+
+
+def test_a_technique_that_cannot_be_applied_is_said_and_the_old_answer_stays(
+    sight: Sight, address: str
+) -> None:
+    sight.open(f"{address}#/explore?model=llama-3.1-8b&on=h100-sxm")
+    sight.page.fill("#devices", "0")
+    sight.page.press("#devices", "Enter")
+    assert "no devices" in sight.page.inner_text("[role=alert]")
+    assert sight.figure("tpot_s") > 0
+
+
+def test_a_name_that_looks_like_markup_is_text(sight: Sight, address: str, tmp_path: Path) -> None:
+    name = '<img src=x onerror="document.title=1">'
+    config = {
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 64,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "intermediate_size": 128, "vocab_size": 256, "_name_or_path": name,
+    }  # fmt: skip
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(config))
+    sight.open(address)
+    sight.after(lambda: sight.page.set_input_files("input[type=file]", str(file)))
+    assert name in sight.page.inner_text(".headline h1")
+    assert sight.page.locator("main img").count() == 0
+    assert sight.page.title() != "1"
+
+
+def test_every_page_has_an_answer_and_its_command(sight: Sight, address: str) -> None:
+    for page in PAGES:
+        sight.open(f"{address}#/{page}")
+        sight.page.wait_for_selector("main table.data, main svg.figure")
+        assert sight.page.get_attribute("#copy-command", "title").startswith("mansard ")
+    assert sight.said == []
+
+
+def test_solve_says_what_stops_it(sight: Sight, address: str) -> None:
+    sight.open(f"{address}#/what-if?model=llama-3.1-8b&on=h100-sxm")
+    sight.after(lambda: sight.page.click("text=Solve >> nth=-1"))
+    sight.page.wait_for_selector("[data-solution]")
+    study = ms.study("llama-3.1-8b", on="h100-sxm")
+    known = study.solve("batch", maximize=True, subject_to=["tpot <= 20ms", "memory <= capacity"])
+    assert sight.page.get_attribute("[data-solution]", "data-solution") == str(known.value)
+
+
+def test_figures_are_saved_as_svg_png_and_csv(sight: Sight, address: str) -> None:
+    sight.open(address)
+    for kind, start in (("SVG", b"<svg"), ("PNG", b"\x89PNG"), ("CSV", b"name,intensity")):
+        card = sight.page.locator("[data-card$=-roofline]")
+        card.locator(".save summary").click()
+        with sight.page.expect_download() as download:
+            card.locator(f".menu >> text={kind}").click()
+        assert Path(download.value.path()).read_bytes().startswith(start)
+
+
+def test_a_thousand_operators_stay_usable(sight: Sight, address: str, tmp_path: Path) -> None:
+    from tests.viewer.small_onnx import chain
+
+    file = tmp_path / "long.onnx"
+    file.write_bytes(chain(1000))
+    sight.open(address)
+    sight.after(lambda: sight.page.set_input_files("input[type=file]", str(file)))
+    sight.page.wait_for_selector(".graph [data-node]")
+    assert 1 < int(sight.page.get_attribute(".graph", "data-nodes")) <= 250
+
+
+def test_a_report_opens_from_disk_and_its_selectors_work(
+    sight: Sight, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mansard.cli import main
+
+    file = tmp_path / "report.html"
+    arguments = ["report", "llama-3.1-8b", "--on", "h100-sxm,l40s", "-t", "quantize:weights=int4"]
+    assert main([*arguments, "-o", str(file)]) == 0
+    assert file.stat().st_size <= 250_000
+    sight.open(file.as_uri())
+    assert [u for u in sight.asked if not u.startswith(("file:", "data:"))] == []
+    known = [
+        ms.analyze("llama-3.1-8b", on=on, techniques=["quantize:weights=int4"])
+        for on in ("h100-sxm", "l40s")
+    ]
+    assert sight.figure("tpot_s") == known[0].tpot
+    sight.after(lambda: sight.page.check("input[name=held] >> nth=1"))
+    assert sight.figure("tpot_s") == known[1].tpot
+    for page in ("compare", "passes", "hardware"):
+        sight.page.click(f"nav a[href='#/{page}']")
+        sight.page.wait_for_selector("main table.data")
+    assert sight.said == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("page", [*PAGES, "report"])
+def test_nothing_hinders_readers_with_other_eyes_or_hands(
+    browser: Any, address: str, page: str, theme: str, tmp_path: Path
+) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed (npm ci in plugins/viewer/page)")
+    context = browser.new_context(
+        viewport={"width": 1440, "height": 900}, color_scheme=theme, bypass_csp=True
+    )
+    sight, url = Sight(context.new_page()), f"{address}#/{page}"
+    if page == "report":
+        from mansard.cli import main
+
+        file = tmp_path / "report.html"
+        assert main(["report", "qwen2.5-0.5b", "--on", "h100-sxm,l40s", "-o", str(file)]) == 0
+        url = file.as_uri()
+    sight.open(url)
+    sight.page.wait_for_selector("main table.data, main svg.figure")
+    for summary in sight.page.locator("main .why summary").all():
+        summary.click()
+    time.sleep(0.3)
+    sight.page.evaluate(AXE.read_text("utf-8"))
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+    found = sight.page.evaluate(
+        "tags => axe.run(document, {runOnly: {type: 'tag', values: tags}})", tags
+    )
+    context.close()
+    assert [(v["id"], v["nodes"][0]["html"][:200]) for v in found["violations"]] == []
