@@ -58,7 +58,9 @@ class Sight:
     """A page of the browser with what it asked for and complained of."""
 
     def __init__(self, page: Any) -> None:
-        self.page, self.asked, self.said = page, [], []
+        self.page = page
+        self.asked: list[str] = []
+        self.said: list[str] = []
         page.set_default_timeout(WAIT_MS)
         page.on("request", lambda r: self.asked.append(r.url))
         page.on("pageerror", lambda e: self.said.append(str(e)))

@@ -5,13 +5,17 @@ from __future__ import annotations
 import sys
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mansard.cli.compare import NONE
 from mansard.cli.question import Asked, question_options
 from mansard.core.errors import SpecError
+
+if TYPE_CHECKING:
+    from mansard.core.notes import Note
+    from mansard.query.estimate import Estimate
 
 
 @click.command(short_help="The viewer's page as one file, answers inlined.")
@@ -53,7 +57,8 @@ def report(asked: Asked, variants: tuple[str, ...], out: str) -> None:
     cases = list(product(listed(str(model)), chips, pipelines))
     if len(cases) > MOST:
         raise SpecError(f"{len(cases)} scenarios in one report", hint=f"at most {MOST}")
-    made, notes = [], {}
+    made: list[tuple[str, dict[str, Any], Estimate]] = []
+    notes: dict[Note, None] = {}
     for name, on, variant in cases:
         techniques = (*common, *variant)
         found = analyze(name, on=on, techniques=techniques, **keywords)
