@@ -15,10 +15,11 @@ import pytest
 
 import mansard as ms
 from mansard.query.sweeps import sweep
+from mansard.query.sweeps.asked import Asked
 from mansard.query.sweeps.axes import read_axes
 from mansard.query.sweeps.cases import Engines, laid_out, parts
 from mansard.query.sweeps.metrics import FIELDS
-from mansard.query.sweeps.run import Asked, Streamed, stream
+from mansard.query.sweeps.streaming import Streamed, stream
 
 Run = Callable[..., Any]
 MODEL, CHIP = "qwen2.5-0.5b", "h100-sxm"

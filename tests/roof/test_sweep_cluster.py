@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import mansard as ms
+from mansard.query.sweeps.asked import Asked
 from mansard.query.sweeps.axes import read_axes
 from mansard.query.sweeps.cases import laid_out
 from mansard.query.sweeps.cluster import stream_over
-from mansard.query.sweeps.run import Asked, sweep
+from mansard.query.sweeps.run import sweep
 
 distributed = pytest.importorskip(
     "distributed", reason="the extra `distributed` is not installed: `make extras`"

@@ -15,7 +15,9 @@ from mansard.query.study import Study
 from mansard.query.sweeps.cases import Engines, Layout, parts
 
 if TYPE_CHECKING:
-    from mansard.query.sweeps.run import Asked, Span, Streamed
+    from mansard.query.sweeps.asked import Asked
+    from mansard.query.sweeps.blocks import Span
+    from mansard.query.sweeps.streaming import Streamed
 
 PART = 25_000_000
 """Points of a task: about a second of one core."""
@@ -37,7 +39,7 @@ def stream_over(
     Raises:
         SpecError: dask is not installed, nothing is reduced, or no scheduler answers.
     """
-    from mansard.query.sweeps.run import Streamed
+    from mansard.query.sweeps.streaming import Streamed
 
     if not asked.metrics:
         raise SpecError(
@@ -68,7 +70,7 @@ def stream_over(
 
 def reduce_part(layout: Layout, asked: Asked, part: tuple[int, Span]) -> Streamed:
     """Reduce one part of a sweep: what a worker runs."""
-    from mansard.query.sweeps.run import Streamed, stream
+    from mansard.query.sweeps.streaming import Streamed, stream
 
     into = Streamed(asked.reduction())
     for _ in stream(layout, asked, [part], into, _ENGINES):
