@@ -1,0 +1,113 @@
+"""Gates of the accuracy page: each limit, what was reached, and the verdict."""
+
+from __future__ import annotations
+
+import math
+
+from mansard.backends.calibrated.judge import Judged, mean
+from mansard.backends.calibrated.kinds import OPS
+from mansard.backends.calibrated.tables import Ranking, Unmeasured, of_forms, share, table
+
+LIMITS = {
+    "GEMM": 0.13,
+    "MLA": 0.14,
+    "collectives": 0.10,
+    "decode attention": 0.17,
+    "prefill attention": 0.19,
+    "MoE": 0.24,
+}
+"""Gate 2: mean absolute relative error on unseen shapes."""
+ALONE = ("a100-sxm-80gb", "rtx-pro-6000-server")
+"""Chips whose family holds no other: all others stand in when they are left out."""
+LEAST_ROWS = 20  # of an end-to-end set that is judged
+
+
+def _verdict(passed: bool) -> str:
+    return "pass" if passed else "**fail**"
+
+
+def gates(
+    ops: list[Judged], networks: list[Judged], unmeasured: Unmeasured, rankings: list[Ranking]
+) -> str:
+    """Return the gates as a table."""
+    rows = [*_bound_gates(ops), *_shape_gates(ops), *_chip_gates(unmeasured)]
+    return table(
+        ("gate", "limit", "reached", "verdict"),
+        [*rows, *_network_gates(networks), *_band_gates(ops, networks), *_ranking_gates(rankings)],
+    )
+
+
+def _bound_gates(ops: list[Judged]) -> list[tuple[str, ...]]:
+    rows = sum(j.rows for j in ops)
+    odd = sum(j.odd for j in ops)
+    all_rows = 1 - sum(j.above for j in ops) / rows
+    kept = 1 - (sum(j.above for j in ops) - odd) / (rows - odd)
+    return [
+        ("1 bound ≤ measured, all rows", "99 %", share(all_rows), _verdict(all_rows >= 0.99)),
+        (f"1 the same without {odd} rows no memory explains", "99 %", share(kept),
+         _verdict(kept >= 0.99)),
+    ]  # fmt: skip
+
+
+def _shape_gates(ops: list[Judged]) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for name, limit in LIMITS.items():
+        error = mean(of_forms(ops, OPS[name]), "error")
+        gate = f"2 unseen shapes, {name}"
+        found.append((gate, share(limit), share(error), _verdict(error <= limit)))
+    return found
+
+
+def _chip_gates(unmeasured: Unmeasured) -> list[tuple[str, ...]]:
+    limits = (("gemm", 0.18), ("attention_prefill", 0.28), ("attention_decode", 0.28))
+    found: list[tuple[str, ...]] = []
+    for form, limit in limits:
+        some = [v for (chip, f), v in unmeasured.items() if f == form and chip not in ALONE]
+        rows = sum(n for _, _, n in some)
+        error = sum(e * n for e, _, n in some) / rows if rows else math.nan
+        never = all(e <= naive for e, naive, _ in some)
+        gate = f"3 chip left out, siblings measured, {form}"
+        passed = error <= limit and never
+        found.append((gate, share(limit), share(error), _verdict(passed)))
+        for chip in ALONE:
+            if (chip, form) in unmeasured:
+                error, naive, _ = unmeasured[chip, form]
+                gate = f"3 {chip} left out, no sibling measured, {form}"
+                limit_text = f"the bound's {share(naive)}"
+                found.append((gate, limit_text, share(error), _verdict(error <= naive)))
+    return found
+
+
+def _network_gates(networks: list[Judged]) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    kinds = (
+        ("static, kernels and engine", ("engine", ""), 0.10),
+        ("static, network alone", ("network", "static"), 0.10),
+        ("served", ("network", "served"), 0.18),
+    )
+    for family, kind, limit in kinds:
+        some = [j for j in networks if (j.key.form, j.key.family) == kind and j.rows >= LEAST_ROWS]
+        error = mean(some, "median")
+        good = sum(j.median <= limit for j in some)
+        reached = f"{share(error)} ({good} of {len(some)} stacks within)"
+        gate = f"4 unseen model, {family}, median"
+        found.append((gate, share(limit), reached, _verdict(error <= limit)))
+    return found
+
+
+def _band_gates(ops: list[Judged], networks: list[Judged]) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    asked = [j for j in networks if (j.key.form, j.key.family) != ("network", "static")]
+    for name, some in (("kernels", ops), ("end to end", asked)):
+        covered = mean(some, "covered")
+        verdict = _verdict(0.75 <= covered <= 0.90)
+        found.append((f"5 rows inside the band, {name}", "75-90 %", share(covered), verdict))
+    return found
+
+
+def _ranking_gates(rankings: list[Ranking]) -> list[tuple[str, ...]]:
+    values = sorted(r for _, key, _, r, _ in rankings if key.form == "engine")
+    middle = values[len(values) // 2] if values else math.nan
+    good = sum(v >= 0.95 for v in values)
+    reached = f"median {middle:.3f} ({good} of {len(values)} within)"
+    return [("6 ranking, Spearman", "0.95", reached, _verdict(middle >= 0.95))]
