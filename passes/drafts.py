@@ -23,18 +23,18 @@ from mansard.ir.verify import verify
 DRAFT = "draft"
 
 
-def renamed(graph: Graph) -> Graph:
+def renamed(graph: Graph, owner: str = DRAFT) -> Graph:
     """Return the graph with storages of its own, so that it shares none with the target."""
 
     def shared(body: Graph) -> Graph:
         edits: dict[Op, list[Op]] = {
-            op: [replace(op, shared=tuple(f"{DRAFT}/{s}" for s in op.shared))]
+            op: [replace(op, shared=tuple(f"{owner}/{s}" for s in op.shared))]
             for op in body.ops
             if isinstance(op, Repeat) and op.shared
         }
         return rebuild(body, edits=edits) if edits else body
 
-    return everywhere(retype(graph, _owned), shared)
+    return everywhere(retype(graph, lambda leaf: _owned(leaf, owner)), shared)
 
 
 def fewer_layers(graph: Graph, keep: float) -> Graph:
@@ -108,8 +108,8 @@ def parameters(graph: Graph) -> float:
     return sum(float(s.numel) for s in storages(graph).values() if s.value.role == "weight")
 
 
-def _owned(leaf: Value) -> TensorType:
-    return replace(leaf.type, storage=f"{DRAFT}/{leaf.storage}")
+def _owned(leaf: Value, owner: str = DRAFT) -> TensorType:
+    return replace(leaf.type, storage=f"{owner}/{leaf.storage}")
 
 
 def _is_in(leaf: Value, own: Container[Value]) -> bool:

@@ -159,8 +159,10 @@ def _attends(scores: Op, graph: Graph) -> bool:
 
 def _kind(op: Product, graph: Graph) -> tuple[object, ...]:
     """Return what must be equal of linears that become one."""
-    encodings = {p.encoding for p in stored_parts(_stored(op.w, graph))}
     decoder = graph.producers.get(op.w)
+    if decoder is not None and not (decoder.is_view or isinstance(decoder, Dequantize)):
+        return (op,)  # what makes the weight is unknown here: nothing is like it
+    encodings = {p.encoding for p in stored_parts(_stored(op.w, graph))}
     decoding = (decoder.times, decoder.share) if isinstance(decoder, Dequantize) else ()
     attributes = tuple(op.attributes().items())
     return (type(op), attributes, frozenset(encodings), op.bias is None, op.device, decoding)

@@ -3,7 +3,25 @@
 Each module is called as what it adds, and nothing is imported before it is asked for.
 """
 
-TECHNIQUES: tuple[str, ...] = ()
+TECHNIQUES: tuple[str, ...] = (
+    "branch_decode:BranchDecode",
+    "cascade:Cascade",
+    "compress_collectives:CompressCollectives",
+    "compress_prompt:CompressPrompt",
+    "entropy_code:EntropyCode",
+    "linear_attention:LinearAttentionSwap",
+    "lookahead_decode:LookaheadDecode",
+    "low_rank_attention:LowRankAttention",
+    "replace_model:ReplaceModel",
+    "retrieve:Retrieve",
+    "rotate_activations:RotateActivations",
+    "route:Route",
+    "sample_answers:SampleAnswers",
+    "select_keys:SelectKeys",
+    "soft_prompt:SoftPrompt",
+    "trim_vocabulary:TrimVocabulary",
+    "vector_quantize:VectorQuantize",
+)
 """Module and class of each technique, by name."""
 
 BACKENDS = (
@@ -16,5 +34,11 @@ BACKENDS = (
 )
 """Module and class of each backend, by name."""
 
-OPS: tuple[str, ...] = ()
+OPS: tuple[str, ...] = (
+    "entropy_code:Decompress",
+    "low_rank_attention:ProjectTokens",
+    "rotate_activations:Hadamard",
+    "select_keys:ScanPages",
+    "vector_quantize:LookUpCodes",
+)
 """Module and class of each op that techniques here insert."""

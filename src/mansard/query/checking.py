@@ -130,6 +130,7 @@ class _Programs:
 
 def _technique(name: str, cls: type[Pass], programs: Iterable[Any]) -> Iterator[Finding]:
     from mansard.passes.pipeline import parse
+    from mansard.query.techniques import with_programs
 
     thing = f"technique {name}"
     yield from _described(thing, cls)
@@ -137,12 +138,34 @@ def _technique(name: str, cls: type[Pass], programs: Iterable[Any]) -> Iterator[
     yield Finding(thing, "source", f"no {' and no '.join(missing)}" if missing else "", cls.source)
     known = {name: cls}
     try:
-        shown = parse(f"{name}{{{cls.example}}}" if cls.example else name, known)[0]
+        text = f"{name}{{{cls.example}}}" if cls.example else name
+        shown = with_programs(parse(text, known)[0])
         same = parse(f"{name}{{{cls.identity}}}", known)[0] if cls.identity else None
     except MansardError as error:
         yield Finding(thing, "options", f"its example or identity: {error.message}")
         return
-    yield from _laws(thing, shown, same, programs)
+    yield from _laws(thing, shown, same, _prepared(cls.requires, programs))
+
+
+def _prepared(requires: Sequence[str], programs: Iterable[Any]) -> Iterator[Any]:
+    """Yield the models after what a technique works on, each with its own example."""
+    from mansard.passes.pipeline import parse, run
+    from mansard.plugins.laws import work
+    from mansard.query.techniques import known_passes
+
+    if not requires:
+        yield from programs
+        return
+    known = known_passes()
+    texts = (f"{n}{{{e}}}" if (e := known[n].example) else n for n in requires)
+    first = parse(",".join(texts), known)
+    for name, program, _ in programs:
+        try:
+            made = run(program, first)[0]
+        except MansardError:
+            continue
+        if made is not program:
+            yield name, made, work(made)
 
 
 def _laws(thing: str, shown: Pass, same: Pass | None, programs: Iterable[Any]) -> Iterator[Finding]:

@@ -39,10 +39,10 @@ def read_techniques(specs: Sequence[Spec]) -> tuple[Pass, ...]:
     found: list[Pass] = []
     for spec in specs:
         found += parse(spec, known) if isinstance(spec, str) else (spec,)
-    return tuple(map(_with_programs, found))
+    return tuple(map(with_programs, found))
 
 
-def _with_programs(technique: Pass) -> Pass:
+def with_programs(technique: Pass) -> Pass:
     """Load the models that options name, such as a draft: passes know no frontend."""
     from mansard.query.source import load
 
