@@ -33,6 +33,8 @@ CODES: dict[str, str] = {
     "M050": "a plugin was skipped",
     "M052": "a part of a checkpoint's quantization is not counted",
     "M053": "layers of the checkpoint that serving does not run are not counted",
+    "M054": "the config is not set as the class it names needs; it is lowered as if it were",
+    "M055": "nothing of the model makes the memory it reads; a length is assumed",
     "M060": "an operator of an ONNX graph has no rule; its sizes are what the file declares",
     "M061": "a size the ONNX file declares, or two operands, contradict what operators make",
     "M062": "the ONNX file's operator set is newer than the rules",

@@ -18,8 +18,8 @@ from typing import Any
 
 from mansard.core.errors import MansardError
 from mansard.frontends.hf.architecture import Architecture
+from mansard.frontends.hf.lower.whole import model_tensors
 from mansard.frontends.hf.resolve import read_architecture
-from mansard.frontends.hf.tensors import parameter_tensors
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "breadth.md"
 WANTED = {"torch": "2.13.0", "transformers": "5.23.0"}
@@ -67,16 +67,17 @@ def built(model_type: str, name: str) -> tuple[int, Tensors]:
     with torch.device("meta"):
         model = cls(config)
     model.tie_weights()
+    tied: Mapping[str, str] = getattr(model, "all_tied_weights_keys", {})
     found: Tensors = Counter()
     for path, tensor in model.named_parameters():
-        found[_anywhere(path), tuple(tensor.shape)] += 1
+        found[_anywhere(tied.get(path, path)), tuple(tensor.shape)] += 1
     return sum(tensor.numel() for tensor in model.parameters()), found
 
 
 def lowered(arch: Architecture) -> tuple[int, Tensors]:
     """Return what mansard makes of the same model type."""
     found: Tensors = Counter()
-    for path, shape, copies in parameter_tensors(arch):
+    for path, shape, copies in model_tensors(arch):
         found[_anywhere(path), shape] += copies
     return sum(_size(shape) * n for (_, shape), n in found.items()), found
 

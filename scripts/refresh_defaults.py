@@ -19,7 +19,7 @@ HF = Path(__file__).resolve().parent.parent / "frontends" / "hf"
 FROM_INSTANCE = (
     "_sliding_window_pattern", "rope_parameters", "layers_block_type", "cross_attention_layers",
     "supported_aspect_ratios", "intermediate_layers_indices", "fullatt_block_indexes",
-    "deepstack_visual_indexes",
+    "deepstack_visual_indexes", "output_embedding_size",
 )  # fmt: skip
 
 # Per-layer lists that a class makes of nothing that it declares.
@@ -80,7 +80,7 @@ def main() -> None:
     rows = {
         name: row(classes[name], noise)
         for name, card in sorted(cards.items())
-        if "defaults" not in card and "defaults_of" not in card
+        if not any(card.get(key) for key in ("defaults", "defaults_of", "class_of"))
     }
     data = {"transformers": transformers.__version__, "model_types": rows}
     (HF / "defaults.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

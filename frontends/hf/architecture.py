@@ -235,6 +235,15 @@ class Positions:
 
 
 @dataclass(frozen=True)
+class Transform:
+    """What a head does before its matrix: a linear to ``width``, an activation and a norm."""
+
+    width: int
+    activation: str
+    bias: bool = True
+
+
+@dataclass(frozen=True)
 class Architecture:
     """A stack: what makes hidden states, layers, final norm, head - and the stacks beside it.
 
@@ -255,10 +264,12 @@ class Architecture:
         spare: rows of the embedding beyond the vocabulary.
         project_last: positions, types and norm are as wide as the embedding, and only then is it
             projected.
+        transform: of the last hidden states, before the matrix that makes logits of them.
         head: what is made of the last hidden states; ``None`` is the logits of a language model.
         encoder: the stack whose memory this one's cross-attention reads.
         vision: the stack that makes of images what this one reads as tokens.
         start: tokens an encoder-decoder's decoder begins with.
+        stored: tensors that a checkpoint holds and no step of generation reads.
         notes: what a reader of the numbers should know; nothing unknown is silently ignored.
     """
 
@@ -275,6 +286,7 @@ class Architecture:
     norm: NormKind = "rms"
     final_norm: NormKind | None = "rms"
     lm_head_bias: bool = False
+    transform: Transform | None = None
     final_softcap: float | None = None
     max_context: int | None = None
     dtype: str = "bf16"
@@ -290,5 +302,6 @@ class Architecture:
     encoder: Architecture | None = None
     vision: Architecture | None = None
     start: int = 1
+    stored: tuple[tuple[str, tuple[int, ...]], ...] = ()
     provenance: tuple[Field, ...] = field(default=(), repr=False, compare=False)
     notes: tuple[Note, ...] = field(default=(), compare=False)

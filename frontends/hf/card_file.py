@@ -34,8 +34,12 @@ TABLES = ("card", "names", "wrapper")
 """What a card file may hold."""
 TOP_ROLES = frozenset(
     {"embed", "positions", "embed_norm", "project_in", "project_out", "final_norm", "lm_head",
-     "per_layer_embed", "per_layer_projection", "per_layer_norm", "altup_in", "altup_out"}
+     "lm_bias", "lm_transform", "lm_norm", "per_layer_embed", "per_layer_projection",
+     "per_layer_norm", "altup_in", "altup_out"}
 )  # fmt: skip
+
+HEAD_ROLES = frozenset({"lm_head", "lm_bias", "lm_transform", "lm_norm"})
+"""Those a head stores, beside the stack that lies ``within`` a module."""
 
 
 def card_for(
@@ -54,9 +58,11 @@ def card_for(
             raise SpecError(
                 f"{where}: model_type is {model_type!r}", hint="write a model family's name"
             )
-        if model_type not in known:
-            raise unknown_name("model_type with a card", model_type, known)
-        return known[model_type]
+        types = {name: card for name, card in known.items() if not card.class_of}
+        if model_type not in types:
+            whole = (name for name, card in types.items() if not card.part_of)
+            raise unknown_name("model_type with a card", model_type, whole)
+        return _of_class(model_type, classes, known) or types[model_type]
     if isinstance(classes, list) and classes and isinstance(classes[0], str):
         others = {name: card for card in known.values() for name in card.architectures[1:]}
         by_class = others | {c.architectures[0]: c for c in known.values() if c.architectures}
@@ -67,6 +73,13 @@ def card_for(
         f"{where}: neither model_type nor architectures says which family this is",
         hint='add "model_type", for example "llama"',
     )
+
+
+def _of_class(model_type: str, classes: Any, known: Mapping[str, Card]) -> Card | None:
+    """Return the card of another class of a model type, where the config names that class."""
+    named = classes[0] if isinstance(classes, list) and classes else None
+    others = (card for card in known.values() if card.class_of == model_type)
+    return next((card for card in others if named in card.architectures), None)
 
 
 _ADDED: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("added", default=())
@@ -274,7 +287,8 @@ def _build(cls: type, values: Mapping[str, Any], here: str) -> Any:
 
 def _names(table: dict[str, Any]) -> Names:
     input_major = frozenset(table.pop("input_major", ()))
-    layer, top = table.pop("layer"), table.pop("top", {})
+    layer, top, within = table.pop("layer"), table.pop("top", {}), table.pop("within", "")
     paths = {role: path if role in TOP_ROLES else f"{layer}.{path}" for role, path in table.items()}
     paths |= top
+    paths = {role: path if role in HEAD_ROLES else within + path for role, path in paths.items()}
     return Names(MappingProxyType(paths), input_major)

@@ -168,7 +168,9 @@ class StemCard:
 class HeadCard:
     """What is made of the last hidden states: logits (a bias, a soft cap), or another ``kind``.
 
-    The other kinds and their fields are those of ``towers.Head``.
+    ``transform`` puts a linear to ``width`` (the embedding's where 0), its ``activation`` and a
+    norm before the logits; ``tied`` says whether their matrix is the embedding's. The other kinds
+    and their fields are those of ``towers.Head``.
     """
 
     kind: Setting = "lm"
@@ -182,6 +184,9 @@ class HeadCard:
     taps: Setting = None
     activation: Setting = "gelu"
     offset: bool = False
+    transform: bool = False
+    transform_bias: Setting = True
+    tied: Setting = "tie_word_embeddings"
 
 
 @dataclass(frozen=True)
@@ -228,7 +233,9 @@ class Card:
     per-layer list of the config may hold; ``defaults_of`` is another ``model_type`` whose class
     defaults count. ``encoder`` names the card that reads the encoder off the same config, and
     ``cross`` is the attention over its memory. A card that is ``part_of`` a model reads no config
-    of its own.
+    of its own; one that is a ``class_of`` a model_type reads those that name its architectures.
+    ``stored`` are tensors, by name, that its steps do not read; ``expects`` are values the class
+    is made for; another is a note.
     """
 
     model_type: str
@@ -248,7 +255,9 @@ class Card:
     cross: MixerCard | None = None
     encoder: str = ""
     part_of: str = ""
+    class_of: str = ""
     start: int = 1
+    stored: Mapping[str, tuple[Setting, ...]] = field(default_factory=dict)
     unnormed: Schedule = field(default_factory=Schedule)
     scaled: Setting = ""
     hidden: Setting = "hidden_size"
@@ -256,6 +265,7 @@ class Card:
     layers: Setting = "num_hidden_layers"
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     assumes: Mapping[str, Any] = field(default_factory=dict)
+    expects: Mapping[str, Any] = field(default_factory=dict)
     ignores: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     defaults_from: str = ""

@@ -29,7 +29,7 @@ def class_defaults(card: Card) -> ClassDefaults:
     if card.defaults:
         return ClassDefaults(f"class default of {card.defaults_from}", card.defaults)
     data = _data()
-    row = data["model_types"].get(card.defaults_of or card.model_type)
+    row = data["model_types"].get(card.defaults_of or card.class_of or card.model_type)
     if row is None:
         return ClassDefaults("no class default")
     source = f"class default of transformers {data['transformers']}"

@@ -8,22 +8,24 @@ from dataclasses import dataclass
 
 from mansard.core.errors import SpecError, unknown_name
 
-KEYS = ("images", "image_size")
-MOST_IMAGES, LARGEST_SIDE = 100_000, 65_536
+KEYS = ("images", "image_size", "memory")
+MOST_IMAGES, LARGEST_SIDE, MOST_MEMORY = 100_000, 65_536, 2**31
 _SIZE = re.compile(r"(\d+)(?:\s*[x×]\s*(\d+))?")
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Images beside the text.
+    """What stands beside the text.
 
     Args:
         images: of each sequence; ``None`` where nobody said, which is none for a language model.
         size: height and width in pixels; ``None`` where nobody said.
+        memory: tokens another model makes for this one's cross-attention to read.
     """
 
     images: int | None = None
     size: tuple[int, int] | None = None
+    memory: int | None = None
 
 
 def read_inputs(values: Mapping[str, str]) -> Inputs:
@@ -37,7 +39,16 @@ def read_inputs(values: Mapping[str, str]) -> Inputs:
         if key not in KEYS:
             raise unknown_name("input", key, KEYS)
     images = _images(values["images"]) if "images" in values else None
-    return Inputs(images, _size(values["image_size"]) if "image_size" in values else None)
+    size = _size(values["image_size"]) if "image_size" in values else None
+    return Inputs(images, size, _memory(values["memory"]) if "memory" in values else None)
+
+
+def _memory(text: str) -> int:
+    if not text.strip().isdecimal() or not 0 < int(text) <= MOST_MEMORY:
+        raise SpecError(
+            f"input.memory is {text[:40]!r}", hint=f"write a whole number from 1 to {MOST_MEMORY}"
+        )
+    return int(text)
 
 
 def _images(text: str) -> int:

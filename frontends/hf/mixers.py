@@ -178,6 +178,7 @@ class Cross(Mixer):
     Args:
         norms: queries and keys have a norm a head.
         gated: the layer scales each block by the tanh of a stored number.
+        memory: width of what is attended to; 0 is the model's.
     """
 
     kind = "cross"
@@ -190,6 +191,7 @@ class Cross(Mixer):
     o_bias: bool = False
     norms: bool = False
     gated: bool = False
+    memory: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from mansard.core.errors import SpecError, unknown_name
 from mansard.frontends.hf.activations import ACTIVATIONS
+from mansard.frontends.hf.architecture import Transform
 from mansard.frontends.hf.cards import Setting
 from mansard.frontends.hf.fields import Fields
 from mansard.frontends.hf.keys import show
@@ -73,6 +74,15 @@ def head_of(fields: Fields) -> Head | None:
         activation=_activation(fields, card.activation),
         offset=card.offset,
     )
+
+
+def transform_of(fields: Fields, width: int) -> Transform | None:
+    """Return what a head does before its matrix, ``width`` wide unless the card says otherwise."""
+    card = fields.card.head
+    if not card.transform or fields.decide(card.kind) != "lm":
+        return None
+    wide, fn = fields.setting(card.width) or width, _activation(fields, card.activation)
+    return Transform(wide, fn, fields.flag(card.transform_bias))
 
 
 def cross_of(fields: Fields) -> Cross | None:

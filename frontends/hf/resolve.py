@@ -26,7 +26,7 @@ from mansard.frontends.hf.cards import Card, Wrapper
 from mansard.frontends.hf.fields import Fields
 from mansard.frontends.hf.keys import show
 from mansard.frontends.hf.mixers import Cross
-from mansard.frontends.hf.parts import cross_of, head_of, stem_of
+from mansard.frontends.hf.parts import cross_of, head_of, stem_of, transform_of
 from mansard.frontends.hf.picks import choice, picks
 from mansard.frontends.hf.quantization_methods import read_quantization
 from mansard.frontends.hf.read import RawConfig, read_config
@@ -58,7 +58,7 @@ def resolve(config: RawConfig, cards: Mapping[str, Card] | None = None) -> Archi
             f"{config.where}: {card.model_type} is a part of {card.part_of}, not a model",
             hint=f"give the whole config, the one of {card.part_of}",
         )
-    if "cross" not in card.mixers and alone(wrapper, outer, card.architectures):
+    if alone(wrapper, outer, card.architectures):
         wrapper = None
     fields = Fields(config, card)
     encoder = None
@@ -85,16 +85,15 @@ def _stack(fields: Fields, config: RawConfig, wrapper: Wrapper | None) -> Archit
     quantization, said = read_quantization(config.values.get("quantization_config"), config.where)
     stem = stem_of(fields)
     tokens = stem is None
+    wide = fields.whole(str(card.embedding.width), (hidden, "hidden_size")) if tokens else hidden
     arch = Architecture(
-        family=wrapper.model_type if wrapper else card.model_type,
+        family=wrapper.model_type if wrapper else card.class_of or card.model_type,
         hidden=hidden,
         layers=layers,
         vocab=fields.whole("vocab_size") if tokens else 0,
         positions=_positions(fields, card) if tokens else Positions("none"),
-        tied=fields.flag("tie_word_embeddings"),
-        embedding_width=(
-            fields.whole(str(card.embedding.width), (hidden, "hidden_size")) if tokens else hidden
-        ),
+        tied=fields.flag(card.head.tied),
+        embedding_width=wide,
         names=fields.decide(card.names).renamed(wrapper.rename if wrapper else ()),
         embedding_norm=card.embedding.norm,
         embedding_scale=fields.flag(card.embedding.scale),
@@ -103,6 +102,7 @@ def _stack(fields: Fields, config: RawConfig, wrapper: Wrapper | None) -> Archit
         norm=norm,
         final_norm=norm if fields.flag(card.final_norm) else None,
         lm_head_bias=fields.flag(card.head.bias),
+        transform=transform_of(fields, wide),
         final_softcap=fields.setting(card.head.softcap),
         max_context=_max_context(fields, card) if tokens else None,
         dtype=_dtype(fields),
@@ -114,6 +114,7 @@ def _stack(fields: Fields, config: RawConfig, wrapper: Wrapper | None) -> Archit
         project_last=card.embedding.project_last,
         head=head_of(fields),
         start=card.start,
+        stored=tuple((n, tuple(map(fields.setting, s))) for n, s in card.stored.items()),
     )
     return replace(arch, provenance=fields.records(), notes=(*fields.notes, *said))
 
@@ -215,6 +216,10 @@ def _concerns(fields: Fields, known: tuple[str, ...], config: RawConfig) -> list
     if isinstance(classes, list) and classes and known and classes[0] not in known:
         said = f"architectures names {show(classes[0])}; read as {known[0]}"
         found.append(Note("M006", said))
+    for key, wanted in card.expects.items():
+        if (value := fields.value(key)) != wanted:
+            said = f"{key} is {show(value)}, but {card.architectures[0]} is made for {show(wanted)}"
+            found.append(Note("M054", f"{said}: lowered so, causal and cached"))
     if fields.value("dtype") in (None, "auto"):
         found.append(Note("M002", "the config states no dtype; bf16 is assumed"))
     if unread := fields.unread():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mansard.core.symbols import T
 from mansard.frontends.hf.architecture import Architecture
 from mansard.frontends.hf.lower.cross import cross_of
 from mansard.frontends.hf.lower.ends import embedded, finished, table_of
@@ -31,6 +32,22 @@ def encoder_graph(encoder: Architecture, reader: Architecture) -> Graph:
     outputs = _outputs(Scope(encoder, build))
     remembered(Scope(reader, build), outputs[0])
     return build.done(*outputs)
+
+
+def memory_graph(reader: Architecture) -> Graph:
+    """Lower what ``reader`` keeps of a memory that no stack of the model makes."""
+    build = Builder()
+    scope = Scope(reader, build)
+    read = next(c for c in map(cross_of, reader.layers) if c is not None)
+    memory = build.input("memory", T, read.memory or reader.hidden, encoding=scope.encoding)
+    remembered(scope, memory)
+    return build.done(memory)
+
+
+def reads_elsewhere(arch: Architecture) -> bool:
+    """Say whether cross-attention reads a memory that no stack of the model makes."""
+    made = arch.encoder is not None or arch.vision is not None
+    return not made and any(cross_of(layer) for layer in arch.layers)
 
 
 def vision_graph(vision: Architecture, reader: Architecture) -> Graph:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sympy as sp
+
 from mansard.core.dtypes import Encoding
 from mansard.core.symbols import T
 from mansard.frontends.hf.lower.gemma import INPUTS
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.frontends.hf.lower.shared import EMBEDDED
-from mansard.ir.ops import Add, Embedding, Join, LastRows, Linear, Scale, Slice, SoftCap
+from mansard.ir.ops import Activation, Add, Embedding, Join, LastRows, Linear, Scale, Slice, SoftCap
+from mansard.ir.ops.tensor import Elementwise
 from mansard.ir.value import Value
 
 INDEX = Encoding("int32")
@@ -62,12 +65,23 @@ def _summed(scope: Scope, x: Value) -> Value:
     return scope.linear(x, "project_in", arch.hidden, bias=True)
 
 
-def finished(scope: Scope, x: Value, table: Value) -> tuple[Value, Value]:
-    """Append the final norm and the head; return logits and the last hidden states."""
+def finished(scope: Scope, x: Value, table: Value) -> tuple[Value, ...]:
+    """Append the final norm and the head.
+
+    Returns logits, the last hidden states, and what is stored and not read.
+    """
     x = _one_stream(scope, x)
     if scope.arch.final_norm is not None:
         x = scope.norm(x, "final_norm", scope.arch.final_norm, output="hidden")
-    return _logits(scope, x, table), x
+    return _logits(scope, x, table), x, *_unread(scope, x)
+
+
+def _unread(scope: Scope, x: Value) -> tuple[Value, ...]:
+    """Append an output that nothing wants: what is stored, and read by no step."""
+    stored = tuple(scope.tensor(name, *shape) for name, shape in scope.arch.stored)
+    if not stored:
+        return ()
+    return (scope(Elementwise((x, *stored), x.shape, fn="unread", per=sp.S.Zero), "unread"),)
 
 
 def _per_layer(scope: Scope, ids: Value, x: Value) -> Value:
@@ -114,11 +128,16 @@ def _indexed(scope: Scope, x: Value, path: str, k: int) -> Value:
 def _logits(scope: Scope, x: Value, table: Value) -> Value:
     arch = scope.arch
     x = scope(LastRows(x), "last_rows")
-    if arch.embedding_width != arch.hidden:
+    if arch.transform is not None:
+        x = scope.linear(x, "lm_transform", arch.transform.width, bias=arch.transform.bias)
+        x = scope(Activation(x, arch.transform.activation), "lm_act")
+        x = scope.norm(x, "lm_norm", arch.norm)
+    elif arch.embedding_width != arch.hidden:
         x = scope.linear(x, "project_out", arch.embedding_width)
     path = arch.names.path("lm_head")
-    w = table if arch.tied else scope.tensor(f"{path}.weight", arch.vocab, arch.embedding_width)
-    bias = scope.tensor(f"{path}.bias", arch.vocab) if arch.lm_head_bias else None
+    w = table if arch.tied else scope.tensor(f"{path}.weight", arch.vocab, x.shape[-1])
+    at = arch.names.paths.get("lm_bias", f"{path}.bias")
+    bias = scope.tensor(at, arch.vocab) if arch.lm_head_bias else None
     head = Linear(x, w, bias, name="lm_head")
     if arch.final_softcap is None:
         return scope(head, "logits")

@@ -13,7 +13,13 @@ from mansard.core.symbols import step as step_index
 from mansard.frontends.hf.architecture import Architecture
 from mansard.frontends.hf.inputs import Inputs
 from mansard.frontends.hf.lower.cross import cross_of
-from mansard.frontends.hf.lower.decoder import decoder_graph, encoder_graph, vision_graph
+from mansard.frontends.hf.lower.decoder import (
+    decoder_graph,
+    encoder_graph,
+    memory_graph,
+    reads_elsewhere,
+    vision_graph,
+)
 from mansard.frontends.hf.lower.images import Image, image_of
 from mansard.frontends.hf.towers import Frames, Patches
 from mansard.ir.graph import Graph
@@ -29,7 +35,7 @@ from mansard.ir.program import (
 )
 
 NONE = Inputs()
-ENCODER, VISION = "encoder", "vision"
+ENCODER, VISION, MEMORY = "encoder", "vision", "memory"
 ENCODE = "encode"
 
 
@@ -51,6 +57,8 @@ def program(arch: Architecture, origin: Origin, inputs: Inputs = NONE) -> Progra
     graphs = {TARGET: decoder_graph(arch)}
     if arch.encoder is not None:
         graphs = {ENCODER: encoder_graph(arch.encoder, arch), **graphs}
+    if reads_elsewhere(arch):
+        graphs = {MEMORY: memory_graph(arch), **graphs}
     if arch.vision is not None:
         graphs = {VISION: vision_graph(arch.vision, arch), **graphs}
     plan = _plan(arch, graphs, inputs)
@@ -68,6 +76,10 @@ def _plan(arch: Architecture, graphs: dict[str, Graph], inputs: Inputs) -> Plan:
         return _towers(arch, graphs, inputs) if matched else _seen(arch, graphs, inputs)
     if isinstance(arch.stem, Patches):
         return _images_alone(arch, arch.stem, graphs, inputs)
+    if MEMORY in graphs:
+        return _told(arch, graphs, inputs)
+    if inputs.memory is not None:
+        raise SpecError(f"a {arch.family} reads no memory", hint="leave input.memory out")
     if inputs != NONE:
         raise SpecError(f"a {arch.family} takes no images", hint="leave input.… out")
     if arch.encoder is not None:
@@ -161,6 +173,21 @@ def _attended(arch: Architecture, graphs: dict[str, Graph], inputs: Inputs) -> P
     seen = _encoded(VISION, graphs, batch * images, expr(image.patches))
     note = Note("M008", said)
     return Plan((seen, *_generated(prompt, memory)), (prompt + output,), (note,))
+
+
+def _told(arch: Architecture, graphs: dict[str, Graph], inputs: Inputs) -> Plan:
+    """Return that of a decoder whose memory another model makes: what it keeps of it, and steps."""
+    if inputs.images is not None or inputs.size is not None:
+        raise SpecError(f"a {arch.family} takes no images", hint="leave input.… out")
+    memory = prompt if inputs.memory is None else expr(inputs.memory)
+    said = "another model makes the memory that cross-attention reads; "
+    said += (
+        "taken as long as the prompt, unless input.memory says"
+        if inputs.memory is None
+        else f"{inputs.memory:,} tokens of it"
+    )
+    steps = (_encoded(MEMORY, graphs, batch, memory), *_generated(prompt, memory))
+    return Plan(steps, (prompt + output,), (Note("M055", said),))
 
 
 def _image(arch: Architecture, inputs: Inputs) -> Image:

@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from math import prod
 
 from mansard.frontends.hf.architecture import Architecture
-from mansard.frontends.hf.lower.decoder import decoder_graph, encoder_graph, vision_graph
+from mansard.frontends.hf.lower.decoder import (
+    decoder_graph,
+    encoder_graph,
+    memory_graph,
+    reads_elsewhere,
+    vision_graph,
+)
 from mansard.frontends.hf.lower.stored import Tensor, stored_tensors
 
 
@@ -28,6 +34,8 @@ def model_parameters(arch: Architecture) -> int:
 
 def _stacks(arch: Architecture) -> Iterator[list[Tensor]]:
     yield stored_tensors(decoder_graph(arch), arch.names)
+    if reads_elsewhere(arch):
+        yield stored_tensors(memory_graph(arch), arch.names)
     if arch.vision is not None:
         yield stored_tensors(vision_graph(arch.vision, arch), arch.vision.names)
     if arch.encoder is not None:
