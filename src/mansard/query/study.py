@@ -15,7 +15,8 @@ from mansard.query.scenario import DEFAULT_OUTPUT, DEFAULT_PROMPT, Scenario, mak
 from mansard.query.settings import from_file, is_scenario, keywords
 
 if TYPE_CHECKING:
-    from mansard.backends.engine.compiled import Compiled, Stepwise
+    from mansard.backends.engine.compiled import Compiled
+    from mansard.backends.engine.stepwise import Stepwise
     from mansard.backends.hardware import Hardware
     from mansard.query.comparing import Comparison
     from mansard.query.estimate import Estimate
@@ -67,7 +68,8 @@ class Study:
     @cached_property
     def compiled(self) -> Compiled | Stepwise:
         """The program as a function of batch, prompt and output."""
-        from mansard.backends.engine.compiled import Stepwise, compile_program
+        from mansard.backends.engine.compiled import compile_program
+        from mansard.backends.engine.stepwise import Stepwise
         from mansard.query.calibration import IDEAL, check_kind, pricing
         from mansard.query.overrides import read_overrides
 

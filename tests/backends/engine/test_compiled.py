@@ -10,8 +10,10 @@ import pytest
 
 from mansard.backends.chips import load as chip
 from mansard.backends.cluster import Cluster
-from mansard.backends.engine.compiled import FIGURES, Compiled, Stepwise, compile_program
+from mansard.backends.engine.compiled import Compiled, compile_program
+from mansard.backends.engine.figures import FIGURES
 from mansard.backends.engine.lowered import NotCompiledError
+from mansard.backends.engine.stepwise import Stepwise
 from mansard.frontends.hf.load import load
 from mansard.ir.program import Program
 from mansard.query.techniques import apply_techniques

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from mansard.backends.chips import load as chip
 from mansard.backends.cluster import Cluster
 from mansard.backends.engine.arrays import Columns
-from mansard.backends.engine.compiled import Compiled, Stepwise
+from mansard.backends.engine.compiled import Compiled
 from mansard.backends.engine.formulas import SYMBOLS, WIDEST
 from mansard.backends.engine.generated import defined, nest
+from mansard.backends.engine.stepwise import Stepwise
 from mansard.backends.engine.straight import SCALAR
 from mansard.backends.rates import LINK, price
 from mansard.backends.schedule import CallEnvironment, timeline
@@ -96,7 +97,7 @@ def column(at: Compiled, b: float, p: float, n: float) -> dict[str, float]:
 
 
 def rows(at: Compiled, b: float, p: float, n: float) -> dict[str, float]:
-    found = at._figures([np.array([v]) for v in (b, p, n)], 1, NAMES)
+    found = at._rows.figures([np.array([v]) for v in (b, p, n)], 1, NAMES)
     return {k: float(v[0]) for k, v in found.items()}
 
 

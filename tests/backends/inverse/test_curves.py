@@ -10,7 +10,8 @@ import pytest
 
 from mansard.backends.chips import load as chip
 from mansard.backends.cluster import Cluster
-from mansard.backends.engine.compiled import Compiled, Stepwise, compile_program
+from mansard.backends.engine.compiled import Compiled, compile_program
+from mansard.backends.engine.stepwise import Stepwise
 from mansard.backends.inverse.curves import Curves
 from mansard.backends.inverse.direction import DOWN, UP
 from mansard.backends.inverse.forms import NotAffineError

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mansard.backends.engine.compiled import CHUNK
+from mansard.backends.engine.rowwise import CHUNK
 from mansard.core.errors import SpecError
 from mansard.query.planning.layouts import Layout
 from mansard.query.study import Study

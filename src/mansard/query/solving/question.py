@@ -6,8 +6,9 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from mansard.backends.engine.compiled import Compiled, Stepwise
+from mansard.backends.engine.compiled import Compiled
 from mansard.backends.engine.lowered import NotCompiledError
+from mansard.backends.engine.stepwise import Stepwise
 from mansard.backends.inverse.curves import Curves
 from mansard.backends.inverse.flips import Bounds, bounds
 from mansard.backends.inverse.sections import Priced

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mansard.backends.engine.compiled import FIGURES
+from mansard.backends.engine.figures import FIGURES
 from mansard.backends.spending import HOUR_S, MILLION
 from mansard.query.solving.conditions import RATES, Condition
 from mansard.query.solving.question import Question

@@ -19,7 +19,8 @@ from mansard.query.sweeps.axes import Axis, placed
 from mansard.query.target import target_of
 
 if TYPE_CHECKING:
-    from mansard.backends.engine.compiled import Compiled, Stepwise
+    from mansard.backends.engine.compiled import Compiled
+    from mansard.backends.engine.stepwise import Stepwise
 
     Engine: TypeAlias = "Compiled | Stepwise | Averaged"
 

@@ -1,0 +1,132 @@
+"""Figures of a compiled program by evaluating every row as arrays, which bear any loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from mansard.backends.cluster import Cluster
+from mansard.backends.engine.figures import SIZES, TIMES
+from mansard.backends.engine.footprints import Footprints
+from mansard.backends.engine.lowered import Lowered, NotCompiledError
+from mansard.backends.engine.points import Array, Operand, Points
+from mansard.backends.engine.stepwise import Stepwise
+from mansard.backends.engine.timed import Timed, product_of
+from mansard.backends.roofline import DECODE, ENCODE, PREFILL
+from mansard.core.symbols import batch, output, prompt
+
+CHUNK = 8192
+"""Points evaluated at once, so that temporaries stay in the cache of one core."""
+
+
+class Rowwise:
+    """Rows of a program's segments, evaluated at arrays of scenarios.
+
+    Args:
+        lowered: the program.
+        timed: its segments, priced.
+        cluster: the devices.
+        phases: that count.
+    """
+
+    def __init__(
+        self, lowered: Lowered, timed: Sequence[Timed], cluster: Cluster, phases: Sequence[str]
+    ) -> None:
+        self._lowered, self._timed = lowered, timed
+        self._cluster, self._phases = cluster, phases
+
+    @cached_property
+    def footprints(self) -> Footprints:
+        """The sizes of what the program holds."""
+        return Footprints(self._lowered)
+
+    def figures(
+        self, arrays: Sequence[Array], count: int, names: Sequence[str]
+    ) -> dict[str, Array]:
+        """Return each figure by evaluating every row at every point."""
+        found = {name: np.empty(count) for name in names}
+        for low in range(0, count, CHUNK):
+            part = [float(c[0]) if c.size == 1 else c[low : low + CHUNK] for c in arrays]
+            size = min(CHUNK, count - low)
+            values_by_name: Mapping[str, Operand]
+            try:
+                values_by_name = self._chunk(part, size, names)
+            except NotCompiledError:
+                slow = Stepwise(self._lowered.program, self._cluster, self._phases)
+                values_by_name = slow.figures(part[0], part[1], part[2], names)
+            for name, values in values_by_name.items():
+                found[name][low : low + size] = values
+        return found
+
+    def _chunk(
+        self, columns: Sequence[Operand], size: int, names: Sequence[str]
+    ) -> Mapping[str, Operand]:
+        env = dict(zip((batch, prompt, output), columns, strict=True))
+        points = Points(self._lowered.space, env, size)
+        found: dict[str, Operand] = {}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if any(name in TIMES for name in names):
+                found |= self._times(points, columns[0], columns[2])
+            if any(name in SIZES for name in names):
+                found |= self._sizes(points)
+        return {name: found[name] for name in names}
+
+    def _phase_seconds(self, points: Points) -> dict[str, Array]:
+        """Return the time of each phase at every point [s]."""
+        found: dict[str, Array] = {}
+        for timed in self._timed:
+            phase = timed.segment.phase
+            if phase in self._phases:
+                seconds = timed.seconds(points)
+                found[phase] = found[phase] + seconds if phase in found else seconds
+        return found
+
+    def _times(self, points: Points, batch_: Operand, output_: Operand) -> dict[str, Operand]:
+        """Return what users steer by; the formulas are those of ``roofline``."""
+        seconds = self._phase_seconds(points)
+        unknown = np.full(points.size, np.nan)
+        tokens: dict[str, Operand] = {}
+        for made in self._lowered.yields:
+            tokens[made.phase] = tokens.get(made.phase, 0.0) + product_of(points, made.factors)
+        ttft = seconds.get(PREFILL, unknown) + seconds.get(ENCODE, 0.0)
+        tpot: Operand = unknown
+        if "decode" in seconds and "decode" in tokens:
+            count = tokens["decode"]
+            tpot = np.where(count > 0, seconds["decode"] / count, np.nan)
+        rest = np.where(np.equal(output_, 1), 0.0, (output_ - 1) * tpot)
+        between = sum(v for k, v in seconds.items() if k not in (ENCODE, PREFILL, DECODE))
+        latency = ttft + between + rest
+        period = sum(seconds.values()) + 0.0 * latency
+        return {
+            "ttft": ttft,
+            "tpot": tpot,
+            "latency": latency,
+            "throughput": batch_ * output_ / period,
+            "tokens_per_s_per_user": 1.0 / tpot,
+            "period": period,
+            "prefill": self._mean("prefill", seconds, tokens, unknown),
+            "decode": self._mean("decode", seconds, tokens, unknown),
+        }
+
+    def _mean(
+        self, phase: str, seconds: Mapping[str, Array], tokens: Mapping[str, Operand],
+        unknown: Array,
+    ) -> Operand:  # fmt: skip
+        if phase not in seconds:
+            return unknown
+        made = tokens.get(phase)
+        return seconds[phase] if made is None else seconds[phase] / np.where(made > 0, made, np.nan)
+
+    def _sizes(self, points: Points) -> dict[str, Operand]:
+        found = self.footprints.at(points)
+        chip = self._cluster.chip
+        total = sum(found.values()) + float(chip.reserve_bytes)
+        capacity = chip.capacity_bytes
+        return {
+            **found,
+            "memory": total,
+            "overhead": float(chip.reserve_bytes),
+            "capacity": np.nan if capacity is None else float(capacity),
+        }
