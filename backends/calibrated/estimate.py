@@ -3,53 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import cache
 
-from mansard.backends.calibrated.band import Band, Halves, both
+from mansard.backends.calibrated.band import Band
 from mansard.backends.calibrated.lookup import Found, find
 from mansard.backends.calibrated.parameters import Calibration, Key
 from mansard.backends.calibrated.predict import Predictor
-from mansard.backends.calibrated.pricing import CalibratedTotal, Kernel, calibrated
+from mansard.backends.calibrated.work import Basis, CalibratedWork
 from mansard.backends.cluster import Cluster
-from mansard.backends.estimate import Phase, Row
 from mansard.backends.hardware import Hardware
-from mansard.backends.rates import price
-from mansard.backends.roofline import Answer, PhaseSum, Work, answer
-from mansard.backends.schedule import CallEnvironment, Stretch
-from mansard.backends.sums import Piece
-from mansard.backends.table import TableRow
+from mansard.backends.roofline import Answer, answer
 from mansard.core.errors import SpecError
-from mansard.core.notes import Note
-from mansard.core.symbols import B
 from mansard.ir.program import Program
-
-OVERHEAD_ROW = "engine"
-DENSE = ("gemm", "attention_prefill", "attention_decode", "stream", "collective")
-"""Forms of the networks that engines were measured with."""
-
-UNSURE = ("all measured chips", "was not measured", "no measured link")
-"""Words of a basis that stands in for another."""
-
-MIXERS = ("attention", "scores", "state_space_dual", "selective_scan", "gated_delta")
-"""Kinds of row of which a layer has one."""
-
-
-@dataclass(frozen=True)
-class Basis:
-    """A set that predictions rest on.
-
-    Args:
-        set: which, in words: chip or family, framework, dtype, rows, error held back.
-        form: of kernels it predicts.
-        rows: of the cost table that it served.
-        time_s: of theirs, over all phases.
-    """
-
-    set: str
-    form: str
-    rows: int
-    time_s: float
 
 
 @dataclass(frozen=True)
@@ -134,147 +100,6 @@ def _predictor(on: Cluster) -> Predictor:
     return Predictor(on.chip)
 
 
-class CalibratedWork(Work):
-    """Tables and calibrated prices of one program."""
-
-    def __init__(
-        self,
-        program: Program,
-        cluster: Cluster,
-        predictor: Predictor,
-        framework: str = "",
-        engine: Found | None = None,
-    ) -> None:
-        super().__init__(program, cluster)
-        self.predictor, self.framework, self.engine = predictor, framework, engine
-        self.bands: dict[str, Band] = {}
-        self._phase = ""
-        self._bases: dict[str, Basis] = {}
-        self._several = any(
-            n > 1 for axis, n in cluster.mesh.items() if axis.partition("@")[0] == "tp"
-        )
-
-    def phase(self, name: str, stretches: list[Stretch], tokens: float | None) -> Phase:
-        """Sum the stretches of a phase."""
-        self._phase = name
-        return super().phase(name, stretches, tokens)
-
-    def total(self, row: TableRow) -> CalibratedTotal:
-        """Return a row's sum, empty, at the calibrated price."""
-        slower = self._slower(row)
-        bound = price(row, self.cluster)
-        kernel = Kernel(row, bound, self.predictor, self.framework, slower)
-        return CalibratedTotal(row, calibrated(kernel))
-
-    def summary(self, name: str, steps: float, done: PhaseSum) -> Phase:
-        """Return a phase from its sums, and keep its band."""
-        phase = super().summary(name, steps, done)
-        halves, bound_s = Halves(), 0.0
-        for row in done.rows.values():
-            assert isinstance(row, CalibratedTotal)
-            time_s = sum(row.won.values())
-            halves.add(row.form, time_s, row.low_s, row.high_s)
-            bound_s += row.bound_s
-            self._rests(row.basis, row.form, time_s)
-        if self.engine is not None and OVERHEAD_ROW in done.waits:
-            _, time_s = done.waits[OVERHEAD_ROW]
-            self._rests(self.engine.basis, "engine", time_s)
-        band = halves.band(phase.total_s)
-        if self.engine is not None:
-            low, high = _relative(self.engine)
-            whole = Band(phase.total_s * low, phase.total_s * high)
-            band = whole if self._judged_whole(done) else both(band, whole, phase.total_s)
-        low = max(band.low, min(bound_s, phase.total_s))  # nothing is faster than the bound
-        self.bands[name] = Band(low / steps, band.high / steps)
-        return replace(phase, ops=tuple(self._shown(row) for row in phase.ops))
-
-    def bases(self) -> tuple[Basis, ...]:
-        """Return the sets used, the one with most of the time first."""
-        return tuple(sorted(self._bases.values(), key=lambda b: -b.time_s))
-
-    def said(self, phases: Iterable[str]) -> list[Note]:
-        """Return what a reader should know of what the answer rests on."""
-        bases = self.bases()
-        total = sum(b.time_s for b in bases) or 1.0
-        foreign = [b for b in bases if "all measured chips" in b.set]
-        notes = []
-        share = sum(b.time_s for b in foreign) / total
-        if share >= 0.005:
-            forms = ", ".join(dict.fromkeys(b.form for b in foreign))
-            said = "{:.0%} of the time rests on medians of other chips, for {} has no measurements"
-            said = said.format(share, self.cluster.chip.id)
-            notes.append(Note("M080", f"{said} of {forms}: the band is wide"))
-        if any(b.form == "moe" for b in bases):
-            said = "experts are taken as evenly loaded; skewed routing makes the busiest rank wait"
-            notes.append(Note("M082", said))
-        if "prefill" in phases:
-            said = "time to first token is one prefill alone; under load it is mostly queueing"
-            notes.append(Note("M081", f"{said}, which no estimate here includes"))
-        return notes
-
-    def _judged_whole(self, done: PhaseSum) -> bool:
-        """Return whether whole networks like this one were held back on this chip and engine.
-
-        Their band then has the errors of kernels in it; else those of both add, in squares.
-        """
-        if self.engine is None or self.engine.one.chips:
-            return False
-        known = all(
-            isinstance(row, CalibratedTotal)
-            and row.form in DENSE
-            and not any(words in row.basis for words in UNSURE)
-            for row in done.rows.values()
-        )
-        return known and self.engine.one.key.framework == self.framework
-
-    def _rests(self, basis: str, form: str, time_s: float) -> None:
-        before = self._bases.get(basis, Basis(basis, form, 0, 0.0))
-        self._bases[basis] = replace(before, rows=before.rows + 1, time_s=before.time_s + time_s)
-
-    def _shown(self, row: Row) -> Row:
-        if row.kind != "wait" or row.name != OVERHEAD_ROW or self.engine is None:
-            return row
-        low, high = _relative(self.engine)
-        return replace(row, kind="overhead", ideal_s=0.0, basis=self.engine.basis,
-                       low_s=row.time_s * low, high_s=row.time_s * high)  # fmt: skip
-
-    def _stretch(self, stretch: Stretch, done: PhaseSum) -> None:
-        super()._stretch(stretch, done)
-        if self.engine is not None and not stretch.waits:
-            each = self._overhead_s(stretch)
-            times = stretch.weight * stretch.steps
-            done.wait(OVERHEAD_ROW, times, each * times)
-            done.times.append((stretch.branch, each * times))
-            done.trip(stretch, each * times, (each, each))
-
-    def _cut(self, piece: Piece) -> Iterable[Piece]:
-        """Cut a long piece: predictions bend where a kernel's regime changes."""
-        return _halved(piece, 2)
-
-    def _overhead_s(self, stretch: Stretch) -> float:
-        """Return the time of one call outside its kernels [s]."""
-        call, engine = stretch.call, self.engine
-        assert call is not None
-        assert engine is not None
-        step_s, layer_s, ranks_s, sequence_s, *_ = engine.one.values
-        table = self._table(call.graph, call.wants)
-        env = CallEnvironment(stretch, self._program.graph(call.graph).defaults)
-        values = env.on(table.tape)(stretch.first)
-        counts = [(row.kind, float(values[row.count])) for row in table.rows]
-        mixers = sum(n for kind, n in counts if kind in MIXERS)
-        layers = mixers or max((n for _, n in counts), default=0.0)
-        layer = layer_s + (ranks_s if self._several else 0.0)
-        return step_s + layers * layer + float(env.at(stretch.first)[B]) * sequence_s
-
-    def _slower(self, row: TableRow) -> float:
-        if self.engine is None:
-            return 1.0
-        *_, prefill, decode, attend = self.engine.one.values
-        if self._phase != "decode":
-            return prefill
-        return attend if row.kind == "attention" else decode
-
-
 def _engine(predictor: Predictor, framework: str) -> Found | None:
     """Return the set of an engine on a chip; None when no engine was measured on any."""
     key = Key("engine", framework)
@@ -282,24 +107,6 @@ def _engine(predictor: Predictor, framework: str) -> Found | None:
         return find(key, predictor.chip.id, predictor.family, predictor.own)
     except SpecError:
         return None
-
-
-def _relative(found: Found) -> tuple[float, float]:
-    return found.one.low / found.wider, found.one.high * found.wider
-
-
-def _halved(piece: Piece, depth: int) -> Iterable[Piece]:
-    if depth == 0 or piece.steps < 64:
-        return (piece,)
-    middle = piece.steps // 2
-    share = [(k / (piece.steps - 1)) for k in (middle - 1, middle)]
-    ends = [
-        [a if a == b else a + (b - a) * s for a, b in zip(piece.start, piece.end, strict=True)]
-        for s in share
-    ]
-    low = Piece(piece.first, piece.first + middle - 1, piece.start, ends[0])
-    high = Piece(piece.first + middle, piece.last, ends[1], piece.end)
-    return (*_halved(low, depth - 1), *_halved(high, depth - 1))
 
 
 def _metric_bands(found: Answer, phases: Mapping[str, Band]) -> dict[str, Band]:

@@ -18,9 +18,9 @@ from mansard.query.target import load_hardware
 
 if TYPE_CHECKING:
     from mansard.backends.calibrated.band import Band
-    from mansard.backends.calibrated.estimate import Basis
     from mansard.backends.calibrated.parameters import Calibration
     from mansard.backends.calibrated.user_csv import Report
+    from mansard.backends.calibrated.work import Basis
     from mansard.backends.roofline import Answer
 
 IDEAL, CALIBRATED = "ideal", "calibrated"
