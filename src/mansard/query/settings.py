@@ -8,19 +8,14 @@ weaker one says; ``set`` alone is merged key by key.
 from __future__ import annotations
 
 import os
-import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mansard.core import units
-from mansard.core.errors import SpecError, unknown_name
-from mansard.query.lengths import is_spread
-
-PROJECT = "mansard.toml"
-MAX_BYTES = 1_000_000
-"""Longer than any scenario; a larger file is another one."""
+from mansard.core.errors import SpecError
+from mansard.query.places import Layer, layers, read_file
+from mansard.query.written import READERS as READERS
 
 
 @dataclass(frozen=True)
@@ -38,171 +33,9 @@ class Setting:
     origin: str
 
 
-@dataclass(frozen=True)
-class Layer:
-    """What one place says.
-
-    Args:
-        origin: in words.
-        values: name → value as it was written.
-        folder: relative paths start here.
-    """
-
-    origin: str
-    values: Mapping[str, Any]
-    folder: Path = Path()
-
-
-def _tokens(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    return int(units.parse(str(value), "tokens", bare=True))
-
-
-def _length(value: object) -> int | str:
-    """Read a number of tokens, or keep the text of a distribution of them."""
-    return value.strip() if isinstance(value, str) and is_spread(value) else _tokens(value)
-
-
-def _dollars(value: object) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if value < 0:
-            raise SpecError(f"a price cannot be negative: {value!r}", hint="write 2.50")
-        return float(value)
-    return float(units.parse(str(value), "dollars/h", bare=True))
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise SpecError(f"text is wanted, got {value!r}", hint='write it in quotes: "…"')
-    return value.strip()
-
-
-def _techniques(value: object) -> tuple[str, ...]:
-    """Read pipeline text, a list of it, or tables ``{name = "quantize", weights = "int4"}``."""
-    many = value if isinstance(value, (list, tuple)) else [value]
-    return tuple(_technique(each) for each in many)
-
-
-def _technique(value: object) -> str:
-    if not isinstance(value, Mapping):
-        return _text(value)
-    if "name" not in value:
-        raise SpecError(
-            "a technique has no name", hint='write {name = "quantize", weights = "int4"}'
-        )
-    options = " ".join(f"{k}={_written(v)}" for k, v in value.items() if k != "name")
-    return f"{_text(value['name'])}{{{options}}}"
-
-
-def _written(value: object) -> str:
-    """Return an option's value as pipelines write it."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case list():
-            return f"[{' '.join(map(_written, value))}]"
-        case str():
-            quoted = value.replace("\\", "\\\\").replace('"', '\\"')
-            return f'"{quoted}"' if any(c in value for c in ' ,{}[]=:"\\') or not value else value
-        case int() | float():
-            return str(value)
-    raise SpecError(f"{value!r} is no value of an option", hint="a number, a text, true or false")
-
-
-def _overrides(value: object) -> dict[str, str]:
-    """Read ``{"model.num_hidden_layers" = 40}``, or the same as nested tables."""
-    if not isinstance(value, Mapping):
-        raise SpecError(f"set is a table, got {value!r}", hint="write [set] and KEY = VALUE lines")
-    return dict(_flat(value, ""))
-
-
-def _flat(table: Mapping[str, Any], at: str) -> Iterator[tuple[str, str]]:
-    for key, value in table.items():
-        name = f"{at}.{key}" if at else str(key)
-        if isinstance(value, Mapping):
-            yield from _flat(value, name)
-        else:
-            yield name, ("true" if value else "false") if isinstance(value, bool) else str(value)
-
-
-READERS: dict[str, Callable[[object], Any]] = {
-    "model": _text, "on": _text, "batch": _tokens, "prompt": _length, "output": _length,
-    "context": _tokens, "phase": _text, "techniques": _techniques, "level": _text,
-    "estimate": _text, "price": _dollars, "set": _overrides,
-}  # fmt: skip
-"""Setting → how its written value is read."""
-
-DEFAULTS: dict[str, Any] = {
-    "batch": 1, "prompt": 2048, "output": 128, "phase": "both", "level": "O1",
-    "estimate": "ideal", "techniques": (),
-}  # fmt: skip
 SET = "set."
 _PATHS = ("model", "on")
 _LENGTHS = ("prompt", "output")
-
-
-def layers(
-    given: Mapping[str, Any], scenario: Path | None, env: Mapping[str, str], folder: Path
-) -> tuple[Layer, ...]:
-    """Return what every place says, the strongest first.
-
-    Args:
-        given: on the command line.
-        scenario: the file that was named as the model.
-        env: the process's environment.
-        folder: where the project's file is looked for, then above it.
-
-    Raises:
-        SpecError: a file that is no scenario.
-    """
-    found = [Layer("command line", {k: v for k, v in given.items() if v not in (None, (), {})})]
-    names = {f"MANSARD_{name.upper()}": name for name in READERS if name != "set"}
-    found += [
-        Layer(f"environment {key}", {names[key]: value})
-        for key, value in sorted(env.items())
-        if key in names and value.strip()
-    ]
-    if scenario is not None:
-        found.append(read_file(scenario, "scenario"))
-    found += [read_file(path, "project") for path in _above(folder)]
-    found += [read_file(path, "user") for path in (user_file(env),) if path.is_file()]
-    return (*found, Layer("default", DEFAULTS))
-
-
-def user_file(env: Mapping[str, str]) -> Path:
-    """Return where the user's own settings lie."""
-    root = env.get("XDG_CONFIG_HOME") or str(Path(env.get("HOME", "~")).expanduser() / ".config")
-    return Path(root) / "mansard" / "config.toml"
-
-
-def _above(folder: Path) -> list[Path]:
-    """Return the nearest project file, none when there is none."""
-    here = folder.resolve()
-    return [p / PROJECT for p in (here, *here.parents) if (p / PROJECT).is_file()][:1]
-
-
-def read_file(path: Path, what: str = "scenario") -> Layer:
-    """Read a file of settings.
-
-    Raises:
-        SpecError: it cannot be read, is no TOML, or says what is no setting.
-    """
-    where = f"{what} {path}"
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise SpecError(f"{where}: {path.stat().st_size:,} bytes",
-                            hint="a scenario is a short TOML file")  # fmt: skip
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or str(error)[:200]
-        raise SpecError(f"cannot read {where}: {reason}",
-                        hint='a scenario is TOML: model = "llama-3.1-8b"') from error  # fmt: skip
-    for name in values:
-        if name not in READERS:
-            known = unknown_name("setting", name, READERS)
-            raise SpecError(f"{where}: {known.message}", hint=known.hint)
-    return Layer(where, values, path.parent)
 
 
 def settle(found: Sequence[Layer]) -> dict[str, Setting]:
