@@ -9,10 +9,10 @@ ARGS ?=
 WORKERS ?= auto
 SECONDS ?= 55
 
-.PHONY: help demo test check types lint fuzz format bench breadth extras lowest clean
+.PHONY: help demo test check types lint fuzz format bench bench-ui viewer breadth extras lowest clean
 
 help: ## show these targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 demo: $(VENV)/runtime.stamp ## predict Llama 3.1 8B on one H100: 16 users, 8k prompts, 256 new tokens
 	$(BIN)/mansard analyze llama-3.1-8b --on h100-sxm -b 16 -p 8k -n 256
@@ -51,6 +51,12 @@ extras: $(VENV)/dev.stamp ## install every extra and run the tests that need one
 
 breadth: $(VENV)-breadth/breadth.stamp ## compare every causal LM of transformers (ARGS="llama" one)
 	HF_HUB_OFFLINE=1 $(VENV)-breadth/bin/python scripts/breadth.py $(ARGS)
+
+bench-ui: $(VENV)/dev.stamp ## measure the viewer in headless Chromium
+	$(BIN)/python benchmarks/ui.py
+
+viewer: ## build the viewer's page from its source (needs Node)
+	cd plugins/viewer/page && npm ci --no-audit --no-fund && npm run build
 
 lowest: $(VENV)-lowest/lowest.stamp ## run the tests with the oldest dependencies pyproject.toml admits
 	$(VENV)-lowest/bin/pytest $(ARGS)

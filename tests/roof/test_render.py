@@ -86,7 +86,7 @@ def test_the_caveat_shrinks_until_it_fits() -> None:
         assert len(caveat(width - 1)) < width
 
 
-def test_html_is_the_plain_text_escaped(answer: ms.Estimate) -> None:
+def test_html_escapes_what_is_not_ours(answer: ms.Estimate) -> None:
     hostile = replace(answer, model=replace(answer.model, name="<script>alert(1)</script>"))
     assert "<script>" not in hostile._repr_html_()
     assert "&lt;script&gt;" in hostile._repr_html_()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import threading
@@ -270,6 +271,35 @@ def test_a_report_opens_from_disk_and_its_selectors_work(
         sight.page.click(f"nav a[href='#/{page}']")
         sight.page.wait_for_selector("main table.data")
     assert sight.said == []
+
+
+ROWS = re.findall(
+    r"^\| (.+?) \| .+ \| ([a-z-]+) \| `(.+)` \|$",
+    (ROOT / "docs/llm-viewer.md").read_text("utf-8"),
+    re.M,
+)
+
+
+def test_what_llm_viewer_shows_is_where_the_docs_say(sight: Sight, address: str) -> None:
+    assert len(ROWS) > 30
+    missing = []
+    for page in dict.fromkeys(page for _, page, _ in ROWS):
+        sight.open(f"{address}#/{page}?model=llama-3.1-8b&on=h100-sxm")
+        sight.page.wait_for_selector("main table.data, main svg.figure")
+        missing += [
+            (what, place) for what, where, place in ROWS
+            if where == page and not sight.page.locator(place).count()
+        ]  # fmt: skip
+    assert missing == []
+
+
+def test_the_columns_of_llm_viewers_csv_are_columns_of_ours() -> None:
+    from mansard.query.report import OP_FIELDS
+
+    text = (ROOT / "docs/llm-viewer.md").read_text("utf-8").partition("## Columns")[2]
+    names = re.findall(r"^\| [\w, ]+ \| `(\w+)` \|$", text, re.M)
+    assert len(names) == 10
+    assert set(names) <= set(OP_FIELDS)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -154,7 +154,8 @@ HOSTILE: list[dict[str, Any]] = [
     {"batch": [1]}, {"techniques": ["quantize{"]}, {"techniques": ["no-such"]},
     {"techniques": [{"name": 3}]}, {"techniques": ["quantize"] * 41},
     {"techniques": ["speculative-decode:draft=/etc/passwd"]},
-    {"techniques": "x" * 3000}, {"set": {"model": {"a": {"b": 1}}}}, {"set": {"__class__": "x"}},
+    {"techniques": "x" * 3000}, {"set": {"model": {"a": {"b": 1}}}},
+    {"set": {"calibration": "/etc/passwd"}}, {"set": {"__class__": "x"}},
     {"set": 5}, {"level": "O9"}, {"estimate": "none"}, {"price": "lots"}, {"nonsense": 1},
     {"phase": "<script>"},
 ]  # fmt: skip

@@ -35,11 +35,12 @@ GATE, STRICT = 1, 3
 @click.option("--strict", is_flag=True, help="Exit 3 when anything is unknown.")
 @click.option("--backend", metavar="NAME", help="What answers in place of the roofline, with"
               " options: energy, carbon:grid=400 (mansard plugins list mansard).")  # fmt: skip
+@click.option("--roofline", is_flag=True, help="Draw the roofline of each phase (table).")
 @click.pass_context
 def analyze(
     ctx: click.Context, asked: Asked, form: str | None, out: str | None, by: str | None,
     top: int | None, every: bool, gates: tuple[str, ...], must_fit: bool, strict: bool,
-    backend: str | None,
+    backend: str | None, roofline: bool,
 ) -> None:  # fmt: skip
     """Say what MODEL costs on HW: time, memory and what bounds each operator.
 
@@ -55,7 +56,9 @@ def analyze(
     if backend is not None:
         keywords["backend"] = backend
     question = Question.of(model, keywords)
-    estimate = recalled = question.recall(effects=output_to.form in ("table", "md"))
+    estimate = recalled = None
+    if not roofline:
+        estimate = recalled = question.recall(effects=output_to.form in ("table", "md"))
     if estimate is None:
         from mansard.query.analyze import analyze as ask
 
@@ -64,7 +67,7 @@ def analyze(
     shown = None if unlimited else top or DEFAULT_TOP
     view = View(by or "op", shown, each=by == "op")
     failed = [c.text for c in conditions if c.holds(estimate)]
-    _write(estimate, output_to, view)
+    _write(estimate, output_to, view, roofline)
     print_notes(estimate.notes)
     if recalled is None:
         question.keep(estimate)
@@ -80,7 +83,7 @@ def _read_gates(texts: tuple[str, ...]) -> list[Gate]:
     return [read_gate(text) for text in texts]
 
 
-def _write(estimate: Estimate, to: Output, view: View) -> None:
+def _write(estimate: Estimate, to: Output, view: View, roofline: bool) -> None:
     match to.form:
         case "json":
             from mansard.render.encodings import as_json
@@ -101,7 +104,7 @@ def _write(estimate: Estimate, to: Output, view: View) -> None:
         case _:
             from mansard.render.terminal import show
 
-            to.print(lambda stream: show(estimate, stream, view))
+            to.print(lambda stream: show(estimate, stream, view, roofline=roofline))
 
 
 def print_notes(notes: Iterable[Note]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -164,11 +163,28 @@ class Estimate:
         """Return the ``mansard.result/1`` document: plain JSON values, null for unknown."""
         return result(self)
 
+    def figure(self, kind: str = "roofline", phase: str | None = None) -> Any:
+        """Draw the answer as SVG, which notebooks show and ``save`` writes.
+
+        Args:
+            kind: "roofline", "breakdown" or "memory".
+            phase: the last one unless given.
+
+        Raises:
+            UnknownNameError: no such figure or phase.
+
+        >>> import mansard as ms
+        >>> est = ms.analyze("qwen2.5-0.5b", on="h100-sxm")
+        >>> est.figure("roofline", phase="decode").title
+        'Roofline of qwen2.5-0.5b · H100 SXM5 80GB, decode'
+        """
+        return import_module("mansard.render.drawings.estimates").figure_of(self, kind, phase)
+
     def __str__(self) -> str:
         return str(_terminal().plain(self))
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        return str(import_module("mansard.render.notebook").html(self))
 
     def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
         yield from _terminal().renderables(self, width=options.max_width)

@@ -66,6 +66,14 @@ def plain(estimate: Estimate, view: View | None = None, width: int = PLAIN_WIDTH
     return uncoloured(parts, width)
 
 
-def show(estimate: Estimate, stream: IO[str], view: View) -> None:
-    """Print an answer; notes are the caller's to print elsewhere."""
-    show_parts(lambda width: renderables(estimate, width=width, view=view), stream)
+def show(estimate: Estimate, stream: IO[str], view: View, *, roofline: bool = False) -> None:
+    """Print an answer, with its roofs where asked; notes are the caller's to print elsewhere."""
+
+    def parts(width: int) -> Iterator[RenderableType]:
+        yield from renderables(estimate, width=width, view=view)
+        if roofline:
+            from mansard.render.roofs import rooflines
+
+            yield from rooflines(estimate, width)
+
+    show_parts(parts, stream)

@@ -14,6 +14,8 @@ from mansard.serve.names import Names
 
 MOST_TECHNIQUES = 40
 LONGEST_TEXT = 2000
+FILES = ("calibration",)
+"""Overrides that name a file."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,9 @@ def read_question(body: Mapping[str, Any], names: Names) -> Question:
             named.
     """
     values = dict(_values(body))
+    files = [key for key in values.get("set", {}) if key in FILES]
+    if files:
+        raise SpecError(f"{files[0]} names a file, which a page may not", hint="leave it out")
     for name, example in (("model", "llama-3.1-8b"), ("on", "h100-sxm")):
         if name not in values:
             raise SpecError(f"the question names no {name}", hint=f'for example "{example}"')

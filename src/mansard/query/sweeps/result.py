@@ -96,6 +96,16 @@ class Sweep:
             {n: (names, a.reshape(shape)) for n, a in arrays.items()}, coordinates
         )
 
+    def figure(self, kind: str = "heatmap", *metrics: str) -> Any:
+        """Draw the sweep as SVG: a "heatmap" of one metric over two axes, a "pareto" of two.
+
+        Raises:
+            MansardError: no such figure or metric, or the sweep is not over two axes.
+        """
+        from importlib import import_module
+
+        return import_module("mansard.render.drawings.sweeps").figure_of(self, kind, metrics)
+
     def __str__(self) -> str:
         from importlib import import_module
 

@@ -1,0 +1,62 @@
+"""An estimate in a notebook: tables and figures without a script."""
+
+from __future__ import annotations
+
+from html import escape as escaped
+
+from mansard.core.units import format_bytes, format_count, format_time
+from mansard.query.estimate import Estimate
+from mansard.render import words
+from mansard.render.drawings.drawing import legal
+from mansard.render.drawings.estimates import figure_of
+
+ROWS = 8
+STYLE = "text-align:right;padding:2px 10px;white-space:nowrap"
+
+
+def html(estimate: Estimate) -> str:
+    """Return an estimate as HTML; every name is escaped."""
+    metrics = estimate.metrics
+    shown = [
+        ("TTFT", format_time(metrics.ttft_s)),
+        ("TPOT", format_time(metrics.tpot_s)),
+        ("latency", format_time(metrics.latency_s)),
+        ("throughput", words.tokens_per_s(metrics.throughput_tok_s)),
+        ("memory", f"{format_bytes(estimate.memory.total)} of {words.capacity(estimate.memory)}"),
+    ]
+    if cost := words.cost(metrics):
+        shown.append(("cost", cost))
+    head = _table([name for name, _ in shown], [[value for _, value in shown]])
+    asked = escape(", ".join(words.scenario(estimate)))
+    parts = [f"<p><b>{escape(words.title(estimate))}</b> · {asked}</p>", head]
+    for phase in estimate.phases.values():
+        rows = [
+            [
+                op.name, words.times(op.count), op.bound, format_count(op.flops),
+                format_bytes(op.bytes), words.intensity(op.intensity), format_time(op.time_s),
+                words.percent(op.share),
+            ]
+            for op in phase.ops[:ROWS]
+        ]  # fmt: skip
+        columns = ["operator", "×", "bound", "FLOPs", "bytes", "FLOP/B", "time", "share"]
+        left = f", {len(phase.ops) - ROWS} more" if len(phase.ops) > ROWS else ""
+        parts.append(f"<p><b>{escape(phase.name)}</b> {format_time(phase.time_s)}{left}</p>")
+        parts.append(_table(columns, rows))
+        parts.append(figure_of(estimate, "roofline", phase.name).svg)
+    parts.append(figure_of(estimate, "memory", None).svg)
+    parts += [f"<p>{escape(n.message)} <code>{escape(n.code)}</code></p>" for n in estimate.notes]
+    return f"<div>{''.join(parts)}</div>"
+
+
+def _table(columns: list[str], rows: list[list[str]]) -> str:
+    head = "".join(f'<th scope="col" style="{STYLE}">{escape(c)}</th>' for c in columns)
+    body = "".join(
+        "<tr>" + "".join(f'<td style="{STYLE}">{escape(c)}</td>' for c in row) + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def escape(text: str) -> str:
+    """Return text as HTML shows it."""
+    return escaped(legal(text))
