@@ -85,13 +85,24 @@ export function OperatorGraph({ sketch, hash, of, symbols, chosen, choose, marke
         const shown = numbers ? sized(edge.type, symbols) : edge.type;
         return (
           <text key={k} class="shape" x={(a.x * 2 + b.x) / 3 + 5} y={a.y + 13}>
-            {shorten(shown.replace(/\.0+\b/g, ""), 30)}
+            {shorten(brief(shown), 28)}
             <title>{`${edge.type}\n${sized(edge.type, symbols)}`}</title>
           </text>
         );
       })}
     </svg>
   );
+}
+
+/** What a node is called inside the box that already names its layer. */
+function own(item: Seen): string {
+  const around = item.parent.split("/").pop() ?? "";
+  return around && item.name.startsWith(`${around}.`) ? item.name.slice(around.length + 1) : item.name;
+}
+
+/** A type without what its encoding adds to the dtype, which a pointer over it shows. */
+function brief(type: string): string {
+  return type.replace(/^([a-z]+\d*)[^[]*\[/, "$1[");
 }
 
 function smooth(points: { x: number; y: number }[]): string {
@@ -125,7 +136,7 @@ function NodeMark({ item, at, of, chosen, choose, toggle, changed }: { item: See
   const on = !folded && key !== "" && key === chosen;
   const free = !folded && !row && !!of;
   const detail = row ? `${time(row.time_s)}${row.count !== 1 ? ` × ${row.count < 1 ? row.count.toPrecision(2) : Number.isInteger(row.count) ? row.count : row.count.toFixed(1)}` : ""}` : folded ? `${item.members.length} operators` : of ? "not in this phase" : (item.node?.kind ?? "").replaceAll("_", " ");
-  const title = item.kind === "region" && item.node?.trips ? `${item.name} × ${item.node.trips}` : item.name;
+  const title = item.kind === "region" && item.node?.trips ? `${item.name} × ${item.node.trips}` : own(item);
   const act = (): void => (folded ? toggle(item.id) : choose(key, item.id));
   const bar = Math.max(0, Math.min(1, share)) * (WIDTH - 16);
   return (
@@ -143,7 +154,7 @@ function NodeMark({ item, at, of, chosen, choose, toggle, changed }: { item: See
     >
       <rect class="body" width={WIDTH} height={HEIGHT} rx="6" />
       <rect class="side" width="4" height={HEIGHT - 12} x="0" y="6" rx="2" />
-      <text class="name" x="12" y="17">{folded ? "+ " : ""}{shorten(title, folded ? 20 : 22)}</text>
+      <text class="name" x="12" y="17">{folded ? "+ " : ""}{shorten(title, folded ? 19 : 21)}</text>
       <text class="sub" x="12" y="32">{detail}</text>
       {rows.length > 0 && <text class="sub right" x={WIDTH - 10} y="32" text-anchor="end">{percent(share)}</text>}
       {rows.length > 0 && <rect class="share" x="12" y={HEIGHT - 7} width={bar} height="3" rx="1.5" />}
