@@ -102,6 +102,7 @@ def _listen(host: str, port: int) -> socket.socket:
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((host, port))
+        found.listen(128)  # whoever reads the address may ask at once, and waits
     except OSError as error:
         found.close()
         raise SpecError(f"cannot listen on {host}:{port}: {error.strerror or error}",
