@@ -62,6 +62,7 @@ def test_serve_prints_its_address_answers_there_and_knows_its_name(tmp_path: Pat
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(stranger, timeout=60)
             assert refused.value.code == 421
+            refused.value.close()
         finally:
             server.terminate()
 
