@@ -23,7 +23,7 @@ FROM_INSTANCE = (
 )  # fmt: skip
 
 # Per-layer lists that a class makes of nothing that it declares.
-LISTS = {"lfm3": ("layer_types",)}
+LISTS = {"lfm3": ("layer_types",), "dots3_note_text": ("layer_types",)}
 
 # Configs inside a config that hold keys of the model itself, and declared tuples of layer kinds.
 NESTED = ("attn_config", "ffn_config")

@@ -34,7 +34,7 @@ class Attention:
         qk_norm_kind: of that norm; the model's where ``None``.
         value_dim: width of a head's value where it is not ``head_dim``.
         gate: a linear of its own scales what attention returns, one number a head or an element,
-            through ``gate_activation``.
+            through ``gate_activation``; ``gate_bias`` is a number a head before that.
         sub_norm: a norm before the output projection.
         gated: queries come with a gate as wide, whose sigmoid scales what attention returns.
         value_is_key: no values are projected, keys serve as both; ``value_norm`` is their norm.
@@ -66,6 +66,7 @@ class Attention:
     gated: bool = False
     gate: Gate = ""
     gate_activation: str = "sigmoid"
+    gate_bias: bool = False
     sub_norm: bool = False
     value_dim: int | None = None
     value_is_key: bool = False
@@ -262,6 +263,7 @@ class Architecture:
         stem: what makes hidden states of images or sounds; ``None`` where tokens are looked up.
         types: rows of a second table, of the kinds a token may be.
         spare: rows of the embedding beyond the vocabulary.
+        codebooks: tokens a step reads and makes, each with a table and a matrix of its own.
         project_last: positions, types and norm are as wide as the embedding, and only then is it
             projected.
         transform: of the last hidden states, before the matrix that makes logits of them.
@@ -298,6 +300,7 @@ class Architecture:
     types: int = 0
     spare: int = 0
     project_last: bool = False
+    codebooks: int = 1
     head: Head | None = None
     encoder: Architecture | None = None
     vision: Architecture | None = None

@@ -42,6 +42,7 @@ def attentions(fields: Fields, card: Card, hidden: int, count: int) -> list[Atte
         "gated": fields.flag(spec.gated),
         "gate": choice(fields, "gate", spec.gate, Gate),
         "gate_activation": spec.gate_activation,
+        "gate_bias": spec.gate_bias,
         "sub_norm": spec.sub_norm,
         "value_dim": fields.setting(spec.value_dim),
         "fused_qkv": spec.fused_qkv,

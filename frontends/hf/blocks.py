@@ -27,7 +27,7 @@ def mixers(fields: Fields, card: Card, hidden: int, count: int) -> list[Mixed]:
         taken = picks(part.layers, fields, count)
         if any(taken):
             values = {name: fields.setting(setting) for name, setting in part.fields.items()}
-            mixer = make_mixer(kind, values, fields.where)
+            mixer = make_mixer(kind.partition(":")[0], values, fields.where)
             places: list[Any] = also if part.beside else chosen
             places[:] = [mixer if t else c for t, c in zip(taken, places, strict=True)]
     left = [w and c is None for w, c in zip(wanted, chosen, strict=True)]

@@ -238,8 +238,9 @@ def _card(name: str, table: dict[str, Any], names: Mapping[str, Any], where: str
     if stem := table.pop("stem", None):
         rest = {key: value for key, value in stem.items() if key != "kind"}
         table["stem"] = StemCard(stem.get("kind", ""), MappingProxyType(rest))
-    if "unnormed" in table:
-        table["unnormed"] = _schedule(table["unnormed"], f"{here}.unnormed")
+    for key in ("unnormed", "branched"):
+        if key in table:
+            table[key] = _schedule(table[key], f"{here}.{key}")
     table["keys"] = {key: tuple(spelled) for key, spelled in table.get("keys", {}).items()}
     named = _named(chosen, names, where)
     card: Card = _build(Card, {"model_type": name, "names": named, **table, **built}, here)

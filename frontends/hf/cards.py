@@ -58,6 +58,7 @@ class AttentionCard:
     gated: Setting = False
     gate: Setting = ""
     gate_activation: str = "sigmoid"
+    gate_bias: bool = False
     sub_norm: bool = False
     value_dim: Setting = None
     far_head_dim: Setting = None
@@ -141,7 +142,7 @@ class EmbeddingCard:
     ``per_layer`` and ``per_layer_rows`` size a second table that feeds each layer; ``streams`` and
     ``rank`` the copies of the hidden state (Gemma 3n). ``types`` is the rows of a table of token
     types; with ``project_last`` all tables are as wide as the first, and their sum is projected.
-    ``spare`` rows follow those of the vocabulary.
+    ``spare`` rows follow those of the vocabulary. ``codebooks`` tokens are read and made at once.
     """
 
     width: Setting = "hidden_size"
@@ -154,6 +155,7 @@ class EmbeddingCard:
     types: Setting = 0
     project_last: bool = False
     spare: Setting = 0
+    codebooks: Setting = 1
 
 
 @dataclass(frozen=True)
@@ -259,6 +261,7 @@ class Card:
     start: int = 1
     stored: Mapping[str, tuple[Setting, ...]] = field(default_factory=dict)
     unnormed: Schedule = field(default_factory=Schedule)
+    branched: Schedule = field(default_factory=Schedule)
     scaled: Setting = ""
     hidden: Setting = "hidden_size"
     final_norm: Setting = True

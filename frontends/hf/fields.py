@@ -149,12 +149,11 @@ class Fields:
             return Field(key.name, value, f"{first} in {self.where}", stated=True)
         if stated:
             return Field(key.name, None, f"{present[0]} is null in {self.where}", stated=True)
-        for name in names:
-            if _has(self._defaults.values, name):
-                value = _at(self._defaults.values, name)
-                value = None if key.kind == "auto" and value == "auto" else value
-                return Field(key.name, value, self._defaults.source)
-        return Field(key.name, None, "absent")
+        known = [name for name in names if _has(self._defaults.values, name)]
+        values = [_at(self._defaults.values, name) for name in known]
+        value = next((v for v in values if v is not None), None)
+        value = None if key.kind == "auto" and value == "auto" else value
+        return Field(key.name, value, self._defaults.source if known else "absent")
 
 
 def combine(name: str, values: Sequence[Any]) -> Any:
@@ -173,8 +172,8 @@ def combine(name: str, values: Sequence[Any]) -> Any:
 COMBINATIONS: dict[str, Callable[[Sequence[Any]], Any]] = {
     "times": math.prod,
     "plus": sum,
-    "over": lambda v: v[0] // v[1],
-    "ceil": lambda v: -(-v[0] // v[1]),
+    "over": lambda v: int(v[0] // v[1]),
+    "ceil": lambda v: int(-(-v[0] // v[1])),
     "length": lambda v: len(v[0]),
 }
 """What a card may do: product, sum, quotient rounded down or up, the length of a list."""

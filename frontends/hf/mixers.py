@@ -28,6 +28,9 @@ class Mla(Mixer):
         value: width of a head's value.
         q_rank: width of the queries' own latent; 0 projects them directly.
         index_heads, index_dim, index_keys: of the indexer that picks keys; 0 heads is none.
+        window: how many keys a query sees, itself included; 0 sees all.
+        gate: a linear makes a number a head, whose sigmoid scales what attention returns.
+        rope_norm: the rotary part of keys has a norm.
     """
 
     kind = "mla"
@@ -41,6 +44,9 @@ class Mla(Mixer):
     index_heads: int = 0
     index_dim: int = 0
     index_keys: int = 0
+    window: int = 0
+    gate: bool = False
+    rope_norm: bool = False
 
     @property
     def query(self) -> int:
@@ -56,6 +62,7 @@ class Mamba1(Mixer):
         taps: of the short convolution.
         rank: of the projection that makes the time step.
         norms: the time step, B and C are normalized (Jamba).
+        heads: blocks of channels, each with a time step, B and C made of its own (Zamba).
     """
 
     kind = "mamba1"
@@ -66,6 +73,7 @@ class Mamba1(Mixer):
     conv_bias: bool = True
     bias: bool = False
     norms: bool = False
+    heads: int = 1
 
     @property
     def conv_width(self) -> int:
@@ -107,6 +115,8 @@ class GatedDelta(Mixer):
         fused: q, k, v and the gate z are one projection, the two scalars a head another.
         gate_rank: width through which decay and output gate are projected; 0 is one scalar a head
             for the decay, and z (Kimi Delta Attention has a decay a channel).
+        split: q, k and v are projections of their own.
+        channels: the decay is one a channel, projected directly.
     """
 
     kind = "gated_delta"
@@ -117,6 +127,13 @@ class GatedDelta(Mixer):
     taps: int
     fused: bool = True
     gate_rank: int = 0
+    split: bool = False
+    channels: bool = False
+
+    @property
+    def per_channel(self) -> bool:
+        """Whether every channel has a decay of its own."""
+        return self.channels or self.gate_rank > 0
 
     @property
     def keys(self) -> int:
@@ -132,6 +149,18 @@ class GatedDelta(Mixer):
     def conv_width(self) -> int:
         """Channels of the convolution: q, k and v."""
         return 2 * self.keys + self.values
+
+
+@dataclass(frozen=True)
+class Mlstm(Mixer):
+    """xLSTM's matrix memory: ``value_dim · key_dim`` numbers a head, with exponential gates."""
+
+    kind = "mlstm"
+    heads: int
+    key_dim: int
+    value_dim: int
+    bias: bool = False
+    chunk: int = 64
 
 
 @dataclass(frozen=True)
@@ -228,6 +257,7 @@ MIXERS: dict[str, type[Mixer]] = {
         Mamba2,
         GatedDelta,
         Lightning,
+        Mlstm,
         ShortConv,
         RgLru,
         Rwkv,

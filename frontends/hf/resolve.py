@@ -112,6 +112,7 @@ def _stack(fields: Fields, config: RawConfig, wrapper: Wrapper | None) -> Archit
         types=fields.setting(card.embedding.types) or 0,
         spare=fields.setting(card.embedding.spare) or 0,
         project_last=card.embedding.project_last,
+        codebooks=fields.setting(card.embedding.codebooks),
         head=head_of(fields),
         start=card.start,
         stored=tuple((n, tuple(map(fields.setting, s))) for n, s in card.stored.items()),
@@ -151,16 +152,20 @@ def _layers(fields: Fields, card: Card, hidden: int, norm: NormKind) -> tuple[La
     scaled = choice(fields, "scaled", card.scaled, Scaled)
     cross = cross_of(fields)
     bare = picks(card.unnormed, fields, count)
+    branched = picks(card.branched, fields, count)
     chosen = mixers(fields, card, hidden, count)
     blocks = ffns(fields, card, hidden, count)
     shared = shared_blocks(fields, card, hidden, count)
     seen: dict[LayerSpec, LayerSpec] = {}
     made = (
         LayerSpec(
-            topology, norm, mixer, *ffn, also=also, shared=block, cross=cross, attn_norm=not plain,
+            "branch" if after else topology, norm, mixer, *ffn, also=also, shared=block,
+            cross=cross, attn_norm=not plain,
             scaled="gate" if isinstance(mixer, Cross) and mixer.gated else scaled,
         )
-        for (mixer, also), ffn, block, plain in zip(chosen, blocks, shared, bare, strict=True)
+        for (mixer, also), ffn, block, plain, after in zip(
+            chosen, blocks, shared, bare, branched, strict=True
+        )
     )  # fmt: skip
     return tuple(seen.setdefault(layer, layer) for layer in made)
 

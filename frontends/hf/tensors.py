@@ -111,7 +111,7 @@ def active_parameters(arch: Architecture) -> int:
 def _is_shared(arch: Architecture, name: str) -> bool:
     """Say whether a layer's tensor is one of the block it shares."""
     own = {arch.names.paths.get(role) for role in ("adapter_in", "adapter_out", "shared_out")}
-    return ".shared_transformer." in name and name.removesuffix(".weight") not in own
+    return ".shared_transf" in name and name.removesuffix(".weight") not in own
 
 
 def _reuses(spec: LayerSpec) -> bool:

@@ -23,6 +23,7 @@ from mansard.ir.ops import (
     Transpose,
     Values,
 )
+from mansard.ir.ops.tensor import Elementwise
 from mansard.ir.value import Value
 
 
@@ -122,12 +123,20 @@ def _scaled(scope: Scope, x: Value, out: Value, a: Attention) -> Value:
     """Append the gate that a linear of its own makes of ``x``: one a head, or one an element."""
     width = a.heads * a.value_width
     gate = scope.linear(x, "attn_gate", width if a.gate == "full" else a.heads)
+    if a.gate_bias:
+        bias = scope.param("attn_gate_bias", a.heads)
+        gate = scope(Elementwise((gate, bias), gate.shape, fn="add"), "attn_gate_biased")
     gate = scope(Activation(gate, a.gate_activation), "attn_gate_act")
     if a.gate == "full":
         return scope(Multiply(out, gate), "attn_gated")
-    rows = scope(Reshape(out, (T * a.heads, a.value_width)), "attn_heads")
-    by = scope(Reshape(gate, (T * a.heads, 1)), "attn_gate_heads")
-    return scope(Reshape(scope(Multiply(rows, by), "attn_gated"), (T, width)), "attn_joined")
+    return gated_by_head(scope, out, gate, a.heads, a.value_width)
+
+
+def gated_by_head(scope: Scope, out: Value, gate: Value, heads: int, each: int) -> Value:
+    """Append the product of each head of ``out``, ``each`` wide, with its number in ``gate``."""
+    rows = scope(Reshape(out, (T * heads, each)), "attn_heads")
+    by = scope(Reshape(gate, (T * heads, 1)), "attn_gate_heads")
+    return scope(Reshape(scope(Multiply(rows, by), "attn_gated"), (T, heads * each)), "attn_joined")
 
 
 def _fused(scope: Scope, x: Value, a: Attention) -> tuple[Value, Value, Value]:

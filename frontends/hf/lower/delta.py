@@ -15,15 +15,15 @@ from mansard.ir.value import Value
 
 def gated_delta(scope: Scope, x: Value, m: GatedDelta, norm: NormKind) -> Value:
     """Append one gated delta net; ``x`` and the result are ``[T, hidden]``."""
-    mixed, decay, beta, gate = (_per_channel if m.gate_rank else _per_head)(scope, x, m)
+    mixed, decay, beta, gate = (_per_channel if m.per_channel else _per_head)(scope, x, m)
     mixed = convolved(scope, mixed, m.taps)
-    decays = m.values if m.gate_rank else m.value_heads
+    decays = m.values if m.per_channel else m.value_heads
     shape = (1, 1, m.value_heads, 1) if m.gate_rank else (m.value_heads,)
     params = (scope.param("a_log", *shape), scope.param("dt_bias", decays))
     state = scope.state("delta_state", B, m.value_heads, m.key_dim, m.value_dim, wide=True)
     y = scope(DeltaRule(mixed, state, (decay, beta), params), "delta")
     y = scope.norm(y, "mix_norm", norm, m.value_dim)
-    fn = "sigmoid" if m.gate_rank else "silu"
+    fn = "sigmoid" if m.per_channel else "silu"
     y = scope(GatedActivation(gate, y, fn), "delta_gated")
     return scope.linear(y, "out_proj", scope.arch.hidden)
 
@@ -43,20 +43,30 @@ def _per_head(scope: Scope, x: Value, m: GatedDelta) -> tuple[Value, Value, Valu
             scope(Slice(two, 1, heads, heads), "a"),
         )
     else:
-        mixed = scope.linear(x, "in_proj_qkv", wide)
+        mixed = _mixed(scope, x, m) if m.split else scope.linear(x, "in_proj_qkv", wide)
         gate = scope.linear(x, "in_proj_z", m.values)
         beta, decay = scope.linear(x, "in_proj_b", heads), scope.linear(x, "in_proj_a", heads)
     return mixed, decay, scope(Activation(beta, "sigmoid"), "beta_act"), gate
 
 
 def _per_channel(scope: Scope, x: Value, m: GatedDelta) -> tuple[Value, Value, Value, Value]:
-    """Return the same with a decay and a gate through ``gate_rank`` [Kimi Team 2025, §3]."""
-    parts = (("q_proj", m.keys), ("k_proj", m.keys), ("v_proj", m.values))
-    mixed = scope(Join(tuple(scope.linear(x, role, width) for role, width in parts), 1), "qkv")
-    decay = scope.linear(scope.linear(x, "decay_a", m.gate_rank), "decay_b", m.values)
-    gate = scope.linear(scope.linear(x, "gate_a", m.gate_rank), "gate_b", m.values)
+    """Return the same with a decay a channel, through ``gate_rank`` if any [Kimi Team 2025, §3]."""
+    mixed = _mixed(scope, x, m)
+    if m.gate_rank:
+        decay = scope.linear(scope.linear(x, "decay_a", m.gate_rank), "decay_b", m.values)
+        gate = scope.linear(scope.linear(x, "gate_a", m.gate_rank), "gate_b", m.values)
+    else:
+        decay = scope.linear(x, "decay", m.values)
+        gate = scope.linear(x, "in_proj_z", m.values)
     beta = scope(Activation(scope.linear(x, "in_proj_b", m.value_heads), "sigmoid"), "beta_act")
     return mixed, decay, beta, gate
+
+
+def _mixed(scope: Scope, x: Value, m: GatedDelta) -> Value:
+    own = "delta_q_proj" in scope.arch.names.paths  # beside attention that has other paths
+    parts = tuple((f"delta_{n}_proj" if own else f"{n}_proj", m.keys) for n in "qk")
+    parts += (("delta_v_proj" if own else "v_proj", m.values),)
+    return scope(Join(tuple(scope.linear(x, role, width) for role, width in parts), 1), "qkv")
 
 
 def lightning(scope: Scope, x: Value, m: Lightning, norm: NormKind) -> Value:

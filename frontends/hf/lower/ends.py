@@ -18,10 +18,13 @@ INDEX = Encoding("int32")
 
 def table_of(scope: Scope) -> Value:
     """Return the embedding table, which a tied head uses too."""
+    return _table(scope, 0)
+
+
+def _table(scope: Scope, book: int) -> Value:
     arch = scope.arch
-    return scope.tensor(
-        f"{arch.names.path('embed')}.weight", arch.vocab + arch.spare, arch.embedding_width
-    )
+    path = arch.names.path("embed").replace("*", str(book))
+    return scope.tensor(f"{path}.weight", arch.vocab + arch.spare, arch.embedding_width)
 
 
 def embedded(scope: Scope, table: Value) -> Value:
@@ -29,6 +32,10 @@ def embedded(scope: Scope, table: Value) -> Value:
     arch = scope.arch
     ids = scope.build.input("ids", T, encoding=INDEX, role="index")
     x = scope(Embedding(ids, table), "embed")
+    for k in range(1, arch.codebooks):
+        more = scope.build.input(f"ids_{k}", T, encoding=INDEX, role="index")
+        read = scope(Embedding(more, _table(scope, k)), f"embed_{k}")
+        x = scope(Add((x, read)), f"embed_{k}_add")
     if arch.embedding_norm and not arch.project_last:
         x = scope.norm(x, "embed_norm", arch.norm)
     if arch.embedding_scale:
@@ -119,10 +126,10 @@ def _one_stream(scope: Scope, x: Value) -> Value:
     return scope(Scale(scope(Add(tuple(parts)), "streams_sum")), "streams_mean")
 
 
-def _indexed(scope: Scope, x: Value, path: str, k: int) -> Value:
-    hidden = scope.arch.hidden
-    name = path.replace("*", str(k))
-    return scope(Linear(x, scope.tensor(f"{name}.weight", hidden, hidden)), name.split(".", 1)[-1])
+def _indexed(scope: Scope, x: Value, path: str, k: int, out: int | None = None) -> Value:
+    name, width = path.replace("*", str(k)), scope.arch.hidden if out is None else out
+    w = scope.tensor(f"{name}.weight", width, x.shape[-1])
+    return scope(Linear(x, w), name.split(".", 1)[-1])
 
 
 def _logits(scope: Scope, x: Value, table: Value) -> Value:
@@ -134,6 +141,10 @@ def _logits(scope: Scope, x: Value, table: Value) -> Value:
         x = scope.norm(x, "lm_norm", arch.norm)
     elif arch.embedding_width != arch.hidden:
         x = scope.linear(x, "project_out", arch.embedding_width)
+    if arch.codebooks > 1:
+        path = arch.names.path("lm_head")
+        made = tuple(_indexed(scope, x, path, k, arch.vocab) for k in range(arch.codebooks))
+        return scope(Join(made, 1), "logits")
     path = arch.names.path("lm_head")
     w = table if arch.tied else scope.tensor(f"{path}.weight", arch.vocab, x.shape[-1])
     at = arch.names.paths.get("lm_bias", f"{path}.bias")

@@ -15,6 +15,7 @@ from mansard.frontends.hf.lower.ffn import feed
 from mansard.frontends.hf.lower.gemma import altup_layer, beside, gated_inputs
 from mansard.frontends.hf.lower.mamba import mamba1, mamba2
 from mansard.frontends.hf.lower.mla import mla
+from mansard.frontends.hf.lower.mlstm import mlstm
 from mansard.frontends.hf.lower.recurrent import channel_mixing, rg_lru, rwkv, short_conv
 from mansard.frontends.hf.lower.routed_attention import routed_attention
 from mansard.frontends.hf.lower.scope import Scope
@@ -27,6 +28,7 @@ from mansard.frontends.hf.mixers import (
     Mamba1,
     Mamba2,
     Mla,
+    Mlstm,
     RgLru,
     RoutedAttention,
     Rwkv,
@@ -44,6 +46,7 @@ LOWERINGS: dict[type, Callable[[Scope, Value, Any, NormKind], Value]] = {
     Mamba2: mamba2,
     GatedDelta: gated_delta,
     Lightning: lightning,
+    Mlstm: mlstm,
     ShortConv: short_conv,
     RgLru: rg_lru,
     Rwkv: rwkv,
@@ -91,6 +94,12 @@ def _scaled(scope: Scope, y: Value, spec: LayerSpec, role: str) -> Value:
     return y
 
 
+def _after(scope: Scope, block: str) -> str:
+    """Return the role of the one norm a block has, where that stands after it."""
+    post = f"{block}_post_norm"
+    return post if post in scope.arch.names.paths else f"{block}_norm"
+
+
 def _own(scope: Scope, spec: LayerSpec) -> Scope:
     """Return where a layer's own tensors lie: in a module of it, beside a block that it shares."""
     if spec.shared is None:
@@ -131,8 +140,9 @@ def _around(scope: Scope, x: Value, spec: LayerSpec, mix: Block, fed: Block) -> 
                 x = normed(add(x, seen(x), role="cross_add"), "cross_norm")
             return normed(add(x, fed(x), role="ffn_add"), "ffn_norm")
         case "branch":
-            x = add(x, normed(mix(x), "attn_norm"), role="attn_add")
-            return add(x, normed(fed(x), "ffn_norm"), role="ffn_add")
+            first, second = _after(scope, "attn"), _after(scope, "ffn")
+            x = add(x, normed(mix(x), first), role="attn_add")
+            return add(x, normed(fed(x), second), role="ffn_add")
         case "sandwich":
             inner = mix(normed(x, "attn_norm"))
             x = add(x, normed(inner, "attn_post_norm"), role="attn_add")

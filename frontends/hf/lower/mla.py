@@ -10,6 +10,7 @@ import sympy as sp
 
 from mansard.core.symbols import B, P, S, T, least
 from mansard.frontends.hf.architecture import NormKind
+from mansard.frontends.hf.lower.attention import gated_by_head
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.frontends.hf.mixers import Mla
 from mansard.ir.mask import Mask
@@ -33,15 +34,24 @@ from mansard.ir.value import Value
 def mla(scope: Scope, x: Value, m: Mla, norm: NormKind) -> Value:
     """Append one latent-attention block; ``x`` and the result are ``[T, hidden]``."""
     q, latent = _queries(scope, x, m, norm)
-    cache = _cached(scope, x, m, norm)
+    mask = _mask(m)
+    cache = _cached(scope, x, m, norm, mask)
     keys, values = _expanded(scope, cache, m)
-    mask = Mask("budget", sp.Integer(m.index_keys)) if m.index_heads else Mask()
     scores = scope(Scores(q, keys, m.heads, mask), "scores")
     if m.index_heads:
         scores = scope(KeepChosen(scores, _indexed(scope, x, latent, m)), "keep_chosen")
     weights = scope(Softmax(scores), "softmax")
     out = scope(Values(weights, values, (T,), mask), "values")
+    if m.gate:
+        gate = scope(Activation(scope.linear(x, "attn_gate", m.heads), "sigmoid"), "attn_gate_act")
+        out = gated_by_head(scope, out, gate, m.heads, m.value)
     return scope.linear(out, "o_proj", scope.arch.hidden, bias=m.bias)
+
+
+def _mask(m: Mla) -> Mask:
+    if m.index_heads:
+        return Mask("budget", sp.Integer(m.index_keys))
+    return Mask("window", sp.Integer(m.window)) if m.window else Mask()
 
 
 def _queries(scope: Scope, x: Value, m: Mla, norm: NormKind) -> tuple[Value, Value]:
@@ -56,15 +66,17 @@ def _queries(scope: Scope, x: Value, m: Mla, norm: NormKind) -> tuple[Value, Val
     return scope(Rope(q, m.heads, m.rope), "q_rope"), latent
 
 
-def _cached(scope: Scope, x: Value, m: Mla, norm: NormKind) -> Value:
-    """Return latents and rotated keys of all tokens, ``[B, 1, P + S, rank + rope]``."""
+def _cached(scope: Scope, x: Value, m: Mla, norm: NormKind, mask: Mask) -> Value:
+    """Return latents and rotated keys of all tokens seen, ``[B, 1, P + S, rank + rope]``."""
     both = scope.linear(x, "kv_a_proj", m.rank + m.rope, bias=m.bias)
     latent = scope(Slice(both, 1, 0, m.rank), "latent")
     latent = scope.norm(latent, "kv_a_norm", norm)
     turned = scope(Slice(both, 1, m.rank, m.rope), "k_shared")
+    if m.rope_norm:
+        turned = scope.norm(turned, "k_rope_norm", norm)
     turned = scope(Rope(turned, 1, m.rope), "k_rope")
     row = scope(Join((latent, turned), 1), "latent_row")
-    leaf = scope.cache("latent_cache", B, 1, P, m.rank + m.rope)
+    leaf = scope.cache("latent_cache", B, 1, mask.kept(P), m.rank + m.rope)
     return scope(Append(leaf, row), "latent_append")
 
 
@@ -72,7 +84,7 @@ def _expanded(scope: Scope, cache: Value, m: Mla) -> tuple[Value, Value]:
     """Return keys ``[B, heads, P + S, rope + nope]`` and values, expanded from the latents."""
     latents = scope(Slice(cache, 3, 0, m.rank), "latents")
     both = scope.linear(latents, "kv_b_proj", m.heads * (m.nope + m.value))
-    rows = scope(Reshape(both, (B, P + S, m.heads, m.nope + m.value)), "kv_rows")
+    rows = scope(Reshape(both, (B, cache.shape[2], m.heads, m.nope + m.value)), "kv_rows")
     heads = scope(Transpose(rows, (0, 2, 1, 3)), "kv_heads")
     plain = scope(Slice(heads, 3, 0, m.nope), "k_plain")
     values = scope(Slice(heads, 3, m.nope, m.value), "v")

@@ -1,4 +1,4 @@
-"""A transformer block that several layers share, before their own mixer (Zamba 2)."""
+"""A transformer block that several layers share, before their own mixer (Zamba)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from mansard.frontends.hf.architecture import NormKind, SharedBlock
 from mansard.frontends.hf.lower.attention import attention
+from mansard.frontends.hf.lower.ffn import dense
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.ir.ops import Add, GatedActivation, Join, Slice
 from mansard.ir.value import Value
@@ -20,6 +21,8 @@ def shared_block(scope: Scope, x: Value, s: SharedBlock, norm: NormKind) -> Valu
     both = scope(Join((x, scope.carried[EMBEDDED]), 1), "beside_embedding")
     y = attention(common, common.norm(both, "shared_attn_norm", norm), s.attention, norm)
     y = common.norm(y, "shared_ffn_norm", norm)
+    if not s.ffn.fused:
+        return scope.linear(dense(common, y, s.ffn), "shared_out", scope.arch.hidden)
     up = common.linear(y, "gate_up_proj", 2 * s.ffn.width, bias=s.ffn.up_bias)
     if s.rank:
         low = scope.linear(y, "adapter_in", s.rank)

@@ -28,7 +28,8 @@ def stored_tensors(graph: Graph, names: Names) -> list[Tensor]:
     A linear's weight is ``[out, in]`` in the graph; roles the checkpoint keeps input-major are
     turned here, since how a file lays elements out is the checkpoint's affair.
     """
-    modules = {names.paths[role] for role in names.input_major if role in names.paths}
+    every = (names.paths, names.inside().paths)
+    modules = {paths[role] for paths in every for role in names.input_major if role in paths}
     turned = modules | {f"{path}.weight" for path in modules}
     found: Counter[tuple[str, tuple[int, ...]]] = Counter()
     for stored in storages(graph).values():
