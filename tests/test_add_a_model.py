@@ -31,7 +31,7 @@ TINY = {
 
 
 def test_every_block_is_of_a_kind_that_is_run_here() -> None:
-    assert [kind for kind, _ in BLOCKS] == ["console", "toml", "toml", "toml", "python"]
+    assert [kind for kind, _ in BLOCKS] == ["console", "toml", "toml", "toml", "toml", "python"]
 
 
 def test_the_command_prints_what_is_shown(run: Callable[..., Any]) -> None:
@@ -52,6 +52,16 @@ def test_the_card_says_what_the_page_says_it_does() -> None:
     assert [m.window for m in mixers if isinstance(m, Attention)] == [32, 32, 32, None]
     biased = {t.name.split(".")[-2] for t in parameter_tensors(arch) if t.name.endswith(".bias")}
     assert biased == {"q_proj", "k_proj", "v_proj"}
+
+
+def test_another_class_of_the_family_reads_the_configs_that_name_it() -> None:
+    with adding({"atlas": TOML[0] + TOML[3]}):
+        whole = read_architecture({"model_type": "atlas", **TINY})
+        named = {"model_type": "atlas", "architectures": ["AtlasModel"], **TINY}
+        encoder = read_architecture(named)
+    assert (whole.head, encoder.head.kind if encoder.head else None) == (None, "none")
+    assert not any(layer.attention.causal for layer in encoder.layers)
+    assert encoder.family == "atlas"
 
 
 def test_names_of_its_own_and_a_mixture_are_one_block_more() -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from mansard.core.notes import Note
 from mansard.frontends.hf.cards import Names
+from mansard.frontends.hf.ends import AltUp, PerLayer, Positions, Transform
 from mansard.frontends.hf.fields import Field
 from mansard.frontends.hf.mixers import Cross, Mixer
 from mansard.frontends.hf.quantization import Quantization
@@ -16,7 +17,6 @@ Topology = Literal["pre", "post", "branch", "sandwich", "parallel", "parallel2",
 NormKind = Literal["rms", "layer", "layer-nobias", "none", "rms-none"]
 Gate = Literal["", "heads", "full"]
 QkNorm = Literal["none", "head", "full"]
-PositionKind = Literal["rope", "learned", "alibi", "none"]
 Scaled = Literal["", "vector", "gate"]
 
 
@@ -205,43 +205,6 @@ class LayerSpec:
         if not isinstance(self.mixer, Attention):
             raise TypeError(f"a layer with {self.mixer!r} has no attention")
         return self.mixer
-
-
-@dataclass(frozen=True)
-class PerLayer:
-    """A second embedding table of ``vocab`` rows that gives each layer ``width`` inputs a token."""
-
-    width: int
-    vocab: int
-
-
-@dataclass(frozen=True)
-class AltUp:
-    """``streams`` copies of the hidden state, one of which a layer computes with.
-
-    Args:
-        rank: of the learned residual beside attention (LAuReL).
-    """
-
-    streams: int
-    rank: int
-
-
-@dataclass(frozen=True)
-class Positions:
-    """How positions enter; ``rows`` is the length of a learned table, else 0."""
-
-    kind: PositionKind
-    rows: int = 0
-
-
-@dataclass(frozen=True)
-class Transform:
-    """What a head does before its matrix: a linear to ``width``, an activation and a norm."""
-
-    width: int
-    activation: str
-    bias: bool = True
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from mansard.core.errors import SpecError
-from mansard.frontends.hf.architecture import Attention, Gate, PositionKind, QkNorm
+from mansard.frontends.hf.architecture import Attention, Gate, QkNorm
 from mansard.frontends.hf.cards import AttentionCard, Card, Setting
+from mansard.frontends.hf.ends import PositionKind
 from mansard.frontends.hf.fields import Fields
 from mansard.frontends.hf.picks import choice, picks
 from mansard.frontends.hf.schedule import Schedule, mentioned

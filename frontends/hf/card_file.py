@@ -25,10 +25,9 @@ from mansard.frontends.hf.cards import (
     PositionsCard,
     SharedCard,
     StemCard,
-    VisionPart,
-    Wrapper,
 )
 from mansard.frontends.hf.schedule import RULES, Schedule
+from mansard.frontends.hf.wrapper_card import VisionPart, Wrapper
 
 TABLES = ("card", "names", "wrapper")
 """What a card file may hold."""
@@ -40,6 +39,8 @@ TOP_ROLES = frozenset(
 
 HEAD_ROLES = frozenset({"lm_head", "lm_bias", "lm_transform", "lm_norm"})
 """Those a head stores, beside the stack that lies ``within`` a module."""
+
+NEW_FAMILY = "A family of its own needs a card, a few lines of TOML: docs/add-a-model.md"
 
 
 def card_for(
@@ -61,7 +62,7 @@ def card_for(
         types = {name: card for name, card in known.items() if not card.class_of}
         if model_type not in types:
             whole = (name for name, card in types.items() if not card.part_of)
-            raise unknown_name("model_type with a card", model_type, whole)
+            raise unknown_name("card for model_type", model_type, whole, see=NEW_FAMILY)
         return _of_class(model_type, classes, known) or types[model_type]
     if isinstance(classes, list) and classes and isinstance(classes[0], str):
         others = {name: card for card in known.values() for name in card.architectures[1:]}

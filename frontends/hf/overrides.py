@@ -8,12 +8,13 @@ from typing import Any
 
 from mansard.core.errors import SpecError, unknown_name
 from mansard.frontends.hf.card_file import card_for
-from mansard.frontends.hf.cards import Card, Wrapper
+from mansard.frontends.hf.cards import Card
 from mansard.frontends.hf.defaults import class_defaults
 from mansard.frontends.hf.keys import Key, canonical_keys, show
 from mansard.frontends.hf.read import RawConfig
 from mansard.frontends.hf.schedule import Schedule, expand_spans
 from mansard.frontends.hf.wrapped import unwrapped, wrapper_of
+from mansard.frontends.hf.wrapper_card import Wrapper
 
 _ALWAYS = (
     "hidden_size", "num_hidden_layers", "num_attention_heads", "head_dim", "vocab_size",

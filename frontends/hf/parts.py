@@ -6,8 +6,8 @@ from typing import Any, get_args
 
 from mansard.core.errors import SpecError, unknown_name
 from mansard.frontends.hf.activations import ACTIVATIONS
-from mansard.frontends.hf.architecture import Transform
 from mansard.frontends.hf.cards import Setting
+from mansard.frontends.hf.ends import Transform
 from mansard.frontends.hf.fields import Fields
 from mansard.frontends.hf.keys import show
 from mansard.frontends.hf.mixers import Cross, make_mixer

@@ -10,19 +10,16 @@ from typing import Any
 from mansard.core.errors import SpecError, unknown_name
 from mansard.core.notes import Note
 from mansard.frontends.hf.architecture import (
-    AltUp,
     Architecture,
     LayerSpec,
     NormKind,
-    PerLayer,
-    PositionKind,
-    Positions,
     Scaled,
     Topology,
 )
 from mansard.frontends.hf.blocks import ffns, mixers, shared_blocks
 from mansard.frontends.hf.card_file import builtin_cards, card_for
-from mansard.frontends.hf.cards import Card, Wrapper
+from mansard.frontends.hf.cards import Card
+from mansard.frontends.hf.ends import AltUp, PerLayer, PositionKind, Positions
 from mansard.frontends.hf.fields import Fields
 from mansard.frontends.hf.keys import show
 from mansard.frontends.hf.mixers import Cross
@@ -31,6 +28,7 @@ from mansard.frontends.hf.picks import choice, picks
 from mansard.frontends.hf.quantization_methods import read_quantization
 from mansard.frontends.hf.read import RawConfig, read_config
 from mansard.frontends.hf.wrapped import alone, towers, unwrapped, vision_config
+from mansard.frontends.hf.wrapper_card import Wrapper
 
 DTYPES = {
     "bfloat16": "bf16", "bf16": "bf16", "float16": "fp16", "fp16": "fp16", "half": "fp16",

@@ -9,9 +9,9 @@ from mansard.core.errors import SpecError
 from mansard.core.notes import Note
 from mansard.frontends.hf.architecture import Architecture
 from mansard.frontends.hf.card_file import builtin_cards, builtin_wrappers
-from mansard.frontends.hf.cards import Wrapper
 from mansard.frontends.hf.keys import show
 from mansard.frontends.hf.read import RawConfig
+from mansard.frontends.hf.wrapper_card import Wrapper
 
 NESTS = ("text_config", "llm_config", "language_config")
 """Keys under which published configs keep a language model."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from mansard.frontends.hf.architecture import Attention, PerLayer
+from mansard.frontends.hf.architecture import Attention
 from mansard.frontends.hf.checkpoint import skips_of_one_layer
+from mansard.frontends.hf.ends import PerLayer
 from mansard.frontends.hf.lower.gemma import INPUTS
 from mansard.frontends.hf.lower.layer import LAYERS, layer
 from mansard.frontends.hf.lower.runs import Run, runs

@@ -75,7 +75,8 @@ def analyze(
         set: ``{"model.num_hidden_layers": 40, "hardware.memory.bandwidth": "4TB/s"}``;
             ``network`` names what joins nodes; ``framework`` (vllm, trtllm …) the engine and
             ``calibration`` a file of ``mansard calibrate``, for a calibrated estimate;
-            ``input.images`` and ``input.image_size`` say what a prompt holds besides text.
+            ``input.images`` and ``input.image_size`` say what a prompt holds besides text,
+            ``input.memory`` how long a memory is that another model makes.
         estimate: "ideal", the roofline bound, or "calibrated", what is measured, with its band.
         price: of a device and hour, in any currency; the answer then says what it costs.
         backend: what reads the answer off the program, in place of the roofline: a name of

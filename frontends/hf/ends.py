@@ -1,0 +1,45 @@
+"""What stands before and after the layers: positions, inputs a layer, streams, a transform."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+PositionKind = Literal["rope", "learned", "alibi", "none"]
+
+
+@dataclass(frozen=True)
+class PerLayer:
+    """A second embedding table of ``vocab`` rows that gives each layer ``width`` inputs a token."""
+
+    width: int
+    vocab: int
+
+
+@dataclass(frozen=True)
+class AltUp:
+    """``streams`` copies of the hidden state, one of which a layer computes with.
+
+    Args:
+        rank: of the learned residual beside attention (LAuReL).
+    """
+
+    streams: int
+    rank: int
+
+
+@dataclass(frozen=True)
+class Positions:
+    """How positions enter; ``rows`` is the length of a learned table, else 0."""
+
+    kind: PositionKind
+    rows: int = 0
+
+
+@dataclass(frozen=True)
+class Transform:
+    """What a head does before its matrix: a linear to ``width``, an activation and a norm."""
+
+    width: int
+    activation: str
+    bias: bool = True
