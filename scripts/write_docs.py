@@ -5,6 +5,8 @@ Usage: ``python scripts/write_docs.py``
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from mansard.query.catalogue import OptionSheet, TechniqueSheet, techniques
 from mansard.render.markdown_table import table
 
 DOCS = Path(__file__).parents[1] / "docs"
+TAXONOMY = Path(__file__).parent / "taxonomy.toml"
 GENERATED = "*Written by `python scripts/write_docs.py` from the registries; a test compares it.*"
 
 
@@ -47,9 +50,43 @@ def _techniques() -> Iterator[str]:
         [(s.name, s.level, s.summary.replace("``", "")) for s in own],
         numbers=9,
     )
+    yield ""
+    yield from _taxonomy({sheet.name: sheet.source for sheet in own})
     for sheet in own:
         yield ""
         yield from _technique(sheet)
+
+
+def _taxonomy(sources: dict[str, str]) -> Iterator[str]:
+    """Write the surveys' taxonomies as a table; what nobody provides has a row that says why."""
+    from mansard.plugins.registry import backends
+
+    sources = sources | {
+        f"--backend {name}": getattr(type(found.thing), "source", "")
+        for name, found in backends().items()
+    }
+    yield "## Both surveys, row by row"
+    yield ""
+    yield (
+        "Sections are those of S1 [Yuan 2024] and S2 [Zhou 2024]. Every technique is a pass or a "
+        "plugin of mansard's own, registered through the hooks that [plugins](plugins.md) use."
+    )
+    yield ""
+    rows = tomllib.loads(TAXONOMY.read_text("utf-8"))["row"]
+    yield from table(
+        ("technique", "section", "provided by", "rewrite", "formula", "source"),
+        [_row(row, sources) for row in rows],
+        numbers=9,
+    )
+
+
+def _row(row: dict[str, str], sources: dict[str, str]) -> tuple[str, ...]:
+    """Return the cells of a technique of a survey."""
+    if "why" in row:
+        return row["what"], row["section"], "-", row["why"], "-", "-"
+    name = re.split(r"[{:]", row["by"])[0]
+    source = sources[name]
+    return row["what"], row["section"], f"`{row['by']}`", row["rewrite"], row["formula"], source
 
 
 def _technique(sheet: TechniqueSheet) -> Iterator[str]:

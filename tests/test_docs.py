@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -25,6 +27,7 @@ def pages() -> Mapping[str, Callable[[], str]]:
 
 
 PAGES = pages()
+TAXONOMY = tomllib.loads((ROOT / "scripts/taxonomy.toml").read_text("utf-8"))["row"]
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -38,3 +41,17 @@ def test_a_generated_page_is_what_would_be_generated_now(
 
 def test_every_command_has_its_module_and_its_line() -> None:
     assert all(":" in place and line.endswith(".") for place, line in COMMANDS.values())
+
+
+def test_each_row_of_the_surveys_is_provided_or_says_why_not() -> None:
+    assert len(TAXONOMY) >= 60
+    assert all(("why" in row) != ("by" in row) for row in TAXONOMY)
+    assert all({"rewrite", "formula"} <= set(row) for row in TAXONOMY if "by" in row)
+
+
+def test_every_technique_and_backend_has_its_row() -> None:
+    from mansard.plugins.registry import backends, passes
+
+    named = {re.split(r"[{:]", row["by"])[0] for row in TAXONOMY if "by" in row}
+    own = {name for name, found in passes().items() if found.owner == "mansard"}
+    assert named == own | {f"--backend {name}" for name in backends()}
