@@ -129,6 +129,14 @@ def test_every_figure_is_the_command_lines(
     assert sight.said == []
 
 
+def test_a_calibrated_estimate_shows_its_band(sight: Sight, address: str) -> None:
+    sight.open(f"{address}#/explore?model=llama-3.1-8b&on=h100-sxm&estimate=calibrated")
+    known = ms.analyze("llama-3.1-8b", on="h100-sxm", estimate="calibrated").to_dict()
+    assert sight.figure("tpot_s") == known["metrics"]["tpot_s"]
+    assert " to " in sight.page.inner_text("[data-band=tpot_s]")
+    assert known["basis"][0]["set"] in sight.page.inner_text("main")
+
+
 def test_it_asks_its_own_server_few_times_and_nobody_else(sight: Sight, address: str) -> None:
     sight.open(address)
     assert len(sight.asked) <= 10

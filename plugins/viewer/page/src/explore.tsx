@@ -29,6 +29,7 @@ export function Explore({ answer, question, rest, look }: Props) {
     <>
       <Headline told={told} />
       <Warnings told={told} />
+      <Basis told={told} />
       <PhaseTabs told={told} name={name} look={look} />
       <PhaseView key={name} told={told} name={name} rest={rest} look={look} question={question} />
     </>
@@ -51,14 +52,14 @@ export function Headline({ told }: { told: Told }) {
       <h1>
         {model.name} <span class="quiet">on</span> {told.roof.name}
         {hardware.devices > 1 && ` × ${hardware.devices}`}
-        <small>{`${f.parameters(model.params)} parameters${model.active_params !== model.params ? `, ${f.parameters(model.active_params)} active` : ""}${model.kv_bytes_per_token ? ` · KV cache ${f.bytes(model.kv_bytes_per_token)} a token` : ""}${model.state_bytes ? ` · state ${f.bytes(model.state_bytes)}` : ""} · ${told.result.estimate === "ideal" ? "roofline bound" : told.result.estimate}`}</small>
+        <small>{`${f.parameters(model.params)} parameters${model.active_params !== model.params ? `, ${f.parameters(model.active_params)} active` : ""}${model.kv_bytes_per_token ? ` · KV cache ${f.bytes(model.kv_bytes_per_token)} a token` : ""}${model.state_bytes ? ` · state ${f.bytes(model.state_bytes)}` : ""} · ${told.result.estimate === "ideal" ? "roofline bound" : `${told.result.estimate} estimate with its band${told.result.ratio?.latency_s ? `, ${told.result.ratio.latency_s.toPrecision(3)} × the bound` : ""}`}`}</small>
       </h1>
       <dl class="metrics">
         {[...shown, ...extra.filter(([k]) => told.result.metrics[k] != null && k === "cost_per_mtok")].map(([key, label, hint]) => (
           <div key={key} class="metric">
             <dt>{label}</dt>
             <dd data-metric={key} data-value={metrics[key] ?? ""}>{f.metric(key, metrics[key])}</dd>
-            <dd class="hint">{hint}</dd>
+            <dd class="hint" data-band={key}>{band(told, key) ?? hint}</dd>
           </div>
         ))}
         <div class="metric memory">
@@ -68,6 +69,24 @@ export function Headline({ told }: { told: Told }) {
         </div>
       </dl>
     </section>
+  );
+}
+
+/** The band of a calibrated metric, in words. */
+function band(told: Told, key: string): string | null {
+  const found = told.result.bands?.[key];
+  return found ? `${f.metric(key, found.low)} to ${f.metric(key, found.high)}` : null;
+}
+
+/** What a calibrated estimate was fitted on. */
+function Basis({ told }: { told: Told }) {
+  const { basis } = told.result;
+  if (!basis?.length) return null;
+  return (
+    <details class="warnings">
+      <summary>Calibrated on: {basis[0].set}{basis.length > 1 && ` and ${basis.length - 1} more`}</summary>
+      <ul>{basis.map((b) => <li key={b.form + b.set}><code>{b.form}</code> {f.percent(b.share)} of the time: {b.set}</li>)}</ul>
+    </details>
   );
 }
 

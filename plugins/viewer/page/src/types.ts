@@ -76,6 +76,9 @@ export interface Result {
   memory: Memory;
   metrics: Record<string, number | null>;
   warnings: { code: string; message: string }[];
+  bands?: Record<string, { low: number; high: number }>;
+  ratio?: Record<string, number | null>;
+  basis?: { set: string; form: string; rows: number; share: number }[];
 }
 
 export interface Node {
