@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from mansard.core.dtypes import Encoding
+from mansard.core.notes import Note
 from mansard.core.symbols import Expr, product
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op
@@ -13,6 +15,7 @@ from mansard.ir.ops import (
     Dequantize,
     Join,
     Linear,
+    Quantize,
     Reshape,
     Scores,
     Slice,
@@ -22,9 +25,12 @@ from mansard.ir.ops import (
 from mansard.ir.ops.partial_values import MergePartials, PartialValues
 from mansard.ir.pattern import Match
 from mansard.ir.program import Program
-from mansard.ir.rewrite import Rule
+from mansard.ir.rewrite import Rewritten, Rule, everywhere, rebuild
 from mansard.ir.value import Value
-from mansard.passes.labels import source
+from mansard.ir.verify import verify
+from mansard.passes.decoding import repeated
+from mansard.passes.fuse_elementwise import joining
+from mansard.passes.labels import relabelled, source
 from mansard.passes.options import option
 from mansard.passes.technique import Outcome, Pass
 
@@ -50,8 +56,7 @@ class Expanded:
         join, views = _joined(graph, scores.k)
         if join is None or len(join.xs) != 2 or source(graph, join.xs[1])[0] is not expand:
             return None
-        latent = graph.producers.get(expand.x)
-        if not isinstance(latent, Slice) or expand.bias is not None:
+        if _latent(graph, expand) is None or expand.bias is not None:
             return None
         return Match(graph, (expand, *views, scores, op), {})
 
@@ -66,7 +71,7 @@ class AbsorbMla(Pass):
     values ``2·B·heads·pairs·rank``, and one kernel reads a latent once for every head. So a pair
     costs more and a cached token less: decode gains and a prefill, whose pairs are many, loses.
     Only decode absorbs therefore, on a variant that shares every weight, unless ``phase`` says
-    otherwise.
+    otherwise. Of a ``kv_b`` stored narrow, each half is decoded or multiplied as the whole was.
     """
 
     name = "absorb-mla"
@@ -82,15 +87,49 @@ class AbsorbMla(Pass):
         """Absorb on the variant of a phase, or in every graph that every phase calls."""
         if self.phase == BOTH:
             return replace(self, phase="").run(program)
-        return super().run(program)
+        outcome = super().run(program)
+        if outcome.matches or not any(map(_expands, map(program.graph, self._graphs(program)))):
+            return outcome
+        text = "another technique rewrote the product that expands the latents"
+        note = Note("M020", f"{self.name}: {text}; put {self.name} before it")
+        return replace(outcome, notes=(note,))
 
     def rules(self) -> Sequence[Rule]:
         """Find the pattern the frontend writes."""
         return (Rule(Expanded(), _absorbed, because=WHY),)
 
+    def transform(self, graph: Graph) -> Rewritten:
+        """Absorb; what quantizes the new products' inputs does so where quantize would have."""
+        done = super().transform(graph)
+        epilogues = any(isinstance(op, Quantize) and op.kernel for op, _ in graph.walk())
+        if done.graph is graph or not epilogues:
+            return done
+        return replace(done, graph=verify(everywhere(done.graph, self._epilogues)))
+
+    def _epilogues(self, graph: Graph) -> Graph:
+        why = f"{self.name}: {WHY}"
+        labels = joining(graph, lambda op: isinstance(op, Quantize) and why in op.because)
+        return rebuild(graph, edits=relabelled(graph, labels, why)) if labels else graph
+
     def counts(self, op: Op) -> bool:
         """One attention a product with values."""
         return isinstance(op, PartialValues)
+
+
+def _expands(graph: Graph) -> bool:
+    """Whether keys of one head for all, and of every head, lie side by side: latent attention."""
+    joins = (_joined(graph, op.k)[0] for op in graph.ops if isinstance(op, Scores))
+    if any(j is not None and j.xs[0].shape[1] == 1 != j.out.shape[1] for j in joins):
+        return True
+    return any(_expands(body) for op in graph.ops for body in op.bodies)
+
+
+def _latent(graph: Graph, expand: Linear) -> Slice | None:
+    """Return the cached latent that a linear expands, quantized for the product or not."""
+    owner = graph.producers.get(expand.x)
+    if isinstance(owner, Quantize):
+        owner = graph.producers.get(owner.x)
+    return owner if isinstance(owner, Slice) else None
 
 
 def _scores_above(graph: Graph, values: Values) -> Scores | None:
@@ -119,9 +158,9 @@ def _absorbed(m: Match) -> None:
     values = m.ops[-1]
     assert isinstance(values, Values)
     join, _ = _joined(graph, scores.k)
-    latent = graph.producers[expand.x]
+    latent = _latent(graph, expand)
     assert join is not None
-    assert isinstance(latent, Slice)
+    assert latent is not None
     heads, rank = scores.heads, latent.size
     rope, nope, wide = (*(x.shape[3] for x in join.xs), values.v.shape[3])
     name = scores.name.rpartition("scores")[0]
@@ -130,7 +169,7 @@ def _absorbed(m: Match) -> None:
     turned = m.add(Slice(q, 2, 0, rope), f"{name}q_turned")
     plain = _flat(m, m.add(Slice(q, 2, rope, nope), f"{name}q_plain"), f"{name}q_plain_flat")
     w_k = _half(m, expand, (0, nope), f"{name}kv_b_proj.keys", turn=False)
-    inner = _product(m, plain, w_k, f"{name}absorb_q")
+    inner = m.add(_product(m, expand, plain, w_k, f"{name}absorb_q"), f"{name}absorb_q")
     both = m.add(Join((turned, _heads(m, inner, heads, f"{name}q_latent")), 2), f"{name}q_both")
     query = _flat(m, both, f"{name}q_absorbed")
     keys, label = _decoded(m, latent.x, scores)
@@ -149,7 +188,8 @@ def _absorbed(m: Match) -> None:
         if isinstance(merge, MergePartials):  # of split keys: latents are merged, then expanded
             last, out = merge, m.add(replace(merge, x=out, outs=()), f"{name}latent_merge")
     w_v = _half(m, expand, (nope, wide), f"{name}kv_b_proj.values", turn=True)
-    m.swap(last, replace(_block(out, w_v), name=f"{name}absorb_values"))
+    made = _product(m, expand, out, w_v, f"{name}absorb_values")
+    m.swap(last, replace(made, name=f"{name}absorb_values"))
 
 
 def _heads(m: Match, x: Value, heads: Expr, name: str) -> Value:
@@ -173,30 +213,27 @@ def _half(
     heads, each = shaped.shape[-2:]
     rows = m.add(Reshape(leaf, (heads, each, leaf.shape[1])), f"{name}.heads")
     half = m.add(Slice(rows, 1, *part), f"{name}.rows")
-    half = m.add(Transpose(half, (0, 2, 1)), f"{name}.turned") if turn else half
-    if isinstance(decoder, Dequantize):
-        half = m.add(
-            replace(
-                decoder,
-                x=half,
-                outs=(),
-                name="",
-                kernel=f"{name}.product" if decoder.kernel else "",
-            ),
-            f"{name}.dequantize",
-        )
-    return half
+    return m.add(Transpose(half, (0, 2, 1)), f"{name}.turned") if turn else half
 
 
-def _product(m: Match, x: Value, w: Value, name: str) -> Value:
-    return m.add(_block(x, w), name)
+def _product(m: Match, expand: Linear, x: Value, w: Value, name: str) -> BlockLinear:
+    """Return the product with a half, its operands quantized and decoded as ``kv_b``'s were."""
+    made = m.graph.producers
+    narrow, decoder = made.get(expand.x), made.get(expand.w)
+    if isinstance(narrow, Quantize):
+        x = m.add(Quantize(x, _per_row(narrow, x)), f"{name}.quantize")
+    if not isinstance(decoder, Dequantize):
+        return BlockLinear(x, w)
+    times = repeated(BlockLinear(x, w), decoder.times)
+    kernel = f"{name}.product" if decoder.kernel else ""
+    decoded = replace(decoder, x=w, times=times, outs=(), name="", kernel=kernel)
+    return BlockLinear(x, m.add(decoded, f"{name}.dequantize"), kernel=kernel)
 
 
-def _block(x: Value, w: Value) -> BlockLinear:
-    kernel = (
-        f"{w.name.removesuffix('.dequantize')}.product" if w.name.endswith(".dequantize") else ""
-    )
-    return BlockLinear(x, w, kernel=kernel)
+def _per_row(narrow: Quantize, x: Value) -> Encoding:
+    """Return how ``x`` lies narrow: a scale for each row of the latents is one for each row."""
+    whole = narrow.to.group == narrow.x.shape[-1]
+    return replace(narrow.to, group=int(x.shape[-1])) if whole else narrow.to
 
 
 def _decoded(m: Match, cache: Value, reader: Scores | Values) -> tuple[Value, str]:

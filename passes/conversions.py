@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from mansard.core.dtypes import Encoding
-from mansard.core.symbols import Expr, P, S, ceil_div, product
+from mansard.core.symbols import Expr, P, S
 from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op, finish, same_size
@@ -23,11 +23,10 @@ from mansard.ir.ops import (
 from mansard.ir.region import Repeat
 from mansard.ir.rewrite import rebuild
 from mansard.ir.value import Value, stored_parts
+from mansard.passes.decoding import Product, repeats
 from mansard.passes.fuse_elementwise import joining
 from mansard.passes.labels import relabelled
 from mansard.passes.outlier_features import split_features
-
-Product = Linear | GroupedLinear | BlockLinear
 
 
 @dataclass(frozen=True)
@@ -102,9 +101,7 @@ class Conversions:
         if self.dequantize == "free":
             return [op.explained(self.why)]
         fused = self.dequantize == "fused"
-        rows = product(op.x.shape[:-1])
-        blocks = op.dims().get("groups", 1)  # of experts, each sees its share of the rows
-        times = ceil_div(rows, self.tile * blocks) if fused else 1
+        times = repeats(op, self.tile) if fused else 1
         decoded = Dequantize(op.w, times, op.weights_read(), because=(self.why,))
         name = fresh_name(f"{op.name}.dequantize", taken)
         label = (op.kernel or op.out.name) if fused else ""

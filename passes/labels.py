@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op
+from mansard.ir.ops import Quantize
 from mansard.ir.value import Value
 
 
@@ -35,3 +36,20 @@ def source(graph: Graph, value: Value) -> tuple[Op | None, tuple[Op, ...]]:
         views.append(owner)
         owner = graph.producers.get(owner.operands[0])
     return owner, tuple(views)
+
+
+def maker(graph: Graph, value: Value) -> Op | None:
+    """Return the op that computes a value before it is stored narrower, views looked through."""
+    owner = graph.producers.get(value)
+    while owner is not None and (owner.is_view or isinstance(owner, Quantize)):
+        owner = graph.producers.get(owner.operands[0])
+    return owner
+
+
+def readers(graph: Graph, value: Value) -> Iterator[Op]:
+    """Yield the ops that read a value, as it is or stored narrower."""
+    for user in graph.uses.get(value, ()):
+        if isinstance(user, Quantize):
+            yield from readers(graph, user.out)
+        else:
+            yield user

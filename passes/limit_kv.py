@@ -14,7 +14,7 @@ from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph
 from mansard.ir.mask import Mask
 from mansard.ir.op import Op, finish
-from mansard.ir.ops import Append, Reshape, Scores, Softmax, Values
+from mansard.ir.ops import Append, Dequantize, Reshape, Scores, Softmax, Values
 from mansard.ir.ops.eviction import AccumulateScores, CompressCache
 from mansard.ir.program import Call, Program
 from mansard.ir.rewrite import Rewritten, everywhere, rebuild
@@ -159,6 +159,9 @@ class LimitKv(Pass):
                 sizes = {old + S: new + S for old, new in kept.items()}
                 shape = tuple(sizes.get(d, d) for d in op.shape)
                 return op if shape == op.shape else replace(op, shape=shape)
+            if isinstance(op, Dequantize):  # of what expands latents, for every tile of keys
+                times = op.times.xreplace({old + S: new + S for old, new in kept.items()})
+                return op if times == op.times else replace(op, times=times)
             return op
 
         def tables(leaf: Value) -> TensorType:

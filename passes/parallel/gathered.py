@@ -8,6 +8,7 @@ from mansard.ir.graph import Graph
 from mansard.ir.op import finish
 from mansard.ir.ops import LayerNorm, Linear, RMSNorm, Slice
 from mansard.ir.value import Value
+from mansard.passes.labels import maker, readers
 from mansard.passes.parallel.layout import Sharding, Split
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ def normed(s: Sharder, graph: Graph, op: RMSNorm | LayerNorm, x: Split) -> Shard
 
 def _is_bottleneck(graph: Graph, op: RMSNorm | LayerNorm) -> bool:
     """Whether the norm stands between a product and another: a low-rank projection."""
-    made = graph.producers.get(op.x)
-    while made is not None and made.is_view:
-        made = graph.producers.get(made.operands[0])
-    return isinstance(made, Linear) and any(
-        isinstance(user, Linear) for user in graph.uses.get(op.out, ())
+    return isinstance(maker(graph, op.x), Linear) and any(
+        isinstance(user, Linear) for user in readers(graph, op.out)
     )

@@ -10,12 +10,11 @@ from mansard.ir.op import Op
 from mansard.ir.ops import (
     BlockLinear,
     Combine,
-    Dequantize,
     Embedding,
     GroupedLinear,
     Linear,
 )
-from mansard.passes.decoding import retiled
+from mansard.passes.labels import maker
 from mansard.passes.parallel.elementwise_rules import linear_map_rule
 from mansard.passes.parallel.layout import PARTIAL, Part, Partial, Sharding, Split
 from mansard.passes.parallel.sharder import Sharder
@@ -46,10 +45,7 @@ def linear_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
 
 def _is_low_rank(graph: Graph, op: Linear) -> bool:
     """Whether another product alone stands in front: what lies between is narrow."""
-    made = graph.producers.get(op.x)
-    while made is not None and made.is_view:
-        made = graph.producers.get(made.operands[0])
-    return isinstance(made, Linear)
+    return isinstance(maker(graph, op.x), Linear)
 
 
 def grouped_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
@@ -79,9 +75,6 @@ def block_linear_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
     s.claim(graph, op, op.w, 0, (blocks,))
     if op.bias is not None:
         s.claim(graph, op, op.bias, 0, (blocks,))
-    decoder = graph.producers.get(op.w)
-    if isinstance(decoder, Dequantize):
-        s.set(decoder, times=retiled(decoder.times, 1, x.ratio))
     return replace(x, parts=(blocks.scaled(n),))
 
 

@@ -19,8 +19,9 @@ from tests.passes.rewriting import (
 from mansard.backends.chips import load as chip
 from mansard.backends.roofline import estimate
 from mansard.core.errors import MansardError
-from mansard.core.symbols import B, P, S
-from mansard.ir.ops import BlockLinear, Scores
+from mansard.core.symbols import B, P, S, T, ceil_div
+from mansard.ir.cost import VECTOR
+from mansard.ir.ops import BlockLinear, Dequantize, Linear, Scores
 
 LITE = "deepseek-v2-lite"  # 16 heads, rank 512, rope 64, nope 128, value 128, 27 layers
 ABSORBED = "absorb-mla{phase=both}"
@@ -55,16 +56,53 @@ def test_weights_are_the_same_bytes_read_in_place() -> None:
 
 @pytest.mark.parametrize(
     "other", ["fuse-attention", "split-decode-attention", "page-kv", "limit-kv:window=500",
-              "quantize{weights=int4 kv=int8}", "prune:heads=0.5"],
+              "quantize{weights=int4 kv=int8}", "prune:heads=0.5",
+              "quantize{weights=int4 group=64}", "quantize{weights=fp8 activations=fp8}",
+              "quantize{weights=int8 activations=int8 per=channel}",
+              "quantize{weights=int4 dequantize=unfused}",
+              "quantize{weights=int4 dequantize=free}"],
 )  # fmt: skip
 def test_it_commutes_with_what_else_changes_attention(other: str) -> None:
     one = through(LITE, f"{ABSORBED},{other}")
     two = through(LITE, f"{other},{ABSORBED}")
     assert plain(flops(one) - flops(two)) == 0
+    assert plain(flops(one, VECTOR) - flops(two, VECTOR)) == 0
+    assert one.graph().cost.launches == two.graph().cost.launches
     step = {"B": 2, "S": 1, "P": 700}
     for role in ("weight", "cache", "table", "activation"):
         assert numbers(moved(one, role) - moved(two, role), **step) == 0, role
     assert stored(one, "weight") == stored(two, "weight")
+
+
+def test_a_checkpoint_stored_in_fp8_is_absorbed_in_fp8() -> None:
+    """DeepSeek-V3's own encoding: every product's input is quantized, the latents' too."""
+    program = through("deepseek-v3", f"quantize{{weights=fp8 activations=fp8}},{ABSORBED}")
+    products = ops(program, BlockLinear)
+    assert len(products) == 4  # two for each of two kinds of layers
+    assert {str(op.x.encoding) for op in products} == {"fp8(bf16)"}
+    assert {str(op.w.encoding) for op in products} == {"fp8(bf16)"}
+    assert not any(op.name.endswith("kv_b_proj") for op in ops(program, Linear))
+
+
+@pytest.mark.parametrize(
+    "first", ["low-rank:keep=0.5", "quantize{weights=int8 activations=int8 outliers=0.01}"]
+)
+def test_an_expansion_that_was_rewritten_says_which_order_absorbs(first: str) -> None:
+    program, (_, report) = applied(LITE, f"{first},{ABSORBED}")
+    assert program is report.before
+    (note,) = report.notes
+    assert (note.code, "put absorb-mla before it" in note.message) == ("M020", True)
+
+
+def test_ranks_decode_absorbed_weights_once_for_each_tile_of_the_steps_rows() -> None:
+    """Narrow weights are decoded for the rows of the step, not for every cached token."""
+    orders = (f"quantize{{weights=fp8}},{ABSORBED}", f"{ABSORBED},quantize{{weights=fp8}}")
+    one, two = (through(LITE, f"{order},parallel:tp=8") for order in orders)
+    assert plain(flops(one, VECTOR) - flops(two, VECTOR)) == 0
+    (made, *_) = (
+        op for op in ops(one, Dequantize) if "kv_b_proj" in op.name or "absorb" in op.name
+    )
+    assert made.times == ceil_div(T, sp.Integer(128))
 
 
 def test_golden_text_of_what_is_attended_to() -> None:

@@ -51,12 +51,10 @@ STEADY = (
     "to stand before it"
 )
 SENT = "what is sent is the cache there is when the pools are parted"
-ROWS = "weights of the latent cache are decoded for the rows there are when they are stored narrow"
 ORDER_MATTERS = {
     ("absorb-mla", "batch-continuously"): "a steady batch prefills inside its decode loop, and "
     "what absorbs in decode absorbs there too",
     ("absorb-mla", "low-rank"): FACTORS,
-    ("absorb-mla", "quantize"): ROWS,
     ("batch-continuously", "chunk-prefill"): STEADY,
     ("batch-continuously", "disaggregate"): STEADY,
     ("batch-continuously", "speculative-decode"): "a trip that makes several tokens is no loop "
@@ -71,7 +69,6 @@ ORDER_MATTERS = {
     ("exit-early", "page-kv"): "layers that only fill their cache look its pages up when they are "
     "paged after the exits are there",
     ("fuse-elementwise", "mixture-of-depths"): ADDED,
-    ("limit-kv", "quantize"): ROWS,
     ("low-rank", "merge-qkv"): "two factors of the joined matrix are not the joined factors",
     ("low-rank", "parallel"): FACTORS,
     ("mixture-of-depths", "prune"): ADDED,
