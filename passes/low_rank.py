@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import sympy as sp
 
@@ -38,6 +39,8 @@ class LowRank(Pass):
     identity = "keep=1"
     removes = "the truncated part of each matrix"
     noun = "projection"
+    inner: ClassVar[str] = ".low_rank"
+    """How the name of the product into the inner width ends."""
     source = "[Yuan 2023 ASVD; Zhou 2024, §5.2.3]"
     assumes = ("both factors are stored as the matrix was",)
     omits = ("what the truncated part does to the model's answers",)
@@ -115,7 +118,7 @@ class LowRank(Pass):
             factors.append((factor, label))
         (down, down_label), (up, up_label) = factors
         name = fresh_name(f"{op.out.name}.low_rank", taken)
-        thin = Linear(op.x, down, name=f"{op.name}.low_rank", kernel=down_label, because=(why,),
+        thin = Linear(op.x, down, name=f"{op.name}{self.inner}", kernel=down_label, because=(why,),
                       device=op.device)  # fmt: skip
         first = finish(thin, name)
         last = replace(op, x=first.out, w=up, kernel=up_label).explained(why)
@@ -123,4 +126,4 @@ class LowRank(Pass):
 
     def counts(self, op: Op) -> bool:
         """One projection the inner product."""
-        return isinstance(op, Linear) and op.name.endswith(".low_rank")
+        return isinstance(op, Linear) and op.name.endswith(self.inner)

@@ -9,6 +9,7 @@ from mansard.core.notes import Note
 from mansard.ir.graph import Graph
 from mansard.ir.ops import Collective, Embedding, GroupedLinear, Linear
 from mansard.ir.program import TARGET, Program, calls
+from mansard.passes.low_rank import LowRank
 from mansard.passes.options import option
 from mansard.passes.parallel.context import with_sequence_dealt
 from mansard.passes.parallel.experts import AXIS, Spread, with_experts_spread
@@ -204,7 +205,11 @@ class Parallel(Pass):
         )
         where = "" if name == TARGET else f" of {name}"
         said = {f"whole on every rank of tp{where}": kept, f"held by several ranks{where}": again}
-        return [Note("M021", f"parallel: {k}: {', '.join(v)}") for k, v in said.items() if v]
+        texts = [f"parallel: {k}: {', '.join(v)}" for k, v in said.items() if v]
+        if any(k.endswith(LowRank.inner) for k in kept):
+            hint = f"put {LowRank.name} after parallel, and each rank factors what it holds"
+            texts[0] += f"; to divide the factors, {hint}"
+        return [Note("M021", text) for text in texts]
 
     def _said(self) -> str:
         degrees = [f"{a}={n}" for a in (*AXES, "ep") if (n := getattr(self, a)) > 1]

@@ -165,6 +165,24 @@ def test_a_degree_that_does_not_divide_is_an_error_with_the_divisors(
     assert caught.value.hint == "tp must divide it: 1, 2, 4, 8, 16, 32"
 
 
+def test_latent_attention_is_divided_alike_when_inputs_of_products_are_quantized() -> None:
+    """A checkpoint's own fp8: heads of kv_b and o_proj divide, projections to latents do not."""
+    narrow = "quantize{weights=fp8 activations=fp8}"
+    _, (_, one) = applied("deepseek-v3", f"{narrow},parallel:tp=8")
+    _, (two, _) = applied("deepseek-v3", f"parallel:tp=8,{narrow}")
+    whole = "layers.q_a_proj, layers.kv_a_proj, layers.router"
+    assert [n.message for n in one.notes] == [f"parallel: whole on every rank of tp: {whole}"]
+    assert one.notes == two.notes
+
+
+def test_factors_that_stay_whole_say_in_which_order_they_are_divided() -> None:
+    _, (_, report) = applied("llama-2-7b", "low-rank:keep=0.5,parallel:tp=8")
+    assert "put low-rank after parallel" in report.notes[0].message
+    made, (_, report) = applied("llama-2-7b", "parallel:tp=8,low-rank:keep=0.5")
+    assert not report.notes
+    assert stored(made, "weight") < stored(through("llama-2-7b", "parallel:tp=8"), "weight")
+
+
 def test_one_device_is_the_identity() -> None:
     program = model("llama-3.1-8b")
     done = Parallel().run(program)
