@@ -100,7 +100,7 @@ class Value:
         """Return the bytes each stored part gives to the last ``n`` rows along ``axis``."""
         n = expr(n)
         if not self.parts or self.type.axis != axis:
-            return {p: p.bytes / self.shape[axis] * n for p in stored_parts(self)}
+            return {p: p.row_bytes(axis) * n for p in stored_parts(self)}
         taken: dict[Value, Expr] = {}
         for part in reversed(self.parts):
             take = least(n, part.shape[axis])
@@ -108,6 +108,12 @@ class Value:
                 taken[value] = taken.get(value, sp.S.Zero) + size
             n = n - take
         return taken
+
+    def row_bytes(self, axis: int) -> Expr:
+        """Return the bytes of one row along an axis; rows that only fill a page up are none."""
+        live = self.computed / self.shape[axis]
+        padded = not sp.denom(live).is_number
+        return (self.numel / self.shape[axis] if padded else live) * self.encoding.bits / 8
 
     def with_type(self, **changes: Any) -> Value:
         """Return a value of the same name with some of its type changed."""

@@ -8,6 +8,7 @@ from tests.passes.rewriting import flops, model, moved, numbers, plain, through
 from mansard.backends.chips import load as chip
 from mansard.backends.roofline import estimate
 from mansard.core.errors import SpecError
+from mansard.core.symbols import total
 from mansard.passes.page_kv import PageKv
 
 LLAMA = "llama-3.1-8b"
@@ -38,6 +39,26 @@ def test_paging_and_limiting_commute(name: str) -> None:
         for text in (f"page-kv,{limit}", f"{limit},page-kv")
     ]
     assert held[0] == held[1]
+
+
+@pytest.mark.parametrize("offload", ["kv=0.5", "kv=1 to=storage", "kv=0.5 overlap=false"])
+def test_pages_elsewhere_are_copied_whole_and_read_by_row(offload: str) -> None:
+    """The first prompt finds a cache of no rows: nothing is divided by them."""
+    both = [f"offload{{{offload}}},page-kv", f"page-kv,offload{{{offload}}}"]
+    one, two = (through(LLAMA, text) for text in both)
+    scenario = {"batch": 2, "prompt": 100, "output": 6}
+    chip_ = chip("h100-sxm")
+    if "storage" not in offload:
+        priced = [estimate(p, chip_, scenario) for p in (one, two)]
+        times = [(p.metrics.ttft_s, p.metrics.tpot_s) for p in priced]
+        assert times[0] == pytest.approx(times[1], rel=1e-12)  # sums of another order
+        assert priced[0].memory == priced[1].memory
+    whole = through(LLAMA, f"offload{{{offload}}}")
+    step = {"B": 2, "S": 1, "P": 100}
+    assert numbers(moved(one, "cache") - moved(whole, "cache"), **step) == 0
+    assert numbers(moved(one, "activation") - moved(whole, "activation"), **step) == 0
+    sent, unpaged = (numbers(total(p.graph().cost.payload.values()), **step) for p in (one, whole))
+    assert sent * 100 == unpaged * 112  # 7 pages of 16 tokens for 100
 
 
 def test_facts_of_the_model_are_per_token_still() -> None:
