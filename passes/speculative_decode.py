@@ -86,7 +86,15 @@ class SpeculativeDecode(Pass):
         """Add the draft and rewrite the prefill and the decode loop."""
         if not self._tree.nodes:
             return Outcome(program, 1)
-        if not any(True for _ in self._decoding(program)):
+        if any(axis.partition("@")[0] == "pp" for axis in program.mesh):
+            raise SpecError(
+                f"{self.name} cannot follow a pipeline's stages: its steps are those of one stage",
+                hint=f"put {self.name} before parallel:pp=…",
+            )
+        if self._drafts and self._draft in program.graphs:
+            raise SpecError("the program has a draft already", hint="speculate once")
+        _, found = replace_steps(program, self._decode)
+        if not found:
             return Outcome(program, 0, notes=self.nothing(0))
         made, notes = self._with_draft(program)
         made, _ = replace_steps(made, self._prefill(made))
@@ -132,8 +140,6 @@ class SpeculativeDecode(Pass):
         if not self._drafts:
             return program, []
         target = program.graph(self.on)
-        if self._draft in program.graphs:
-            raise SpecError("the program has a draft already", hint="speculate once")
         if isinstance(self.draft, Program):
             graph = renamed(self.draft.graph(TARGET))
             return program.with_graph(self._draft, graph), list(self._concerns(target, graph))

@@ -255,6 +255,28 @@ def test_a_draft_must_be_loaded_first() -> None:
         run(model(BIG), [SpeculativeDecode(draft="no-such-model")])
 
 
+@pytest.mark.parametrize("draft", ["ngram", "self", "medusa", model(SMALL)], ids=str)
+def test_stages_come_after_speculation_since_its_steps_are_those_of_whole_models(
+    draft: str | Program,
+) -> None:
+    from mansard.passes.parallel import Parallel
+
+    speculation = SpeculativeDecode(draft=draft)
+    with pytest.raises(SpecError, match="pipeline") as refused:
+        run(model(BIG), [Parallel(pp=4), speculation])
+    assert "put speculative-decode before parallel" in (refused.value.hint or "")
+    assert run(model(BIG), [speculation, Parallel(pp=4)])[0].mesh == {"pp": 4}
+    assert run(model(BIG), [Parallel(pp=4), SpeculativeDecode(draft=draft, gamma=0)])[0].mesh
+
+
+def test_a_loop_that_makes_several_tokens_a_trip_already_is_left_with_a_note() -> None:
+    made, (_, again) = run(
+        model(BIG), [SpeculativeDecode(draft="ngram"), SpeculativeDecode(draft=model(SMALL))]
+    )
+    assert made is again.before
+    assert [note.code for note in again.notes] == ["M020"]
+
+
 def test_an_encoding_of_the_draft_is_changed_by_name() -> None:
     from mansard.passes.quantize import Quantize
 
