@@ -93,8 +93,18 @@ def test_a_draft_that_later_techniques_narrow_and_divide_is_reported_as_it_ends_
         )
         said += [n.message for n in made.notes if n.code == "M042"]
     assert "has bf16 weights and is whole on every device" in said[0]
-    assert "int4" in said[1]
-    assert "is divided" in said[1]
+    assert "has bf16 and int4 weights and is divided" in said[1]  # its table is looked up in bf16
+    assert ["on=draft" in text for text in said] == [True, False]
+
+
+@pytest.mark.parametrize("draft", ["medusa", "eagle", "self", "ngram"])
+def test_a_draft_that_is_no_model_is_not_said_to_have_an_encoding_of_its_own(draft: str) -> None:
+    made = ms.analyze(
+        "llama-3.1-8b", on="h100-sxm", techniques=[f"speculative-decode:draft={draft}"]
+    )
+    (said, *more) = [n.message for n in made.notes if n.code == "M042"] or [""]
+    assert not more
+    assert ("on=draft" in said) == (draft in ("medusa", "eagle"))
 
 
 def test_markdown_has_what_each_technique_left(speculating: ms.Estimate) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mansard.core.dtypes import BITS
 from mansard.core.notes import Note
 from mansard.core.units import format_time
 from mansard.ir.op import Op
@@ -27,20 +28,23 @@ def drafts(applied: Sequence[Technique], program: Program) -> Iterator[Note]:
         return
     used = next(t for t in applied if t.name == NAME)
     whole = [op for op, _ in program.graph(DRAFT).walk()]
-    weights = {str(p.encoding) for op in whole for p in _weights(op)}
-    said = f"{NAME}: the draft {used.options.get('draft', '')} has {_listed(weights)} weights"
+    said = f"{NAME}: the draft {used.options.get('draft', '')} has {_listed(whole)} weights"
     if program.mesh:
         divided = any(op.kind == "collective" for op in whole)
         said += " and is divided" if divided else " and is whole on every device"
-    yield Note("M042", f"{said}; techniques with on={DRAFT} change that")
+    if not any(t.technique.on == DRAFT for t in applied):
+        said += f"; techniques with on={DRAFT} change that"
+    yield Note("M042", said)
+
+
+def _listed(whole: Sequence[Op]) -> str:
+    """Return the dtypes matrices are stored in, the widest first."""
+    held = {v.encoding.dtype for op in whole for v in _weights(op)}
+    return " and ".join(sorted(held, key=list(BITS).index, reverse=True)) or "no"
 
 
 def _weights(op: Op) -> Iterator[Value]:
     return (v for v in op.operands if v.role == "weight" and v.storage and len(v.shape) > 1)
-
-
-def _listed(encodings: set[str]) -> str:
-    return " and ".join(sorted(encodings)) or "no"
 
 
 def best_gamma(applied: Sequence[Technique], at: int, price: Callable[[Program], Answer]) -> str:
