@@ -19,6 +19,7 @@ from mansard.ir.footprint import storages
 from mansard.ir.graph import Graph
 from mansard.ir.program import Program
 from mansard.passes.pipeline import LEVELS, parse, run
+from mansard.passes.shipped import technique_homes
 from mansard.passes.technique import Pass
 
 MODELS = ("gemma-2-2b", "olmoe-1b-7b", "deepseek-v2-lite")
@@ -80,7 +81,7 @@ ORDER_MATTERS = {
 @cache
 def names() -> tuple[str, ...]:
     """The techniques that need nothing but a model."""
-    return tuple(name for name in known() if _made(name) is not None)
+    return tuple(name for name in technique_homes() if _made(name) is not None)
 
 
 @cache
