@@ -11,7 +11,6 @@ def facts(chip: Hardware) -> ChipFacts:
     link = chip.link_bytes_per_s or chip.host_link_bytes_per_s or 32e9
     return ChipFacts(
         bytes_per_s=float(chip.bandwidth_bytes_per_s),
-        vector_flops_per_s=float(chip.peak("vector", "fp32").flops_per_s or 1e13),
         sms=float(chip.unit_count or 100),
         cache_bytes=float(chip.onchip_bytes or 40 * 2**20),
         link_bytes_per_s=float(link),

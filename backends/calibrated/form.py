@@ -41,14 +41,12 @@ class ChipFacts:
 
     Args:
         bytes_per_s: of its memory.
-        vector_flops_per_s: fp32, outside the matrix unit.
         sms: units that work side by side.
         cache_bytes: of the last level on chip.
         link_bytes_per_s: to other chips, one direction.
     """
 
     bytes_per_s: float
-    vector_flops_per_s: float
     sms: float
     cache_bytes: float
     link_bytes_per_s: float

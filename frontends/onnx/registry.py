@@ -8,7 +8,7 @@ engine's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeAlias, TypeVar, cast
@@ -135,9 +135,3 @@ def find(op: str, domain: str, version: int) -> Rule | None:
             return entry.rule
     found = RULES.get((domain, op)) or RULES.get((other, op))
     return found[-1].rule if found else None
-
-
-def supported() -> Mapping[str, tuple[str, ...]]:
-    """Return the operators with a rule, by domain."""
-    domains = {d for d, _ in RULES}
-    return {d: tuple(sorted(op for dom, op in RULES if dom == d)) for d in sorted(domains)}

@@ -9,7 +9,6 @@ from mansard.backends.estimate import Number, Phase, Row
 from mansard.core.facts import TARGET
 from mansard.core.units import format_bytes
 
-GROUPINGS = ("op", "kind", "layer")
 DEFAULT_TOP = 10
 
 
