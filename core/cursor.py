@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from mansard.core.errors import MansardError, SpecError
@@ -25,6 +27,15 @@ class Cursor:
         self.text, self.where, self.at, self.depth = text, where, 0, 0
         self.comments = comments
         self._blank = _BLANK if comments else re.compile(r"\s*")
+
+    @contextmanager
+    def deeper(self, most: int) -> Iterator[None]:
+        """Read something nested, at most so many deep."""
+        self.depth += 1
+        if self.depth > most:
+            self.fail(f"nested more than {most} deep")
+        yield
+        self.depth -= 1
 
     def skip(self) -> int:
         """Move past blanks; return the position."""

@@ -13,8 +13,7 @@ S + least(P, 4095)
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -129,7 +128,7 @@ class ExpressionReader:
         at = self.cursor.skip()
         if not self.cursor.accept("**"):
             return base
-        with self._deeper():
+        with self.cursor.deeper(DEEPEST):
             exponent = self.signed()
         return self._raised(base, exponent, at)
 
@@ -146,7 +145,7 @@ class ExpressionReader:
                 return self._call(name[0], at)
             return self._named(name[0], at)
         if cursor.accept("("):
-            with self._deeper():
+            with self.cursor.deeper(DEEPEST):
                 value = self.sum()
             cursor.expect(")")
             return value
@@ -175,7 +174,7 @@ class ExpressionReader:
             )
         arity, make = _CALLS[name]
         self.cursor.expect("(")
-        with self._deeper():
+        with self.cursor.deeper(DEEPEST):
             args = [self._table() if name == "pick" else self.sum()]
             while self.cursor.accept(","):
                 args.append(self.sum())
@@ -223,14 +222,6 @@ class ExpressionReader:
         """Round down a quotient of whole quantities."""
         whole, parts = value.as_numer_denom()
         return self._floor(whole, parts, at)
-
-    @contextmanager
-    def _deeper(self) -> Iterator[None]:
-        self.cursor.depth += 1
-        if self.cursor.depth > DEEPEST:
-            self.cursor.fail(f"nested more than {DEEPEST} deep")
-        yield
-        self.cursor.depth -= 1
 
 
 _Make = Callable[[ExpressionReader, int, list[Expr]], Expr]

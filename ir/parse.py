@@ -19,7 +19,7 @@ from mansard.core.symbols import PARAMETERS, Expr, Symbol
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op, slots
 from mansard.ir.program import Program
-from mansard.ir.reading import Reader, read_name, read_symbol
+from mansard.ir.reading import DEEPEST, Reader, read_name, read_symbol
 from mansard.ir.registry import registered
 from mansard.ir.value import MEMORY, ROLES, TensorType, Value
 from mansard.ir.verify import same_type, verify
@@ -233,7 +233,7 @@ class GraphReader(Reader):
         """Read a body; one that is written like an earlier one is the same object."""
         cursor = self.cursor
         start = cursor.skip()
-        with self._deeper():
+        with self.cursor.deeper(DEEPEST):
             graph = self._body(leaves)
         text = cursor.text[start : cursor.at]
         seen, outer = self.bodies.setdefault(text, (graph, leaves))

@@ -84,13 +84,10 @@ class _ScheduleReader:
     def block(self) -> tuple[Step, ...]:
         """Read steps in braces."""
         self.cursor.expect("{")
-        self.cursor.depth += 1
-        if self.cursor.depth > DEEPEST:
-            self.cursor.fail(f"nested more than {DEEPEST} deep")
         steps: list[Step] = []
-        while not self.cursor.accept("}"):
-            steps.append(self.step())
-        self.cursor.depth -= 1
+        with self.cursor.deeper(DEEPEST):
+            while not self.cursor.accept("}"):
+                steps.append(self.step())
         return tuple(steps)
 
     def step(self) -> Step:

@@ -92,7 +92,7 @@ class Reader:
         if cursor.next_is('"'):
             return cursor.string()
         if cursor.next_is("["):
-            with self._deeper():
+            with self.cursor.deeper(DEEPEST):
                 return tuple(self._list("[", "]", lambda: self._literal(known)))
         if cursor.next_is("?"):
             cursor.fail("this attribute has no text form")
@@ -131,14 +131,6 @@ class Reader:
 
     def _word(self, word: str) -> bool:
         return self.cursor.take(re.compile(rf"{re.escape(word)}\b")) is not None
-
-    @contextmanager
-    def _deeper(self) -> Iterator[None]:
-        self.cursor.depth += 1
-        if self.cursor.depth > DEEPEST:
-            self.cursor.fail(f"nested more than {DEEPEST} deep")
-        yield
-        self.cursor.depth -= 1
 
     @contextmanager
     def _located(self, at: int) -> Iterator[None]:
