@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mansard.query.pareto import distinct, pareto
 from mansard.query.planning.replica import Replica
 
 
@@ -33,16 +34,16 @@ class Point:
 
 def front(replicas: Sequence[Replica]) -> tuple[Point, ...]:
     """Return the points that fit the memory and that no other beats in both, fastest user first."""
-    points = [point for replica in replicas for point in _points(replica)]
-    points.sort(key=lambda p: (-p[0], -p[1]))
-    kept: list[Point] = []
-    best = -np.inf
-    for user, rate, k, r in points:
-        if rate > best:
-            best = rate
-            kept.append(Point(str(r.layout), r.variant, int(r.batches[k]), rate, user,
-                              float(r.steady["ttft"][k])))  # fmt: skip
-    return tuple(kept)
+    found = [point for replica in replicas for point in _points(replica)]
+    if not found:
+        return ()
+    found.sort(key=lambda p: (-p[0], -p[1]))
+    worse = -np.array([(user, rate) for user, rate, _, _ in found]).T
+    return tuple(
+        Point(str(r.layout), r.variant, int(r.batches[k]), rate, user, float(r.steady["ttft"][k]))
+        for (user, rate, k, r), kept in zip(found, pareto(worse) & distinct(worse), strict=True)
+        if kept
+    )
 
 
 def _points(r: Replica) -> Iterator[tuple[float, float, int, Replica]]:

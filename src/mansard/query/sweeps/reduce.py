@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mansard.query.pareto import distinct, pareto
 from mansard.query.sweeps.metrics import sign
 
 Array = NDArray[np.float64]
@@ -100,47 +101,10 @@ class Front:
         kept = pareto(points)
         points, numbers = points[:, kept], numbers[kept]
         if numbers.size > MOST:
-            first = np.ones(numbers.size, dtype=bool)
-            first[1:] = (points[:, 1:] != points[:, :-1]).any(axis=0)
+            first = distinct(points)
             self.dropped += int(numbers.size - np.count_nonzero(first))
             points, numbers = points[:, first], numbers[first]
         self._points, self._numbers = points, numbers
-
-
-def pareto(points: Array) -> NDArray[np.bool_]:
-    """Return which points are on the front: less is better; points sorted lexicographically.
-
-    Args:
-        points: (metrics, points).
-    """
-    if len(points) == 1:
-        return np.asarray(points[0] == points[0, 0])
-    fresh = np.ones(points.shape[1], dtype=bool)  # the first of equal points
-    fresh[1:] = (points[:, 1:] != points[:, :-1]).any(axis=0)
-    unique = points[:, fresh]
-    kept = _two(unique) if len(points) == 2 else _many(unique)
-    found: NDArray[np.bool_] = kept[np.cumsum(fresh) - 1]
-    return found
-
-
-def _two(points: Array) -> NDArray[np.bool_]:
-    """Return the front of distinct sorted points in two metrics: where the second falls."""
-    least = np.minimum.accumulate(points[1])
-    kept = np.ones(points.shape[1], dtype=bool)
-    kept[1:] = points[1, 1:] < least[:-1]
-    return kept
-
-
-def _many(points: Array) -> NDArray[np.bool_]:
-    """Return the front of distinct sorted points: none is beaten by a later one."""
-    left = np.arange(points.shape[1])
-    kept = np.zeros(points.shape[1], dtype=bool)
-    while left.size:
-        first = left[0]
-        kept[first] = True
-        beaten = (points[:, left] >= points[:, first : first + 1]).all(axis=0)
-        left = left[~beaten]
-    return kept
 
 
 class Top:
