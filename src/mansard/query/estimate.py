@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mansard.backends.cluster import Cluster
 from mansard.backends.estimate import Memory, Metrics, Phase, Row
@@ -19,6 +19,7 @@ from mansard.query.effects import Effect, Figures, Technique, count_ops
 from mansard.query.find import find_row
 from mansard.query.report import result
 from mansard.query.scenario import Scenario
+from mansard.query.shown import Shown
 
 if TYPE_CHECKING:
     from mansard.backends.roofline import Answer
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Estimate:
+class Estimate(Shown):
     """What one model costs on one kind of hardware; all figures in SI base units.
 
     Args:
@@ -50,6 +51,8 @@ class Estimate:
         cluster: the devices, with the program's mesh on them; None of a remembered answer.
         calibrated: bands, the bound beside and what they rest on; None of the bound itself.
     """
+
+    renderer: ClassVar[str] = "terminal"
 
     model: ModelFacts
     chip: Hardware
@@ -180,16 +183,5 @@ class Estimate:
         """
         return import_module("mansard.render.drawings.estimates").figure_of(self, kind, phase)
 
-    def __str__(self) -> str:
-        return str(_terminal().plain(self))
-
     def _repr_html_(self) -> str:
         return str(import_module("mansard.render.notebook").html(self))
-
-    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
-        yield from _terminal().renderables(self, width=options.max_width)
-
-
-def _terminal() -> Any:
-    """Rendering lies above queries, so it is asked for by name and only when somebody looks."""
-    return import_module("mansard.render.terminal")

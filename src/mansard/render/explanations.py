@@ -1,4 +1,4 @@
-"""What a metric is made of, where ops flip and what rates matter, in a terminal."""
+"""What a metric is made of, in a terminal."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from rich.text import Text
 from mansard.backends.rates import COMPUTE
 from mansard.core.units import format_bytes, format_count, format_time
 from mansard.query.metrics import METRICS
-from mansard.query.solving.crossing import Crossovers
-from mansard.query.solving.elasticity import Sensitivity
 from mansard.query.solving.explanation import DEFINITIONS, Explanation, Part, Stretch, changes
 from mansard.query.solving.wording import written
 from mansard.render import words
@@ -70,7 +68,7 @@ def _value(of: Explanation, value: float | None) -> str:
     return written(value, METRICS[of.metric].dimension)
 
 
-def _table(*columns: tuple[str, bool]) -> Table:
+def titled(*columns: tuple[str, bool]) -> Table:
     """Return a table; each column has a title and stands right or left."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style=QUIET)
     for title, right in columns:
@@ -92,7 +90,7 @@ def _pieces(of: Explanation) -> Iterator[RenderableType]:
         return
     shares = dict(of.crossings[0].shares) if len(of.crossings) == 1 else {}
     bound = ("compute-bound", True)
-    table = _table((of.over, True), (of.metric, False), *([bound] if shares else []),
+    table = titled((of.over, True), (of.metric, False), *([bound] if shares else []),
                    ("turns at its start", False))  # fmt: skip
     for stretch in of.stretches:
         known = shares.get(stretch.low)
@@ -142,7 +140,7 @@ def _phase(of: Explanation, phase: str, width: int, top: int | None) -> Iterator
             yield from _one(of, part, width)
         return
     shown = parts if top is None else parts[:top]
-    table = _table(("op", False), ("×", True), ("time", True), ("share", True), ("bound", False),
+    table = titled(("op", False), ("×", True), ("time", True), ("share", True), ("bound", False),
                    *([("seconds of each resource", False)] if width >= WIDE else []))  # fmt: skip
     for part in shown:
         row = part.row
@@ -199,13 +197,14 @@ def _one(of: Explanation, part: Part, width: int) -> Iterator[RenderableType]:
     for crossing in of.crossings:
         for op in crossing.ops:
             if op.name == row.name and crossing.phase == part.phase:
-                table.add_row("bound by", _bounds_of(op.flips))
+                table.add_row("bound by", bounds_of(op.flips))
     for reason in row.because:
         table.add_row("changed by", reason)
     yield _inset(table)
 
 
-def _bounds_of(flips: tuple[tuple[int, int | None, str], ...]) -> str:
+def bounds_of(flips: tuple[tuple[int, int | None, str], ...]) -> str:
+    """Say what bounds an op where."""
     return ", ".join(
         f"{bound} from {low:,}" + ("" if high is None else f" to {high:,}")
         for low, high, bound in flips
@@ -219,7 +218,7 @@ def _passes(of: Explanation) -> Iterator[RenderableType]:
     phase = DEFINITIONS[of.metric][0]
     what = of.metric if len(phase) == 1 or not phase else "time"
     yield Text.assemble(("Techniques", STRONG), (f"  {what} before and after each", QUIET))
-    table = _table(("technique", False), ("before", True), ("after", True), ("changed", False))
+    table = titled(("technique", False), ("before", True), ("after", True), ("changed", False))
     dimension = METRICS[of.metric].dimension if what == of.metric else "time"
     for effect, before, after in changes(of):
         name = effect.technique.name
@@ -239,37 +238,3 @@ def _sources(of: Explanation) -> Iterator[RenderableType]:
         value = written(origin.value, origin.dimension)
         yield Text.assemble(f"  hardware.{origin.field} ", (value, STRONG))
         yield Padding(Text(f"{said}{more}", QUIET), (0, 0, 0, 4))
-
-
-# Crossovers and sensitivities.
-
-
-def crossovers_table(of: Crossovers) -> Table:
-    """Return where each op is bound by what."""
-    table = _table(("op", False), (f"first compute-bound {of.over}", True), ("bound by", False))
-    for op in of.ops:
-        first = "never" if op.first is None else f"{op.first:,}"
-        table.add_row(op.name, first, _bounds_of(op.flips))
-    return table
-
-
-def crossovers_text(of: Crossovers) -> str:
-    """Return the table as plain text."""
-    return uncoloured(
-        [f"{of.phase} over {of.over} ({of.method})", crossovers_table(of)], PLAIN_WIDTH
-    )
-
-
-def sensitivity_table(of: Sensitivity) -> Table:
-    """Return the elasticities of a metric."""
-    table = _table(("rate", False), (f"{of.metric} per 1 % more of it", True))
-    for name, value in of.elasticities.items():
-        table.add_row(name, f"{value:+.3f} %")
-    if of.overhead:
-        table.add_row("no rate", f"{words.percent(of.overhead)} of the time")
-    return table
-
-
-def sensitivity_text(of: Sensitivity) -> str:
-    """Return the table as plain text."""
-    return uncoloured([sensitivity_table(of)], PLAIN_WIDTH)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mansard.backends.inverse.flips import ENUMERATED, Bounds, Flip
 from mansard.backends.rates import COMPUTE
 from mansard.core.errors import SpecError, unknown_name
 from mansard.query.scenario import LARGEST
+from mansard.query.shown import Shown
 from mansard.query.solving.question import Question
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class Crossing:
 
 
 @dataclass(frozen=True)
-class Crossovers:
+class Crossovers(Shown):
     """Where ops flip as one size grows.
 
     Args:
@@ -61,6 +60,8 @@ class Crossovers:
         model: its name.
         hardware: its name.
     """
+
+    renderer: ClassVar[str] = "crossovers"
 
     over: str
     phase: str
@@ -92,19 +93,6 @@ class Crossovers:
             ],
             "shares": [{self.over: x, **shares} for x, shares in self.shares],
         }  # fmt: skip
-
-    def __str__(self) -> str:
-        return str(_rendering().crossovers_text(self))
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
-
-    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
-        yield _rendering().crossovers_table(self)
-
-
-def _rendering() -> Any:
-    return import_module("mansard.render.explanations")
 
 
 def crossovers(study: Study, over: str = "batch", phase: str | None = None) -> Crossovers:

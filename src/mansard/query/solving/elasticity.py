@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mansard.backends.inverse.attribution import LATENCY, Attribution
 from mansard.backends.inverse.sections import NETWORK
 from mansard.core.errors import SpecError, unknown_name
+from mansard.query.shown import Shown
 from mansard.query.solving.question import Question
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ RATES = ("throughput", "tokens_per_s_per_user")
 
 
 @dataclass(frozen=True)
-class Sensitivity:
+class Sensitivity(Shown):
     """Elasticities of a metric.
 
     Args:
@@ -33,6 +32,8 @@ class Sensitivity:
         model: its name.
         hardware: its name.
     """
+
+    renderer: ClassVar[str] = "sensitivities"
 
     metric: str
     value: float
@@ -57,19 +58,6 @@ class Sensitivity:
             "metric": self.metric, "value": self.value, "elasticities": dict(self.elasticities),
             "overhead": self.overhead,
         }  # fmt: skip
-
-    def __str__(self) -> str:
-        return str(_rendering().sensitivity_text(self))
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
-
-    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
-        yield _rendering().sensitivity_table(self)
-
-
-def _rendering() -> Any:
-    return import_module("mansard.render.explanations")
 
 
 def sensitivity(study: Study, metric: str = "tpot") -> Sensitivity:

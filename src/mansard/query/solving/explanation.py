@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 from mansard.backends.estimate import Row
 from mansard.core.symbols import Expr
 from mansard.query.effects import Effect
 from mansard.query.estimate import Estimate
+from mansard.query.shown import Shown
 from mansard.query.solving.crossing import Crossovers
 
 DEFINITIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -82,7 +81,7 @@ class Origin:
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(Shown):
     """What a metric is made of.
 
     Args:
@@ -101,6 +100,8 @@ class Explanation:
         technique: the one pass asked about, or nothing.
         estimate: the answer it explains.
     """
+
+    renderer: ClassVar[str] = "explanations"
 
     metric: str
     value: float | None
@@ -163,19 +164,6 @@ class Explanation:
         from mansard.query.solving.latex import latex
 
         return latex(self)
-
-    def __str__(self) -> str:
-        return str(_rendering().plain(self))
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
-
-    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
-        yield from _rendering().renderables(self, options.max_width)
-
-
-def _rendering() -> Any:
-    return import_module("mansard.render.explanations")
 
 
 def changes(of: Explanation) -> Iterator[tuple[Effect, float | None, float | None]]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 from mansard.query.estimate import Estimate
 from mansard.query.metrics import quantities
 from mansard.query.report import METRICS, finite, memory_record
+from mansard.query.shown import Shown
 from mansard.query.solving.question import Question
 
 SCHEMA = "mansard.solution/1"
@@ -35,7 +34,7 @@ class Check:
 
 
 @dataclass(frozen=True, eq=False)
-class Solution:
+class Solution(Shown):
     """What satisfies the constraints.
 
     Args:
@@ -52,6 +51,8 @@ class Solution:
         question: at the answer; None without one.
         asked: the question as it was.
     """
+
+    renderer: ClassVar[str] = "solutions"
 
     find: str
     goal: str
@@ -118,17 +119,3 @@ class Solution:
         }  # fmt: skip
         plain: dict[str, Any] = finite(document)
         return plain
-
-    def __str__(self) -> str:
-        return str(_rendering().plain(self))
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
-
-    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
-        yield from _rendering().renderables(self, options.max_width)
-
-
-def _rendering() -> Any:
-    """Rendering lies above queries, so it is asked for by name and only when somebody looks."""
-    return import_module("mansard.render.solutions")
