@@ -10,6 +10,7 @@ from typing import Any
 from mansard.backends.hardware_file import KEYS, VERIFIED, Table, decode, read_fields
 from mansard.backends.peaks import Peak, Peaks, find_peak
 from mansard.core.errors import SpecError
+from mansard.core.lists import listed
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,6 @@ def _plain(key: str, value: str | float) -> object:
         case "units.count" | "year" if isinstance(value, str) and len(value) < 16:
             return int(value) if value.isascii() and value.isdigit() else value
         case "unsupported" | "aliases" if isinstance(value, str):
-            return [part.strip() for part in value.split(",") if part.strip()]
+            return listed(value)
         case _:
             return value

@@ -167,6 +167,7 @@ def test_objectives_are_arithmetic_over_what_users_see() -> None:
             "latency": np.array([1.0, 3.0]),
             "ttft": np.array([0.5, 0.5]),
             "tpot": np.array([0.2, 0.2]),
-        }
+        },
+        size=2,
     )
     assert held.tolist() == [True, False]

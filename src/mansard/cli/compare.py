@@ -6,6 +6,7 @@ import click
 
 from mansard.cli.output import output_options, read_output
 from mansard.cli.question import Asked, question_options
+from mansard.core.lists import names
 
 NONE = "none"
 
@@ -28,7 +29,7 @@ def compare(asked: Asked, variants: tuple[str, ...], form: str | None, out: str 
 
     model, keywords = asked.keywords(spread=True)
     pipelines = [() if v.strip() == NONE else (v,) for v in variants] or [()]
-    found = ask(listed(model), listed(keywords.pop("on")), variants=pipelines, **keywords)
+    found = ask(names(model), names(keywords.pop("on")), variants=pipelines, **keywords)
     match to.form:
         case "json" | "jsonl" | "csv":
             from mansard.render.encodings import as_csv, as_json, as_jsonl
@@ -45,8 +46,3 @@ def compare(asked: Asked, variants: tuple[str, ...], form: str | None, out: str 
 
             to.print(lambda stream: show(found, stream))
     print_notes(dict.fromkeys(n for e in found.entries if e.estimate for n in e.estimate.notes))
-
-
-def listed(names: str) -> list[str]:
-    """Split ``a,b``; a name given twice counts once."""
-    return list(dict.fromkeys(part for name in names.split(",") if (part := name.strip())))

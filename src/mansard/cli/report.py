@@ -42,8 +42,8 @@ def report(asked: Asked, variants: tuple[str, ...], out: str) -> None:
       mansard report llama-3.1-8b --on h100-sxm,l40s -t quantize:weights=int4 -o report.html
     """  # noqa: D301 - click reads the \b as "keep these lines"
     from mansard.cli.analyze import print_notes
-    from mansard.cli.compare import listed
     from mansard.cli.output import write_file
+    from mansard.core.lists import names
     from mansard.query.analyze import analyze
     from mansard.serve.report import MOST, report_page
 
@@ -52,9 +52,9 @@ def report(asked: Asked, variants: tuple[str, ...], out: str) -> None:
         raise SpecError(f"--out {out!r} cannot be written", hint="name a file in a folder there is")
     model, keywords = asked.keywords()
     common = tuple(keywords.pop("techniques", ()))
-    chips = listed(str(keywords.pop("on")))
+    chips = names(str(keywords.pop("on")))
     pipelines = [() if v.strip() == NONE else (v,) for v in variants] or [()]
-    cases = list(product(listed(str(model)), chips, pipelines))
+    cases = list(product(names(str(model)), chips, pipelines))
     if len(cases) > MOST:
         raise SpecError(f"{len(cases)} scenarios in one report", hint=f"at most {MOST}")
     made: list[tuple[str, dict[str, Any], Estimate]] = []

@@ -10,8 +10,8 @@ import numpy as np
 
 from mansard.core.errors import MansardError
 from mansard.core.units import format_bytes
-from mansard.query.planning.objectives import Objective
 from mansard.query.planning.replica import Replica
+from mansard.query.solving.conditions import Condition
 
 Figures = Mapping[str, np.ndarray]
 ALL, PREFILL, DECODE = "all", "prefill", "decode"
@@ -90,7 +90,7 @@ class Load:
 
     rate: float
     output: int
-    objectives: tuple[Objective, ...]
+    objectives: tuple[Condition, ...]
 
 
 def together(replica: Replica, load: Load) -> Option | None:
@@ -151,9 +151,9 @@ def nearest_miss(replicas: Sequence[Replica], load: Load) -> Iterator[str]:
         yield f"memory: {need} a device at least, with {least.layout}; it has {has}"
         return
     for objective in load.objectives:
-        if any((_fits(r.steady) & objective.holds(r.steady)).any() for r in replicas):
+        if any((_fits(r.steady) & _holds(objective, r.steady)).any() for r in replicas):
             continue
-        for name in sorted(objective.comparison.names):
+        for name in objective.names:
             found = [
                 (float(np.nanmin(np.where(_fits(r.steady), r.steady[name], np.nan))), r)
                 for r in replicas
@@ -178,5 +178,10 @@ def _fits(figures: Figures) -> np.ndarray:
 def _kept(figures: Figures, load: Load) -> np.ndarray:
     kept = np.isfinite(figures["throughput"])
     for objective in load.objectives:
-        kept = kept & objective.holds(figures)
+        kept = kept & _holds(objective, figures)
     return kept
+
+
+def _holds(objective: Condition, figures: Figures) -> np.ndarray:
+    """Say at which points an objective holds; an unknown figure holds nowhere."""
+    return np.asarray(objective.holds(figures, figures["tpot"].size))

@@ -9,6 +9,7 @@ from typing import Any
 from mansard.backends.hardware import Hardware
 from mansard.core import units
 from mansard.core.errors import MansardError, SpecError, unknown_name
+from mansard.core.lists import listed
 from mansard.query.scenario import LARGEST
 from mansard.query.solving.question import Question
 from mansard.query.techniques import known_passes
@@ -179,7 +180,7 @@ def _listed(within: str, whole: bool) -> tuple[Any, ...]:
         if whole or (low.denominator == 1 and high.denominator == 1):
             return tuple(range(-(-low // 1), high // 1 + 1))
         return _hundredths(float(low), float(high))
-    return tuple(part.strip() for part in within.split(",") if part.strip())
+    return tuple(listed(within))
 
 
 def _hundredths(low: float, high: float) -> tuple[float, ...]:
