@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from mansard.core.units import format_bytes, format_time
+from mansard.core.units import format_bytes
 from mansard.query.estimate import Estimate
 from mansard.render import words
 from mansard.render.palette import BAD, GOOD, QUIET, STRONG, bound_style
@@ -67,25 +67,9 @@ def packed(parts: Sequence[Text], width: int, gap: Text, indent: int = 0) -> Ite
 
 
 def _metrics(estimate: Estimate) -> Iterator[Text]:
-    metrics = estimate.metrics
-    for name, value in (
-        ("TTFT", format_time(metrics.ttft_s) if metrics.ttft_s is not None else ""),
-        ("TPOT", format_time(metrics.tpot_s) if metrics.tpot_s is not None else ""),
-        ("latency", format_time(metrics.latency_s) if metrics.latency_s is not None else ""),
-        (
-            "throughput",
-            words.tokens_per_s(metrics.throughput_tok_s) if metrics.throughput_tok_s else "",
-        ),
-        (
-            "per user",
-            words.tokens_per_s(metrics.tokens_per_s_per_user)
-            if metrics.tokens_per_s_per_user
-            else "",
-        ),
-        ("cost", words.cost(metrics)),
-    ):
-        if value:
-            yield Text.assemble((f"{name} ", QUIET), (value, STRONG))
+    cost = words.cost(estimate.metrics)
+    for name, value in (*words.measured(estimate.metrics), *([("cost", cost)] if cost else [])):
+        yield Text.assemble((f"{name} ", QUIET), (value, STRONG))
 
 
 def _memory(estimate: Estimate) -> Text:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from mansard.core.units import format_bytes
+from mansard.render.words import counted
 
 if TYPE_CHECKING:
     from mansard.ir.resolution import Resolution
@@ -20,12 +21,12 @@ def summary(found: Resolution) -> list[str]:
     if found.symbols:
         parts.append(f"symbols {_some(tuple(found.symbols))}")
     if found.unified:
-        parts.append(f"{_count(len(found.unified), 'name')} unified")
+        parts.append(f"{counted(len(found.unified), 'name')} unified")
     parts.append(_stored(found.weights, found.weight_bytes, "weight"))
     if found.tables:
         parts.append(_stored(found.tables, found.table_bytes, "table"))
     nodes = sum(map(len, found.unknown.values()))
-    unknown = f"unknown: {_some(tuple(found.unknown))} ({_count(nodes, 'node')})"
+    unknown = f"unknown: {_some(tuple(found.unknown))} ({counted(nodes, 'node')})"
     return [*parts, *([unknown] if found.unknown else [])]
 
 
@@ -50,8 +51,4 @@ def _some(names: tuple[str, ...]) -> str:
 
 
 def _stored(count: int, size: float, what: str) -> str:
-    return f"{_count(count, what)} {format_bytes(size)}"
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
+    return f"{counted(count, what)} {format_bytes(size)}"

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mansard.core.units import format_bytes, format_time
+from mansard.core.units import format_bytes
 from mansard.query.estimate import Estimate
 from mansard.query.solving.solution import Check, Solution
 from mansard.query.solving.wording import answer, spans
@@ -90,15 +90,8 @@ def _wrapped(label: str, text: str) -> RenderableType:
 
 
 def _metrics(estimate: Estimate) -> Iterator[Text]:
-    metrics, memory = estimate.metrics, estimate.memory
+    memory = estimate.memory
     of = f" / {format_bytes(memory.capacity)}" if memory.capacity is not None else ""
-    for name, value in (
-        ("TTFT", None if metrics.ttft_s is None else format_time(metrics.ttft_s)),
-        ("TPOT", None if metrics.tpot_s is None else format_time(metrics.tpot_s)),
-        ("latency", None if metrics.latency_s is None else format_time(metrics.latency_s)),
-        ("throughput", words.tokens_per_s(metrics.throughput_tok_s)),
-        ("per user", words.tokens_per_s(metrics.tokens_per_s_per_user)),
-        ("memory", f"{format_bytes(memory.total)}{of}"),
-    ):
-        if value and value != "-":
-            yield Text.assemble((f"{name} ", QUIET), (value, STRONG))
+    held = ("memory", f"{format_bytes(memory.total)}{of}")
+    for name, value in (*words.measured(estimate.metrics), held):
+        yield Text.assemble((f"{name} ", QUIET), (value, STRONG))

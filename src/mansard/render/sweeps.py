@@ -9,6 +9,7 @@ from mansard.core.units import format_bytes, format_count, format_rate, format_t
 from mansard.query.metrics import METRICS
 from mansard.query.sweeps.metrics import FITS
 from mansard.query.sweeps.metrics import SHOWN as SWEPT
+from mansard.render import words
 from mansard.render.listing import Column, Listing, document, show
 
 if TYPE_CHECKING:
@@ -60,17 +61,14 @@ def plain(sweep: Sweep) -> str:
 
 def _footer(sweep: Sweep, same: list[str], shown: int) -> str:
     what = sweep.reduced or "every point"
-    parts = [f"{what}: {format_points(len(sweep))} of {format_points(sweep.points)}"]
+    parts = [
+        f"{what}: {words.counted(len(sweep), 'point')} of {words.counted(sweep.points, 'point')}"
+    ]
     if shown < len(sweep):
         parts.append(f"the first {shown} shown (-f csv has all)")
     if sweep.interrupted:
-        parts.append(f"stopped after {format_points(sweep.evaluated)}")
+        parts.append(f"stopped after {words.counted(sweep.evaluated, 'point')}")
     return " · ".join([*parts, *same])
-
-
-def format_points(count: int) -> str:
-    """Write a number of points: ``12,288 points``."""
-    return f"{count:,} point{'' if count == 1 else 's'}"
 
 
 def _text(name: str, value: Any) -> str:

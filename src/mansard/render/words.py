@@ -73,6 +73,18 @@ def title(estimate: Estimate) -> str:
     return f"{estimate.model.name} · {estimate.chip.name or estimate.chip.id}{devices}{by}"
 
 
+def measured(metrics: Metrics) -> list[tuple[str, str]]:
+    """Return (name, value) of what users steer by, as far as it is known."""
+    found = (
+        ("TTFT", format_time(metrics.ttft_s)),
+        ("TPOT", format_time(metrics.tpot_s)),
+        ("latency", format_time(metrics.latency_s)),
+        ("throughput", tokens_per_s(metrics.throughput_tok_s)),
+        ("per user", tokens_per_s(metrics.tokens_per_s_per_user)),
+    )
+    return [(name, value) for name, value in found if value != "-"]
+
+
 def cost(metrics: Metrics) -> str:
     """Say what a batch costs, and a million of its tokens; nothing where no price was given."""
     if metrics.cost is None or metrics.cost_per_mtok is None:
@@ -95,10 +107,10 @@ def figure(metric: str, value: float) -> str:
 def counted(n: int, noun: str) -> str:
     """Return a count with its noun.
 
-    >>> counted(1, "replica"), counted(2, "replica")
-    ('1 replica', '2 replicas')
+    >>> counted(1, "replica"), counted(12288, "point")
+    ('1 replica', '12,288 points')
     """
-    return f"{n} {noun}{'' if n == 1 else 's'}"
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def change(share: float) -> str:
