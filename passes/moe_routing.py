@@ -30,9 +30,10 @@ class MoeRouting(Pass):
     Of ``E`` experts, ``k`` a token, a step of ``T`` tokens reads ``E·(1 - (1 - k/E)^n)`` of them.
     Independent tokens: ``n = T``. Tokens of correlation ρ count as ``n = 1 + (T-1)·(1-ρ)``
     independent ones, so ρ = 1 reads ``k`` and ρ = 0 the expectation under uniform routing.
-    The most loaded rank gets ``imbalance·T·k`` rows. With a capacity factor every expert gets a
-    buffer of ``capacity·T·k/E`` rows, padding included, and all are read. Pruned or merged experts
-    are stored no more; a merged one keeps the router's logits of those it replaced.
+    Where experts are spread over ranks, the most loaded one gets ``imbalance`` times the mean, at
+    most every row; on one rank there is nothing to be uneven between. With a capacity factor every
+    expert gets a buffer of ``capacity·T·k/E`` rows, padding included, and all are read. Pruned or
+    merged experts are stored no more; a merged one keeps the router's logits of those it replaced.
     """
 
     name = "moe-routing"
@@ -47,7 +48,7 @@ class MoeRouting(Pass):
     )
     omits = ("tokens dropped when a buffer is full", "the order in which ranks finish")
 
-    imbalance: float = option(1.0, "rows of the most loaded rank over the mean", least=1.0)
+    imbalance: float = option(1.0, "rows of the most loaded of ep ranks over the mean", least=1.0)
     correlation: float = option(0.0, "0: independent tokens, 1: all choose alike", least=0, most=1)
     capacity: float = option(0.0, "rows of a padded buffer over the mean; 0: no padding", least=0)
     experts: int = option(0, "experts that are kept; 0 keeps all", least=0)
@@ -84,15 +85,16 @@ class MoeRouting(Pass):
         why = f"{self.name}: distinct experts of a step {self.source}"
         kept = {m: self._kept(m) for m in found}
         for m in found:
-            if (self.top_k or m.chosen) > kept[m]:
+            left = kept[m] * m.dispatch.ranks
+            if (self.top_k or m.chosen) > left:
                 raise SpecError(
-                    f"moe-routing: {self.top_k or m.chosen} of {kept[m]} experts a token",
+                    f"moe-routing: {self.top_k or m.chosen} of {left} experts a token",
                     hint="keep more experts, or lower top-k",
                 )
         graph = fewer(graph, kept, why, merged=self.merge)
         found = tuple(mixtures(graph))
         chosen = {m.choice: sp.Integer(self.top_k or m.chosen) for m in found}
-        hits = {op: chosen[m.choice] / m.count for m in found for op in m.experts}
+        hits = {op: chosen[m.choice] / _all(m) for m in found for op in m.experts}
         rows = {m.dispatch for m in found}
         narrow = self._decoders(found, chosen, hits)
 
@@ -100,8 +102,7 @@ class MoeRouting(Pass):
             if isinstance(op, TopK) and op in chosen:
                 return replace(op, k=chosen[op]).explained(why)
             if isinstance(op, Dispatch) and op in rows:
-                factor = op.factor * exact(self.capacity or self.imbalance)
-                return replace(op, factor=factor).explained(why)
+                return self._dispatched(op).explained(why)
             if isinstance(op, GroupedLinear) and op in hits:
                 return self._grouped(replace(op, hit=hits[op])).explained(why)
             if isinstance(op, Dequantize) and op in narrow:
@@ -109,6 +110,11 @@ class MoeRouting(Pass):
             return op
 
         return Rewritten(edited(graph, attributes=set_), len(found))
+
+    def _dispatched(self, op: Dispatch) -> Dispatch:
+        padding = exact(self.capacity) if self.capacity else op.padding
+        imbalance = exact(self.imbalance) if self.imbalance != 1 else op.imbalance
+        return replace(op, padding=padding, imbalance=imbalance)
 
     def _grouped(self, op: GroupedLinear) -> GroupedLinear:
         tokens = 1 + (op.tokens - 1) * (1 - exact(self.correlation))
@@ -126,7 +132,8 @@ class MoeRouting(Pass):
         """Return what decodes experts' weights: those that are read, once a tile of their rows."""
         made: dict[Op, Dequantize] = {}
         for m in found:
-            more = exact(self.capacity or self.imbalance) * chosen[m.choice] / m.chosen
+            scale = self._dispatched(m.dispatch).scale / m.dispatch.scale
+            more = scale * chosen[m.choice] / m.chosen
             for op, decoder in m.decoders.items():
                 read = self._grouped(replace(op, hit=hits[op])).weights_read()
                 chosen_alone = decoder.share == op.weights_read()
@@ -138,6 +145,9 @@ class MoeRouting(Pass):
         return made
 
     def _kept(self, m: Mixture) -> int:
+        if self.experts and m.dispatch.ranks != 1:
+            raise SpecError("moe-routing: the experts are spread over ranks already",
+                            hint="put moe-routing before parallel")  # fmt: skip
         if self.experts > m.count:
             raise SpecError(
                 f"moe-routing: {self.experts} of {m.count} experts", hint=f"at most {m.count}"
@@ -147,3 +157,8 @@ class MoeRouting(Pass):
     def counts(self, op: Op) -> bool:
         """One mixture a dispatch."""
         return isinstance(op, Dispatch)
+
+
+def _all(m: Mixture) -> Expr:
+    """Return the experts of every rank."""
+    return sp.Integer(m.count) * m.dispatch.ranks

@@ -33,23 +33,37 @@ class TopK(Op):
 
 
 class Dispatch(Op):
-    """Copy each token's row once for each expert it goes to: ``[T, h] → [T·k·factor, h]``.
+    """Copy each token's row once for each expert it goes to: ``[T, h] → [T·k·s, h]``.
+
+    ``s = factor·padding·least(imbalance, ranks)``: where all experts lie on one rank it gets every
+    row, whatever the imbalance, and one of ``ranks`` gets at most all of them.
 
     FLOP  0
-    B     |x| read, k·factor·|x| written
+    B     |x| read, k·s·|x| written
 
     Args:
         routes: routing weights ``[T, k]``; they say where rows go.
-        factor: rows of the most loaded rank over the mean (imbalance, padding).
+        factor: rows of a rank over those its own tokens make.
+        padding: rows of a buffer over the rows in it.
+        imbalance: rows of the most loaded rank over the mean.
+        ranks: that hold different experts.
     """
 
     x: Value
     routes: Value
     factor: Expr = 1
+    padding: Expr = 1
+    imbalance: Expr = 1
+    ranks: Expr = 1
+
+    @property
+    def scale(self) -> Expr:
+        """Rows over ``T·k``."""
+        return self.factor * self.padding * min(self.imbalance, self.ranks)
 
     def infer(self) -> tuple[TensorType, ...]:
         """Rows grouped by expert."""
-        rows = self.x.shape[0] * self.routes.shape[-1] * self.factor
+        rows = self.x.shape[0] * self.routes.shape[-1] * self.scale
         return (like(self.x, (rows, *self.x.shape[1:])),)
 
     def cost(self) -> Cost:

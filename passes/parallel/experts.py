@@ -16,6 +16,7 @@ from mansard.ir.region import Region
 from mansard.ir.rewrite import rebuild
 from mansard.ir.value import Value
 from mansard.passes.decoding import retiled
+from mansard.passes.experts import mixtures
 from mansard.passes.parallel.layout import Part, Split
 from mansard.passes.parallel.weights import pushed
 
@@ -74,12 +75,14 @@ def with_experts_spread(graph: Graph, spread: Spread, axis: str, why: str) -> Gr
             )
     if spread.ep == 1:
         return graph
-    return _rewritten(graph, spread, axis, why, {})
+    homes = {expert: m.dispatch for m in mixtures(graph) for expert in m.experts}
+    return _rewritten(graph, spread, axis, why, homes, {})
 
 
 def _rewritten(
-    graph: Graph, spread: Spread, axis: str, why: str, bodies: dict[Graph, Graph]
-) -> Graph:
+    graph: Graph, spread: Spread, axis: str, why: str, homes: dict[GroupedLinear, Dispatch],
+    bodies: dict[Graph, Graph],
+) -> Graph:  # fmt: skip
     taken = {v.name for v in (*graph.inputs, *graph.producers)}
     leaves: dict[Value, Value] = {}
     edits: dict[Op, list[Op]] = {}
@@ -88,7 +91,7 @@ def _rewritten(
         match op:
             case Region():
                 if op.body not in bodies:
-                    bodies[op.body] = _rewritten(op.body, spread, axis, why, bodies)
+                    bodies[op.body] = _rewritten(op.body, spread, axis, why, homes, bodies)
                 if bodies[op.body] is not op.body:
                     edits[op] = [replace(op, body=bodies[op.body])]
             case Dispatch():
@@ -97,7 +100,7 @@ def _rewritten(
                 tokens = op.tokens * spread.groups
                 edits[op] = [replace(op, tokens=tokens).explained(why)]
                 leaves |= _shares(graph, op, spread)
-                _redecoded(graph, op, edits[op][0], spread, edits)
+                _redecoded(graph, op, edits[op][0], spread, edits, homes.get(op))
             case Combine() if spread.groups > 1:
                 back = _exchange(op.x, op.name, spread, axis, why, taken)
                 edits[op] = [back, replace(op, x=back.out).explained(why)]
@@ -109,12 +112,17 @@ def _sent(
     op: Dispatch, spread: Spread, axis: str, why: str, taken: set[str]
 ) -> tuple[list[Op], Value]:
     """Return a dispatch of a rank's share of rows, and their way to the experts' ranks."""
-    mine = replace(op, factor=op.factor * spread.rows).explained(why)
+    mine = _mine(op, spread).explained(why)
     if spread.groups == 1:
         return [mine], op.out
     local = Value(fresh_name(f"{op.out.name}.own", taken), op.out.type)
     there = _exchange(local, op.name, spread, axis, why, taken)
     return [replace(mine, outs=(local,)), there], there.out
+
+
+def _mine(op: Dispatch, spread: Spread) -> Dispatch:
+    """Return a dispatch to one of the ranks that hold different experts."""
+    return replace(op, factor=op.factor * spread.rows, ranks=op.ranks * spread.ep)
 
 
 def _exchange(x: Value, name: str, spread: Spread, axis: str, why: str, taken: set[str]) -> Op:
@@ -137,11 +145,13 @@ def _shares(graph: Graph, op: GroupedLinear, spread: Spread) -> dict[Value, Valu
 
 
 def _redecoded(
-    graph: Graph, old: GroupedLinear, new: Op, spread: Spread, edits: dict[Op, list[Op]]
-) -> None:
+    graph: Graph, old: GroupedLinear, new: Op, spread: Spread, edits: dict[Op, list[Op]],
+    home: Dispatch | None,
+) -> None:  # fmt: skip
     """Let what decodes experts' weights decode those the group's tokens chose, for their rows."""
     decoder = graph.producers.get(old.w)
     if isinstance(decoder, Dequantize):
         share = new.weights_read() if decoder.share == old.weights_read() else decoder.share
-        times = retiled(decoder.times, spread.rows, sp.Rational(1, spread.ep))
+        rows = spread.rows if home is None else _mine(home, spread).scale / home.scale
+        times = retiled(decoder.times, rows, sp.Rational(1, spread.ep))
         edits[decoder] = [replace(decoder, share=share, times=times)]

@@ -52,18 +52,23 @@ def test_correlated_tokens_count_as_fewer_independent_ones() -> None:
     assert read["1"] == one + per_token
 
 
-def test_imbalance_adds_rows_and_reads_no_other_weight() -> None:
-    before, after = model(MIXTRAL), through(MIXTRAL, "moe-routing:imbalance=1.3")
+ORDERS = ("moe-routing{{{}}},parallel{{dp=4 ep=4}}", "parallel{{dp=4 ep=4}},moe-routing{{{}}}")
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_imbalance_adds_rows_and_reads_no_other_weight(order: str) -> None:
+    before = through(MIXTRAL, "parallel{dp=4 ep=4}")
+    after = through(MIXTRAL, order.format("imbalance=1.3"))
     expert = 2 * 3 * 2 * 4096 * 14336 * 32  # multiply-add, three matrices, two experts, 32 layers
     extra = sp.expand(flops(after) - flops(before))
-    assert numbers(extra, B=1, S=10, P=0) == sp.Rational(3, 10) * expert * 10
+    assert numbers(extra, B=1, S=10, P=0) == sp.Rational(3, 10) * expert * 10  # of a rank
     assert sp.expand(moved(after, "weight") - moved(before, "weight")) == 0
 
 
 def test_padded_buffers_read_every_expert() -> None:
     program = through(MIXTRAL, "moe-routing:capacity=1.25")
     assert {type(op) for op in ops(program, GroupedLinear)} == {PaddedGrouped}
-    assert [op.factor for op in ops(program, Dispatch)] == [sp.Rational(5, 4)]
+    assert [op.padding for op in ops(program, Dispatch)] == [sp.Rational(5, 4)]
     embedding, row = 32000 * 4096 * 2, 4096 * 2
     read = numbers(moved(program, "weight"), B=1, S=1, P=0)
     assert read == stored(model(MIXTRAL), "weight") - embedding + row
@@ -91,8 +96,8 @@ def test_golden_text_of_the_ops_it_changes() -> None:
     text = str(through(MIXTRAL, "moe-routing{imbalance=1.5 correlation=0.5 top-k=1}").graph())
     lines = [line.strip() for line in text.splitlines()]
     assert "%layers.top_k: bf16[T, 1] = top_k(%layers.router, k=1)" in lines
-    rows = "dispatch(%layers.ffn_norm, %layers.top_k, factor=3/2)"
-    assert f"%layers.dispatch: bf16[3*T/2, 4096] = {rows}" in lines
+    rows = "dispatch(%layers.ffn_norm, %layers.top_k, imbalance=3/2)"
+    assert f"%layers.dispatch: bf16[T, 4096] = {rows}" in lines
     tokens = 1 + (T - 1) / 2
     assert {
         op.tokens for op in ops(through(MIXTRAL, "moe-routing:correlation=0.5"), GroupedLinear)
@@ -142,3 +147,29 @@ def test_weights_stored_narrow_before_are_decoded_as_those_stored_narrow_after(
         (d.times, d.share) for d in ops(last, Dequantize)
     ]
     assert moved(first, "weight") == moved(last, "weight")
+
+
+def test_one_rank_has_nothing_to_be_uneven_between() -> None:
+    assert flops(through(MIXTRAL, "moe-routing:imbalance=8")) == flops(model(MIXTRAL))
+
+
+def test_no_rank_gets_more_than_every_row() -> None:
+    most = flops(through(MIXTRAL, "moe-routing{imbalance=4},parallel{dp=4 ep=4}"))
+    assert flops(through(MIXTRAL, "moe-routing{imbalance=100},parallel{dp=4 ep=4}")) == most
+
+
+def test_the_last_routing_counts_and_leaves_what_it_does_not_name() -> None:
+    twice = "moe-routing{imbalance=1.3},moe-routing{imbalance=1.3},parallel{dp=4 ep=4}"
+    once = "moe-routing{imbalance=1.3},parallel{dp=4 ep=4}"
+    assert flops(through(MIXTRAL, twice)) == flops(through(MIXTRAL, once))
+    apart = "moe-routing{imbalance=1.3},moe-routing{top-k=1},parallel{dp=4 ep=4}"
+    joined = "moe-routing{imbalance=1.3 top-k=1},parallel{dp=4 ep=4}"
+    assert flops(through(MIXTRAL, apart)) == flops(through(MIXTRAL, joined))
+
+
+def test_spread_experts_are_counted_whole_and_pruned_before_they_are_spread() -> None:
+    for order in ORDERS:
+        program = through(MIXTRAL, order.format("top-k=1").replace("4", "8"))
+        assert {op.hit for op in ops(program, GroupedLinear)} == {sp.Rational(1, 8)}
+    with pytest.raises(MansardError, match="spread over ranks already"):
+        through(MIXTRAL, "parallel{dp=4 ep=4},moe-routing{experts=4}")
