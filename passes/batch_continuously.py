@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import sympy as sp
 
-from mansard.core.errors import unknown_name
+from mansard.core.errors import SpecError, unknown_name
 from mansard.core.symbols import batch, least
 from mansard.ir.program import Call, Loop, Program, Step
 from mansard.passes.options import option
@@ -41,6 +41,7 @@ class BatchContinuously(Pass):
         "output is the mean length; contexts are at their mean, and so is the cache",
         "a prefill runs between decode steps: what shortens it stands before this pass",
     )
+    conflicts = ("disaggregate",)  # pools decode between no prefills
     omits = ("steps that mix a prefill with decoding (chunk-prefill has them)", "preemption")
 
     lengths: str = option("fixed", "distribution of the outputs' lengths", choices=LENGTHS)
@@ -64,6 +65,11 @@ class BatchContinuously(Pass):
         program.graph(self.on)
         made, found = replace_steps(program, change)
         loops = found - len(early)
+        if loops < 1 and any(step.phase == "decode" for step in program.schedule):
+            raise SpecError(
+                "a decode step is more than one call already",
+                hint=f"put {self.name} before speculative-decode and before parallel:pp",
+            )
         if loops < 1:
             return Outcome(program, 0, notes=self.nothing(0))
         share = ", ".join(f"{static_utilization(self.lengths, n):.0%} of {n}" for n in (8, 64))

@@ -42,6 +42,7 @@ class Disaggregate(Pass):
         "what changes caches (quantize, parallel) stands before this pass",
     )
     omits = ("queues", "what a pool that waits for the other could do meanwhile")
+    conflicts = ("batch-continuously",)  # its decode steps wait for prefills, which a pool's do not
 
     prefill: int = option(1, "replicas that prefill", least=1)
     decode: int = option(1, "replicas that decode", least=1)

@@ -56,9 +56,13 @@ class LimitKv(Pass):
     omits = ("what forgotten tokens do to the model's answers", "choosing the smallest sum")
 
     policy: str = option("window", "which tokens are kept", choices=POLICIES)
-    window: int = option(0, "recent tokens kept; of compress-prompt, queries that choose", least=0)
-    sinks: int = option(4, "first tokens that a window keeps as well", least=0)
-    budget: int = option(0, "tokens kept by heavy-hitters and compress-prompt", least=0)
+    window: int = option(
+        0, "recent tokens kept; of compress-prompt, queries that choose", least=0, unit="tokens"
+    )
+    sinks: int = option(4, "first tokens that a window keeps as well", least=0, unit="tokens")
+    budget: int = option(
+        0, "tokens kept by heavy-hitters and compress-prompt", least=0, unit="tokens"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

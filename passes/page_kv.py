@@ -39,7 +39,7 @@ class PageKv(Pass):
     assumes = ("one table for all layers, as their pages are allocated together",)
     omits = ("pages shared by sequences: see reuse-prefix", "fragments of contiguous allocation")
 
-    page: int = option(16, "tokens of a page", least=1)
+    page: int = option(16, "tokens of a page", least=1, unit="tokens")
 
     def run(self, program: Program) -> Outcome:
         """Page every cache that grows; pages of one token still have a table."""

@@ -212,7 +212,7 @@ def run(program: Program, passes: Sequence[Pass]) -> tuple[Program, tuple[Applie
     reports: list[Applied] = []
     for at, technique in enumerate(passes):
         before = passes[:at]
-        _check_order(technique, [p.name for p in before], [p.name for p in passes[at + 1 :]])
+        _check_order(technique, before, [p.name for p in passes[at + 1 :]])
         try:
             outcome = technique.run(program)
             after = outcome.program.verified() if outcome.program is not program else program
@@ -236,17 +236,21 @@ def _after(before: Sequence[Pass]) -> str:
     return f" after {written(before)}" if before else ""
 
 
-def _check_order(technique: Pass, before: Sequence[str], later: Sequence[str]) -> None:
+def _check_order(technique: Pass, before: Sequence[Pass], later: Sequence[str]) -> None:
     for needed in technique.requires:
-        if needed not in before:
+        if needed not in [p.name for p in before]:
             hint = f"put {needed} before {technique.name}"
             raise SpecError(
                 f"{technique.name} works on what {needed} makes, which "
                 f"{'comes after it' if needed in later else 'is not in the pipeline'}",
                 hint=hint,
             )
-    for other in technique.conflicts:
-        if other in before:
+    for other in before:
+        if other.name in technique.conflicts:
+            either = technique.name in other.conflicts
             raise SpecError(
-                f"{technique.name} cannot follow {other}", hint=f"put {technique.name} first"
+                f"{technique.name} cannot {'stand beside' if either else 'follow'} {other.name}",
+                hint="use one of the two"
+                if either
+                else f"put {technique.name} before {other.name}",
             )

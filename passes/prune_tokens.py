@@ -47,7 +47,7 @@ class PruneTokens(Pass):
         "what dropped tokens do to the model's answers",
     )
 
-    tokens: int = option(0, "tokens of a prompt that may be dropped", least=0)
+    tokens: int = option(0, "tokens of a prompt that may be dropped", least=0, unit="tokens")
     keep: float = option(0.5, "share of them that is kept", least=0, most=1)
     layer: int = option(2, "layers that see all of them", least=0)
 

@@ -39,6 +39,7 @@ class ReusePrefix(Pass):
     noun = "cache"
     source = "[Zheng 2023, §3; Juravsky 2024, §3]"
     assumes = ("every prompt finds the same number of tokens", "the prefix was cached before")
+    conflicts = ("chunk-prefill",)  # chunks are of what is not cached
     omits = ("looking prefixes up", "a merge of the two partial results of a cascade")
 
     hit: int = option(0, "tokens of each prompt that are cached", least=0, unit="tokens")

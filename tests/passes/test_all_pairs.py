@@ -57,9 +57,6 @@ ORDER_MATTERS = {
     "what absorbs in decode absorbs there too",
     ("absorb-mla", "low-rank"): FACTORS,
     ("batch-continuously", "chunk-prefill"): STEADY,
-    ("batch-continuously", "disaggregate"): STEADY,
-    ("batch-continuously", "speculative-decode"): "a trip that makes several tokens is no loop "
-    "of single steps any more, so only the first of the two finds its loop",
     ("contextual-sparsity", "low-rank"): FACTORS,
     ("contextual-sparsity", "prune"): ADDED,
     ("contextual-sparsity", "quantize"): ADDED,

@@ -26,7 +26,8 @@ SHEET_COLUMNS = (
 def technique_list(sheets: Sequence[TechniqueSheet]) -> Listing:
     """Return the list: one line a technique."""
     rows = [
-        {"name": s.name, "level": s.level, "summary": s.summary, "owner": s.owner} for s in sheets
+        {"name": s.name, "level": s.level, "summary": _read(s.summary), "owner": s.owner}
+        for s in sheets
     ]
     footer = f"{len(rows)} techniques; `mansard techniques show NAME` has options and sources"
     return Listing(LIST_COLUMNS, [asdict(s) for s in sheets], rows, footer)
@@ -59,11 +60,16 @@ def show_technique_sheet(sheet: TechniqueSheet, stream: IO[str]) -> None:
 
 def technique_text(sheet: TechniqueSheet) -> Iterator[str]:
     """Yield the lines above the options: what it does, its source, what it assumes and omits."""
-    yield f"{sheet.name}: {sheet.summary}"
+    yield f"{sheet.name}: {_read(sheet.summary)}"
     if sheet.text:
-        yield from ("", *sheet.text.splitlines())
+        yield from ("", *_read(sheet.text).splitlines())
     yield ""
     yield from (f"{key:<10} {value}" for key, value in _facts(sheet))
+
+
+def _read(text: str) -> str:
+    """Return text of a docstring for people: code in single quotation marks."""
+    return text.replace("``", "`")
 
 
 def _facts(sheet: TechniqueSheet) -> Iterator[tuple[str, str]]:
