@@ -67,7 +67,8 @@ class Offload(Pass):
     def run(self, program: Program) -> Outcome:
         """Split runs of layers, and say what was rounded."""
         if not any(self._shares.values()):
-            return Outcome(program, 1)
+            said = "no share is elsewhere; give weights=…, kv=… or activations=…"
+            return Outcome(program, 1, notes=(Note("M022", f"{self.name}: {said}"),))
         outcome = super().run(program)
         notes = [Note("M021", text) for text in dict.fromkeys(self._rounded(program))]
         return replace(outcome, notes=(*outcome.notes, *notes))

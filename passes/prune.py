@@ -95,7 +95,8 @@ class Prune(Pass):
     def run(self, program: Program) -> Outcome:
         """Prune; say to which sizes shares were rounded, and what no unit exploits."""
         if not (self.sparsity or self.pattern) and all(getattr(self, s) == 1 for s in STRUCTURES):
-            return Outcome(program, 0)
+            said = "everything is kept; give sparsity=…, pattern=N:M or a share, such as heads=0.5"
+            return Outcome(program, 0, notes=(Note("M022", f"{self.name}: {said}"),))
         outcome = super().run(program)
         notes = [Note("M021", f"prune: {text}") for text in self._rounded(program)]
         if self.pattern and self.pattern not in EXPLOITED:

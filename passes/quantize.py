@@ -138,10 +138,23 @@ class Quantize(Pass):
             asked = f"group={self.group}" if self.group else "per=channel"
             message = f"quantize: {asked} is ignored, {fixed[0]} fixes its own"
             notes.append(Note("M021", message))
+        notes += [Note("M022", f"quantize: {text}") for text in self._stays(program)]
         if self.outliers and self.activations and _has_experts(outcome.program, self.on):
             message = "quantize: outlier features of experts' products are not kept wide"
             notes.append(Note("M023", message))
         return replace(outcome, notes=tuple(notes))
+
+    def _stays(self, program: Program) -> Iterator[str]:
+        """Say which tensors stay as they lie because the format asked for is no narrower."""
+        graphs = tuple(map(program.graph, self._graphs(program)))
+        used = (v for g in graphs for op, v in _uses(g) if not isinstance(op, Embedding)
+                and not self._skips(op.name) and not self._skips(v.storage))  # fmt: skip
+        caches = (v for g in graphs for v in g.leaves if v.role == "cache")
+        for what, name, leaves in (("weights", self.weights, used), ("kv", self.kv, caches)):
+            stay = {v.encoding.dtype for v in leaves if name and _is_as_wide(name, v)} - {name}
+            if stay:
+                held = " and ".join(sorted(stay))
+                yield f"{what}={name} narrows nothing: what is stored in {held} stays so"
 
     def _on_steps(self, program: Program) -> Outcome:
         """Quantize variants that a range of decode steps calls."""
@@ -217,7 +230,7 @@ class Quantize(Pass):
     def _type(
         self, leaf: Value, name: str, row: Expr | None = None, outliers: float = 0.0
     ) -> TensorType:
-        if _width(name) >= BITS[leaf.encoding.plain.dtype]:
+        if _is_as_wide(name, leaf):
             return leaf.type
         row = leaf.shape[-1] if row is None else row
         encoding = self._encoding(name, leaf.encoding, row, outliers)
@@ -279,6 +292,11 @@ class Quantize(Pass):
 
 def _width(name: str) -> int:
     return BITS[FORMATS[name].dtype if name in FORMATS else name]
+
+
+def _is_as_wide(name: str, leaf: Value) -> bool:
+    """Whether a format is no narrower than what a tensor decodes to."""
+    return _width(name) >= BITS[leaf.encoding.plain.dtype]
 
 
 def _has_experts(program: Program, on: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from mansard.core.notes import Note
 from mansard.core.symbols import T, expr
 from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph
@@ -48,7 +49,8 @@ class SkipLayers(Pass):
     def run(self, program: Program) -> Outcome:
         """Skip; none, or run by all, is the input."""
         if not self.layers or self.run_share == 1:
-            return Outcome(program, 0)
+            said = "run-share=1 runs all" if self.layers else "no layer is skipped; give layers=…"
+            return Outcome(program, 0, notes=(Note("M022", f"{self.name}: {said}"),))
         outcome = super().run(program)
         if not self.phase or outcome.program is program:
             return outcome

@@ -85,7 +85,8 @@ class SpeculativeDecode(Pass):
     def run(self, program: Program) -> Outcome:
         """Add the draft and rewrite the prefill and the decode loop."""
         if not self._tree.nodes:
-            return Outcome(program, 1)
+            said = f"{self.name}: gamma=0 proposes nothing, so nothing drafts; give gamma=…"
+            return Outcome(program, 1, notes=(Note("M022", said),) if self._drafts else ())
         if any(axis.partition("@")[0] == "pp" for axis in program.mesh):
             raise SpecError(
                 f"{self.name} cannot follow a pipeline's stages: its steps are those of one stage",
