@@ -40,6 +40,8 @@ CODES: dict[str, str] = {
     "M062": "the ONNX file's operator set is newer than the rules",
     "M063": "a branch of an ONNX graph was chosen that data decide",
     "M064": "experts an ONNX graph computes one by one are counted as a mixture",
+    "M068": "an ONNX graph computes the logits of every token of the prompt",
+    "M069": "an ONNX graph computes nothing",
     "M070": "points of a sweep that do not fit the memory were left out of a reduction",
     "M071": "a combination of a sweep cannot be built",
     "M072": "points of a sweep that equal one of the front were left out",

@@ -35,7 +35,10 @@ def name_of(code: int, where: str) -> str:
     if code == 0:
         return ""
     if code not in NAMES:
-        raise SpecError(f"{where} has the element type {code!r}, which ONNX does not define")
+        raise SpecError(
+            f"{where} has the element type {code!r}, which ONNX does not define",
+            hint="export the model again",
+        )
     return NAMES[code]
 
 

@@ -6,12 +6,15 @@ from collections.abc import Iterable
 
 import sympy as sp
 
+from mansard.core.errors import SpecError
 from mansard.core.symbols import PARAMETERS, Symbol, least
 from mansard.frontends.onnx.dims import Dim, lower, replaced, sub, tidy
 from mansard.frontends.onnx.naming import Names
 from mansard.frontends.onnx.values import Shape
 
-MOST_CONFLICTS = 50
+MOST_ASSUMPTIONS = 50
+DECLARED, OPERANDS = "declared", "operands"
+"""What contradicts: a declaration and what was found, or two operands."""
 _PROTECTED = frozenset(PARAMETERS.values())
 
 
@@ -22,7 +25,7 @@ class Facts:
         self.names = names
         self.bound = dict(bound)
         self.reasons: dict[Symbol, str] = {}
-        self.conflicts: dict[str, None] = {}
+        self.conflicts: dict[str, dict[str, None]] = {}
         self.assumptions: dict[str, None] = {}
 
     def settle(self, dim: Dim) -> Dim:
@@ -38,7 +41,11 @@ class Facts:
         return found
 
     def equate(self, a: Dim, b: Dim, where: str) -> Dim:
-        """Return the size two sizes are known to have in common; a contradiction is noted."""
+        """Return the size two sizes are known to have in common; a contradiction is noted.
+
+        Raises:
+            SpecError: they are numbers, and differ.
+        """
         if a == b:
             return a
         a, b = self.settle(a), self.settle(b)
@@ -49,7 +56,10 @@ class Facts:
             return shorter
         if self._solve(a, b, where):
             return self.settle(a)
-        self.conflict(f"{where}: its operands fit only where {a} = {b}")
+        said = f"its operands fit only where {a} = {b}"
+        if isinstance(a, int) and isinstance(b, int):
+            raise SpecError(said)
+        self.conflict(OPERANDS, f"{where}: {said}")
         return a if isinstance(a, int) else b
 
     def broadcast(self, shapes: Iterable[Shape], where: str) -> Shape:
@@ -72,14 +82,22 @@ class Facts:
             return numbers[0]  # the other is 1, or the same
         return self.equate(a, b, where)
 
-    def conflict(self, text: str) -> None:
-        """Note a contradiction, once."""
-        if len(self.conflicts) < MOST_CONFLICTS:
-            self.conflicts[text] = None
+    def conflict(self, kind: str, text: str) -> None:
+        """Note a contradiction of a kind, once."""
+        self.conflicts.setdefault(kind, {})[text] = None
+
+    @property
+    def contradictions(self) -> tuple[str, ...]:
+        """What contradicts: of each kind the first, and how many more there are."""
+        return tuple(
+            first if len(found) == 1 else f"{first}; and {len(found) - 1} more like it"
+            for found in self.conflicts.values()
+            for first in (next(iter(found)),)
+        )
 
     def assume(self, text: str) -> None:
         """Note a choice that data would make, once."""
-        if len(self.assumptions) < MOST_CONFLICTS:
+        if len(self.assumptions) < MOST_ASSUMPTIONS:
             self.assumptions[text] = None
 
     def _solve(self, a: Dim, b: Dim, where: str) -> bool:

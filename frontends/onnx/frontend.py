@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from mansard.ir.program import Program
 
 SUFFIX = ".onnx"
-_SHARE = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(%?)\s*")
 
 
 class OnnxFrontend:
@@ -46,7 +45,8 @@ class OnnxFrontend:
             overrides: symbol of the file → its size.
             raw: keep the graph as written; else patterns become mansard's ops, layers a body.
             alias: name of a size in the file → what it is, in ``B S P M`` and numbers.
-            branch: then, else, or the share of then, where data decide an ``If``.
+            branch: then, else, or the share of then, where data decide an ``If``; of one node
+                ``NODE=else``; several separated by commas.
 
         Raises:
             MansardError: it is no ONNX model, a node breaks its operator's rules, or an option
@@ -71,24 +71,22 @@ def _lowered(
     source: Path | Model, overrides: Mapping[str, str] | None, raw: bool,
     alias: Mapping[str, str] | None, branch: str,
 ) -> Program:  # fmt: skip
+    from mansard.frontends.onnx.branches import branches
     from mansard.frontends.onnx.lower.program import by_phase, is_merged, lower
     from mansard.frontends.onnx.resolve import resolve
 
     sizes = {key: size_of(key, text) for key, text in (overrides or {}).items()}
     names = {text: meaning(text, means) for text, means in (alias or {}).items()}
-    share = share_of(branch or "then")
-    resolved = resolve(source, aliases=names, branches=_choice(share))
+    told = branches(branch)
+    resolved = resolve(source, aliases=names, branches=told.chosen)
+    told.check(resolved.graph)
     _check_names(resolved, sizes, names)
-    program = lower(resolved, raw=raw, branch=share, sizes=sizes)
+    program = lower(resolved, raw=raw, branches=told, sizes=sizes)
     if branch or not is_merged(resolved):
         return program
-    first = resolve(source, aliases=names, branches={"": "else"})
-    return by_phase(lower(first, raw=raw, branch=share_of("else"), sizes=sizes), program)
-
-
-def _choice(share: Expr) -> dict[str, str]:
-    """Return which branch sizes are inferred for; both where each is taken sometimes."""
-    return {"": "then" if share == 1 else "else"} if share in (0, 1) else {}
+    other = branches("else")
+    first = resolve(source, aliases=names, branches=other.chosen)
+    return by_phase(lower(first, raw=raw, branches=other, sizes=sizes), program)
 
 
 def _check_names(
@@ -127,7 +125,9 @@ def size_of(key: str, text: str) -> Expr:
     """
     from mansard.core.symbols import expr
 
-    if not text.strip().isdigit() or len(text.strip()) > 18:
+    told = text.strip()
+    least = 0 if key.startswith("trips_") else 1
+    if not told.isdecimal() or len(told) > 18 or int(told) < least:
         raise SpecError(f"model.{key} is {text[:40]!r}, not a size", hint=f"write model.{key}=512")
     return expr(int(text))
 
@@ -153,24 +153,3 @@ def meaning(name: str, text: str) -> Any:
             f"{name!r} is {text[:40]!r}, which is no size", hint=f"--alias '{name}=P+S'"
         )
     return found
-
-
-def share_of(branch: str) -> Expr:
-    """Return how often the first branch of an ``If`` is taken.
-
-    Raises:
-        SpecError: it is neither then, else nor a share.
-    """
-    import sympy as sp
-
-    named = {"then": sp.S.One, "else": sp.S.Zero}
-    if branch in named:
-        return named[branch]
-    match = _SHARE.fullmatch(branch[:40])
-    share = sp.Rational(match[1]) / (100 if match[2] else 1) if match else sp.Integer(-1)
-    if not 0 <= share <= 1:
-        raise SpecError(
-            f"no branch is called {branch[:40]!r}",
-            hint="pick then or else, or give the share of then: 0.25 or 25%",
-        )
-    return share

@@ -10,9 +10,9 @@ from typing import Any
 
 import mansard.frontends.onnx.shapes  # noqa: F401 - registers the rules
 from mansard.core.errors import SpecError
-from mansard.frontends.onnx import expectations
-from mansard.frontends.onnx.dims import Dim, Unresolved, equal
-from mansard.frontends.onnx.facts import Facts
+from mansard.frontends.onnx import expectations, schema
+from mansard.frontends.onnx.dims import LARGEST, Dim, Unresolved, equal
+from mansard.frontends.onnx.facts import DECLARED, Facts
 from mansard.frontends.onnx.functions import specialised
 from mansard.frontends.onnx.graph import Body, Graph, Node
 from mansard.frontends.onnx.load import Model
@@ -28,6 +28,9 @@ RANDOM = frozenset(
      "Multinomial", "Dropout"}
 )  # fmt: skip
 """Operators whose results are not constant though their inputs are."""
+CHECK = "check the file with onnx.checker.check_model(path, full_check=True), or export it again"
+"""What to do about a node that breaks its operator's rules."""
+MISFIT = "its inputs do not fit"
 _MISUSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
@@ -61,7 +64,10 @@ class Inference:
         for node in body.nodes:
             self._count += 1
             if self._count > MOST_NODES:
-                raise SpecError(f"more than {MOST_NODES} nodes once functions are expanded")
+                raise SpecError(
+                    f"the graph expands to more than {MOST_NODES} nodes",
+                    hint="its local functions call each other too often: export it inlined",
+                )
             call = Call(
                 node,
                 body.opsets.get(node.domain, 1),
@@ -91,11 +97,13 @@ class Inference:
             found = ()
         except SpecError as error:
             raise SpecError(
-                f"node {node.label!r} ({node.kind}): {error.message}", hint=error.hint
+                f"node {node.label!r} ({node.kind}): {error.message}", hint=error.hint or CHECK
             ) from error
         except _MISUSE as error:
+            given = ", ".join(_said(i) for i in inputs) or "nothing"
             raise SpecError(
-                f"node {node.label!r} ({node.kind}) does not follow its operator's rules: {error}"
+                f"node {node.label!r} ({node.kind}): {MISFIT}: {given[:200]}",
+                hint=CHECK,
             ) from error
         missing = len(node.outputs) - len(found)
         outputs = [*found, *[UNKNOWN] * missing]
@@ -112,12 +120,16 @@ class Inference:
         if rule is None:
             self.unknown.setdefault(node.kind, {})[node.label] = None
             return ()
+        schema.check(node, call.version)
         found = rule(call, *inputs)
         return (found,) if isinstance(found, (Tensor, SequenceValue, Optional)) else tuple(found)
 
     def _function(self, call: Call, function: Body, inputs: list[Value | None]) -> Sequence[Value]:
         if function in self._active:
-            raise SpecError(f"the local function {function.name!r} calls itself")
+            raise SpecError(
+                f"the local function {function.name!r} calls itself",
+                hint="a function of ONNX may not: export the model again",
+            )
         given = dict(call.node.attributes)
         key = (function, tuple(inputs), tuple(sorted(given.items(), key=lambda kv: kv[0])))
         if key not in self._calls:
@@ -147,7 +159,7 @@ class Inference:
         ):
             shape = ", ".join(map(str, value.shape))
             said = ", ".join("?" if d is None else str(d)[:40] for d in hint.dims[:64])
-            self.facts.conflict(f"{name!r} is declared [{said}] but is [{shape}]")
+            self.facts.conflict(DECLARED, f"{name!r} is declared [{said}] but is [{shape}]")
         return value
 
     def declared(self, hint: Declared, name: str) -> Value:
@@ -166,10 +178,20 @@ class Inference:
     def size(self, dim: int | str | None, where: str) -> Dim:
         """Return a declared size."""
         names = self.facts.names
+        if isinstance(dim, int) and not -1 <= dim <= LARGEST:  # -1 is how some say "open"
+            self.facts.conflict(DECLARED, f"{where} is declared {dim}, which is no size")
         if dim is None:
             return self.facts.settle(names.symbol(where, where))
         found = names.dim(dim) if isinstance(dim, str) else names.fixed(dim, where)
         return self.facts.settle(found)
+
+
+def _said(value: Value | None) -> str:
+    """Return what a name holds, as a message says it."""
+    if not isinstance(value, Tensor):
+        return "nothing" if value is None else type(value).__name__.lower()
+    dims = "…" if value.shape is None else ", ".join(map(str, value.shape))
+    return f"{value.dtype or '?'}[{dims}]"
 
 
 def contradicts(said: tuple[int | str | None, ...], found: Shape) -> bool:

@@ -65,7 +65,7 @@ def load_bytes(data: bytes, name: str) -> Model:
 def model_of(proto: ModelProto, name: str = "model", folder: Path = Path()) -> Model:
     """Return the model of a proto with external tensors in ``folder``; raises like ``load``."""
     if not proto.HasField("graph") or not (proto.graph.node or proto.graph.output):
-        raise SpecError(f"{name}: the model has an empty graph")
+        raise SpecError(f"{name}: the model has an empty graph", hint="export the model again")
     reader = Reader(folder, {o.domain: o.version for o in proto.opset_import})
     functions = {(f.domain, f.name): reader.function(f) for f in proto.functions}
     body = reader.graph(proto.graph)
@@ -83,15 +83,20 @@ def parse(data: bytes, name: str) -> ModelProto:
     try:
         proto.ParseFromString(data)
     except (DecodeError, ValueError) as error:
-        raise SpecError(f"{name} is not an ONNX model: {error}") from error
+        raise SpecError(
+            f"{name} is not an ONNX model: {error}", hint="copy or export it again"
+        ) from error
     return proto
 
 
 def _graph_bytes(path: Path) -> bytes:
     if not path.is_file():
-        raise SpecError(f"there is no file {str(path)!r}")
+        what = f"{str(path)!r} is a folder" if path.is_dir() else f"there is no file {str(path)!r}"
+        raise SpecError(
+            what, hint=f"give the path of {'the' if path.is_dir() else 'an'} .onnx file"
+        )
     if path.stat().st_size == 0:
-        raise SpecError(f"{path.name} is empty")
+        raise SpecError(f"{path.name} is empty", hint="copy or export it again")
     with (
         path.open("rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
@@ -102,7 +107,7 @@ def _graph_bytes(path: Path) -> bytes:
 
 def _without_weights(view: memoryview, name: str) -> bytes:
     if not len(view):
-        raise SpecError(f"{name} is empty")
+        raise SpecError(f"{name} is empty", hint="copy or export it again")
     if _is_text(bytes(view[:512])):
         raise SpecError(
             f"{name} is a text file, not an ONNX model",
@@ -111,9 +116,14 @@ def _without_weights(view: memoryview, name: str) -> bytes:
     try:
         data = without_weights(view)
     except SpecError as error:
-        raise SpecError(f"{name}: {error.message}", hint=error.hint) from error
+        raise SpecError(
+            f"{name}: {error.message}", hint=error.hint or "copy or export it again"
+        ) from error
     if len(data) > LARGEST_GRAPH:
-        raise SpecError(f"{name}: {len(data)} bytes of graph are more than can be read")
+        raise SpecError(
+            f"{name}: {len(data)} bytes of graph are more than can be read",
+            hint="keep large tensors as initializers, or as external data",
+        )
     return data
 
 

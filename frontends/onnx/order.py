@@ -90,5 +90,8 @@ def _sorted(
                 ready.append(reader)
     if len(done) < len(nodes):
         stuck = next(n for n in nodes if waiting[n])
-        raise SpecError(f"graph {graph!r} has a cycle through node {stuck.label!r} ({stuck.kind})")
+        raise SpecError(
+            f"graph {graph!r} has a cycle through node {stuck.label!r} ({stuck.kind})",
+            hint="a loop is a Loop or a Scan node in ONNX: export the model again",
+        )
     return tuple(done)

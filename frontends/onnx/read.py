@@ -16,6 +16,8 @@ from mansard.frontends.onnx.graph import Body, Node, Weight
 from mansard.frontends.onnx.order import ordered
 from mansard.frontends.onnx.tensors import Tensors
 
+AGAIN = "names in a graph are given once: export the model again"
+
 
 @dataclass(frozen=True)
 class Declared:
@@ -61,7 +63,10 @@ class Reader:
         made = given.union(o for n in nodes for o in n.outputs)
         lost = next((o.name for o in proto.output if closed and _text(o.name) not in made), None)
         if lost is not None:
-            raise SpecError(f"nothing makes the output {lost!r} of graph {proto.name!r}")
+            raise SpecError(
+                f"nothing makes the output {lost!r} of graph {proto.name!r}",
+                hint="export the model again, or take the output out of the graph",
+            )
         return Body(
             proto.name,
             inputs,
@@ -93,7 +98,7 @@ class Reader:
         for tensor in proto.initializer:
             name = _text(tensor.name)
             if not name or name in found:
-                raise SpecError(f"graph {proto.name!r} has two initializers {name!r}")
+                raise SpecError(f"graph {proto.name!r} has two initializers {name!r}", hint=AGAIN)
             found[name] = self.tensors.read(tensor, name)
         for sparse in proto.sparse_initializer:
             weight = self.tensors.read(sparse.values, sparse.values.name)
@@ -132,7 +137,9 @@ class Reader:
             return tuple(self.graph(g, closed=False) for g in proto.graphs)
         if kind == AttributeProto.TYPE_PROTO:
             return declared_type(proto.tp, name)
-        raise SpecError(f"attribute {proto.name!r} of {name!r} has no type ONNX defines: {kind!r}")
+        raise SpecError(
+            f"attribute {proto.name!r} of {name!r} has no type ONNX defines: {kind!r}", hint=AGAIN
+        )
 
 
 _PLAIN = {AttributeProto.INT: "i", AttributeProto.FLOAT: "f", AttributeProto.STRING: "s"}
@@ -157,7 +164,7 @@ def _check_unique(inputs: tuple[str, ...], proto: GraphProto) -> None:
     seen: set[str] = set()
     for name in inputs:
         if not name or name in seen:
-            raise SpecError(f"graph {proto.name!r} has two inputs called {name!r}")
+            raise SpecError(f"graph {proto.name!r} has two inputs called {name!r}", hint=AGAIN)
         seen.add(name)
 
 

@@ -110,7 +110,7 @@ def _notes(model: Model, run: Inference, facts: Facts) -> tuple[Note, ...]:
         Note("M060", f"{op} has no shape rule: {_some(tuple(nodes))}")
         for op, nodes in run.unknown.items()
     ]
-    notes += [Note("M061", text) for text in facts.conflicts]
+    notes += [Note("M061", text) for text in facts.contradictions]
     notes += [Note("M063", text) for text in facts.assumptions]
     opset = model.body.opsets.get("", 0)
     if opset > model.known_opset:

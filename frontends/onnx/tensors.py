@@ -40,8 +40,10 @@ class Tensors:
         dtype = name_of(proto.data_type, where)
         shape = tuple(proto.dims)
         if len(shape) > MAX_RANK or any(d < 0 for d in shape) or math.prod(shape) > LARGEST:
+            wrong = "axes" if len(shape) > MAX_RANK else "elements"
+            wrong = "one is negative" if min(shape) < 0 else f"more {wrong} than a tensor can have"
             raise SpecError(
-                f"{where} has the dims {list(shape[:8])}", hint="export the model again"
+                f"{where} has the dims {list(shape[:8])}: {wrong}", hint="export the model again"
             )
         location, offset, length = "", 0, 0
         if proto.data_location == TensorProto.EXTERNAL:
@@ -56,7 +58,9 @@ class Tensors:
         try:
             offset, length = int(entries.get("offset") or 0), int(entries.get("length") or 0)
         except ValueError:
-            raise SpecError(f"{where} has external data at {entries!r}") from None
+            raise SpecError(
+                f"{where} has external data at {entries!r}", hint="export the model again"
+            ) from None
         target = Path(location)
         outside = target.is_absolute() or ".." in target.parts or ":" in location[:3]
         if (
@@ -104,9 +108,13 @@ class Tensors:
         try:
             array = numpy_helper.to_array(proto)
         except (ValueError, TypeError, ArithmeticError) as error:
-            raise SpecError(f"{where}: its data do not fit its dims {shape}: {error}") from error
+            raise SpecError(
+                f"{where}: its data do not fit its dims {shape}", hint="export the model again"
+            ) from error
         if array.size != size:
-            raise SpecError(f"{where}: its data do not fit its dims {shape}")
+            raise SpecError(
+                f"{where}: its data do not fit its dims {shape}", hint="export the model again"
+            )
         if dtype in FLOATS:
             floats = array.astype(np.float64).ravel()
             if size > KNOWN_FLOATS and not np.isin(floats, (0.0, 1.0)).all():

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from mansard.core.errors import SpecError
 from mansard.frontends.onnx.dims import Dim, Unresolved, product
 
 Shape: TypeAlias = tuple[Dim, ...]
@@ -86,7 +87,7 @@ class Tensor:
     def axis(self, axis: int) -> int:
         """Return an axis counted from the front."""
         if not -self.rank <= axis < max(self.rank, 1):
-            raise ValueError(f"axis {axis} of a tensor of {self.rank} axes")
+            raise SpecError(f"axis {axis} of a tensor of {self.rank} axes")
         return axis % self.rank if self.rank else 0
 
     def like(self, shape: Iterable[Dim] | None = None, dtype: str | None = None) -> Tensor:

@@ -26,7 +26,11 @@ def call(scope: Scope, node: Node, body: Graph) -> None:
 def branch(scope: Scope, node: Node) -> None:
     """Lower the branch that is taken; where data decide, what the policy says, never both whole."""
     bodies = scope.graph.inner.get(node, {})
-    yes, no, share = bodies.get("then_branch"), bodies.get("else_branch"), scope.shared.branch
+    yes, no, share = (
+        bodies.get("then_branch"),
+        bodies.get("else_branch"),
+        scope.shared.branches.share(node.label),
+    )
     chosen = yes or no
     if chosen is None:
         return
@@ -35,9 +39,7 @@ def branch(scope: Scope, node: Node) -> None:
             _shared(scope, node, (yes, no), share)
             return
         chosen, taken = (yes, "then") if share == 1 else (no, "else")
-        hint = f"--branch {'else' if share == 1 else 'then'}, or the share of then"
-        text = f"{node.label}: data decide; the {taken} branch is counted ({hint})"
-        scope.shared.note("M063", text)
+        scope.shared.decide(f"{taken} is counted", node.label)
     inner = Scope(chosen, scope.build, scope.shared, scope)
     _run(inner)
     _return(scope, node, inner)
@@ -69,8 +71,7 @@ def _shared(scope: Scope, node: Node, branches: tuple[Graph, Graph], share: Expr
     for k, a, b in zip(wanted, *made, strict=True):
         name = node.outputs[k]
         scope.emit(Either((a, b), scope.shape(name), scope.encoding(name)), node, output=k)
-    text = f"{node.label}: data decide; then is counted for {share} of the calls, else for the rest"
-    scope.shared.note("M063", text)
+    scope.shared.decide(f"then is counted for {share} of the calls, else for the rest", node.label)
 
 
 def _is_read(scope: Scope, name: str) -> bool:

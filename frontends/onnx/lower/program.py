@@ -10,15 +10,17 @@ import sympy as sp
 from mansard.core.dtypes import Encoding
 from mansard.core.errors import SpecError
 from mansard.core.symbols import B, Expr, M, P, S, Symbol, batch, expr, prompt
+from mansard.frontends.onnx.branches import Branches
 from mansard.frontends.onnx.dtypes import encoded
 from mansard.frontends.onnx.graph import Resolved
+from mansard.frontends.onnx.lower import sense, size
 from mansard.frontends.onnx.lower.attention import cache_leaf
 from mansard.frontends.onnx.lower.defaults import with_defaults
 from mansard.frontends.onnx.lower.layers import rolled
 from mansard.frontends.onnx.lower.mixtures import grouped
 from mansard.frontends.onnx.lower.outputs import HIDDEN, named, result, results, with_hidden
 from mansard.frontends.onnx.lower.scope import Scope, Shared, flat
-from mansard.frontends.onnx.lower.summary import resolution
+from mansard.frontends.onnx.lower.summary import resolution, stored
 from mansard.frontends.onnx.lower.walk import walk
 from mansard.frontends.onnx.values import Tensor
 from mansard.ir.builder import Builder
@@ -28,7 +30,7 @@ from mansard.ir.verify import verify
 
 
 def lower(
-    resolved: Resolved, *, raw: bool = False, branch: Expr = sp.S.One,
+    resolved: Resolved, *, raw: bool = False, branches: Branches | None = None,
     sizes: Mapping[str, Expr] | None = None,
 ) -> Program:  # fmt: skip
     """Lower a resolved model.
@@ -36,14 +38,14 @@ def lower(
     Args:
         resolved: a graph of which every size is known or has a name.
         raw: whether to keep the graph as written.
-        branch: how often the first branch of an ``If`` is taken where data decide.
+        branches: how often the first branch of an ``If`` is taken where data decide.
         sizes: values of symbols beyond ``B S P``, by name.
 
     Raises:
         SpecError: a node cannot be lowered; it is named.
     """
     try:
-        program = _lowered(resolved, raw, branch, sizes or {})
+        program = _lowered(resolved, raw, branches or Branches(), sizes or {})
         flops = program.graph().cost.total_flops  # kept: whoever asks next has it
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # sizes no op can have
         raise SpecError(
@@ -56,11 +58,15 @@ def lower(
     return program
 
 
-def _lowered(resolved: Resolved, raw: bool, branch: Expr, sizes: Mapping[str, Expr]) -> Program:
-    shared = Shared(not raw, _is_decoder(resolved), branch, sizes=sizes)
+def _lowered(
+    resolved: Resolved, raw: bool, branches: Branches, sizes: Mapping[str, Expr]
+) -> Program:
+    size.check(resolved.graph)
+    shared = Shared(not raw, _is_decoder(resolved), branches, sizes=sizes)
     graph = graph_of(resolved, shared)
     graph, assumed = with_defaults(graph, resolved, sizes)
-    notes = (*resolved.notes, *shared.notes.values(), *assumed)
+    sense.check(graph)
+    notes = (*resolved.notes, *shared.said, *assumed, *sense.nothing(resolved, graph))
     origin = Origin(resolved.name, "onnx", resolved.producer, notes=notes,
                     resolution=resolution(resolved, graph))  # fmt: skip
     return Program({TARGET: graph}, _schedule(resolved, graph), origin=origin).verified()
@@ -75,7 +81,11 @@ def by_phase(first: Program, later: Program) -> Program:
     )
     graphs = {TARGET: later.graph(), prefill: first.graph()}
     said = tuple(n for n in later.origin.notes if n.code != "M063")  # the phase decides
-    origin = replace(later.origin, notes=said)
+    found = later.origin.resolution
+    origin = replace(
+        later.origin, notes=said, parts=(TARGET, prefill),
+        resolution=found and replace(found, **stored(later.graph(), first.graph())),
+    )  # fmt: skip
     return replace(later, graphs=graphs, schedule=steps, origin=origin).verified()
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-import sympy as sp
-
 from mansard.core.dtypes import Encoding
 from mansard.core.errors import SpecError
 from mansard.core.notes import Note
 from mansard.core.symbols import B, Expr, S, T, expr, product
+from mansard.frontends.onnx.branches import Branches
 from mansard.frontends.onnx.dtypes import encoded
 from mansard.frontends.onnx.graph import Graph, Node
 from mansard.frontends.onnx.lower.index import Index
@@ -30,22 +29,41 @@ class Shared:
     Args:
         raised: whether patterns become mansard's ops and head transposes views.
         causal: whether attention over the model's own tokens is causal.
-        branch: how often ``then`` is taken where data decide: 1, 0, or a share.
+        branches: how often ``then`` is taken where data decide.
         leaves: stored values by storage.
         notes: what was found to be unknown or was chosen.
         sizes: what the caller says sizes are, by name.
+        decided: what is counted of an ``If`` that data decide → the nodes of which it is.
     """
 
     raised: bool = True
     causal: bool = True
-    branch: Expr = sp.S.One
+    branches: Branches = field(default_factory=Branches)
     leaves: dict[str, list[Value]] = field(default_factory=dict)
     notes: dict[str, Note] = field(default_factory=dict)
     sizes: Mapping[str, Expr] = field(default_factory=dict)
+    decided: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def note(self, code: str, text: str) -> None:
         """Keep a note, once."""
         self.notes.setdefault(text, Note(code, text))
+
+    def decide(self, counted: str, node: str) -> None:
+        """Keep what is counted of an ``If`` that data decide."""
+        self.decided.setdefault(counted, {})[node] = None
+
+    @property
+    def said(self) -> tuple[Note, ...]:
+        """The notes, one a policy for all the nodes it decides."""
+        return (*self.notes.values(), *(_decision(*each) for each in self.decided.items()))
+
+
+def _decision(counted: str, nodes: Mapping[str, None]) -> Note:
+    first, *more = nodes
+    of = f"{first} and {len(more)} more" if more else first
+    other = "then" if counted.startswith("else") else "else"
+    hint = f"--branch '{first}={other}', or the share of then"
+    return Note("M063", f"{of}: data decide; {counted} ({hint})")
 
 
 class Scope:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mansard.core.expressions import print_expression
 from mansard.core.symbols import PARAMETERS, Symbol
 from mansard.frontends.onnx.dims import Dim
@@ -29,9 +31,6 @@ def resolution(resolved: Resolved, graph: Graph) -> Resolution:
         else f"of {fact.origin[:LONGEST]}"
         for s, fact in sorted(resolved.symbols.items(), key=lambda item: _rank(item[0]))
     }  # fmt: skip
-    stored = storages(graph).values()
-    weights = [s for s in stored if s.value.role == "weight"]
-    tables = [s for s in stored if s.value.role == "table"]
     return Resolution(
         nodes=sum(len(g.body.nodes) for g in graphs),
         tensors=len(tensors),
@@ -39,11 +38,21 @@ def resolution(resolved: Resolved, graph: Graph) -> Resolution:
         symbols=symbols,
         names={text[:LONGEST]: _short(size) for text, size in resolved.names.items()},
         unknown=resolved.unknown,
-        weights=int(sum(s.copies for s in weights)),
-        weight_bytes=_bytes(sum(s.bytes for s in weights)),
-        tables=int(sum(s.copies for s in tables)),
-        table_bytes=_bytes(sum(s.bytes for s in tables)),
+        **stored(graph),
     )
+
+
+def stored(*graphs: Graph) -> dict[str, Any]:
+    """Return how many weights and tables graphs of one file store, and their bytes, each once."""
+    found = {name: s for graph in reversed(graphs) for name, s in storages(graph).items()}
+    weights = [s for s in found.values() if s.value.role == "weight"]
+    tables = [s for s in found.values() if s.value.role == "table"]
+    return {
+        "weights": int(sum(s.copies for s in weights)),
+        "weight_bytes": _bytes(sum(s.bytes for s in weights)),
+        "tables": int(sum(s.copies for s in tables)),
+        "table_bytes": _bytes(sum(s.bytes for s in tables)),
+    }
 
 
 def _rank(symbol: Symbol) -> tuple[int, str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from mansard.core.errors import MansardError, SpecError
 from mansard.frontends.onnx.graph import Node
+from mansard.frontends.onnx.infer import CHECK, MISFIT
 from mansard.frontends.onnx.lower import (
     attention,
     control,
@@ -57,8 +58,10 @@ def _lower(scope: Scope, node: Node, found: Raised | None) -> None:
         if _is_unsized(scope, node):
             unsized(scope, node)
             return
-        said = error.message if isinstance(error, MansardError) else str(error)
-        raise SpecError(f"{node.kind} {node.label!r}: {said}") from error
+        said, hint = (
+            (error.message, error.hint) if isinstance(error, MansardError) else (MISFIT, None)
+        )
+        raise SpecError(f"node {node.label!r} ({node.kind}): {said}", hint=hint or CHECK) from error
 
 
 def _complete(scope: Scope, node: Node) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mansard.core.errors import SpecError
 from mansard.frontends.onnx.dims import (
     Dim,
     Unresolved,
@@ -69,7 +70,7 @@ def constant(call: Call) -> Tensor:
                 return Tensor("string", ())
             case "value_strings", tuple():
                 return Tensor("string", (len(value),))
-    raise ValueError("a constant without a value")
+    raise SpecError("a constant without a value")
 
 
 @rule("Shape")
@@ -106,7 +107,7 @@ def numbers(call: Call, start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
     except Unresolved:
         return shaped(start.dtype, (call.fresh(),))
     if step == 0:
-        raise ValueError("a range of step 0")
+        raise SpecError("a range of step 0")
     if never_below(0, step):
         first, last, step = last, first, mul(-1, step)
     width = sub(last, first)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mansard.core.errors import SpecError
 from mansard.frontends.onnx.dims import Dim
 from mansard.frontends.onnx.registry import Call, rule
 from mansard.frontends.onnx.values import UNKNOWN, Optional, Tensor, Value
@@ -17,13 +18,34 @@ def branch(call: Call, condition: Tensor) -> Sequence[Value]:
     choice = {"then": 1, "else": 0}.get(call.choice)
     if isinstance(known, int):
         return call.enter("then_branch" if known else "else_branch", ())
-    yes, no = call.enter("then_branch", ()), call.enter("else_branch", ())
     if choice is not None:
-        return yes if choice else no
+        return _chosen(call, *(("then", "else") if choice else ("else", "then")))
+    yes, no = call.enter("then_branch", ()), call.enter("else_branch", ())
     if any(_ranks_differ(a, b) for a, b in zip(yes, no, strict=True)):
         call.facts.assume(f"{call.node.label}: its branches differ in rank; the first is taken")
         return yes
     return [joined(call, k, a, b) for k, (a, b) in enumerate(zip(yes, no, strict=True))]
+
+
+def _chosen(call: Call, wanted: str, other: str) -> Sequence[Value]:
+    """Yield what the wanted branch yields; the other is inferred too, unless sizes rule it out."""
+    label = call.node.label
+    try:
+        found = call.enter(f"{wanted}_branch", ())
+    except SpecError as error:
+        hint = (
+            error.hint
+            if "--branch" in (error.hint or "")
+            else f"--branch '{label}={other}', or node by node"
+        )
+        raise SpecError(error.message, hint=hint) from error
+    try:
+        call.enter(f"{other}_branch", ())
+    except SpecError as error:
+        call.inner.pop(f"{other}_branch", None)
+        text = f"{label}: the {wanted} branch is counted; sizes rule out the other"
+        call.facts.assume(f"{text} ({error.message[:120]})")
+    return found
 
 
 def _ranks_differ(a: Value, b: Value) -> bool:

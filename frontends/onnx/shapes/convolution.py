@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mansard.core.errors import SpecError
 from mansard.frontends.onnx.dims import Dim, add, blocks, floor_div, mul, sub
 from mansard.frontends.onnx.registry import MS, Call, rule
 from mansard.frontends.onnx.values import Shape, Tensor, shaped
@@ -15,6 +16,8 @@ def slid(call: Call, space: Shape, kernel: Sequence[Dim], *, ceil: bool = False)
     strides, dilations = call.attr("strides", (1,) * n), call.attr("dilations", (1,) * n)
     pads = call.attr("pads", (0,) * (2 * n))
     mode = call.attr("auto_pad", "NOTSET")
+    if any(step < 1 for step in (*strides, *dilations)):
+        raise SpecError(f"its strides are {strides}, its dilations {dilations}; both start at 1")
     found = []
     for k, x in enumerate(space):
         reach = add(mul(dilations[k], sub(kernel[k], 1)), 1)
@@ -27,12 +30,19 @@ def slid(call: Call, space: Shape, kernel: Sequence[Dim], *, ceil: bool = False)
         if ceil and isinstance(places, int) and isinstance(x, int):
             before = 0 if mode == "VALID" else pads[k]
             places -= int((places - 1) * strides[k] >= x + before)  # a window must start inside
+        if isinstance(places, int) and places < 1:
+            raise SpecError(f"its window of {reach} does not fit a side of {padded}")
         found.append(places)
     return tuple(found)
 
 
 def _convolved(call: Call, x: Tensor, w: Tensor) -> Shape:
-    kernel = w.dims[2:]
+    groups, kernel = call.attr("group", 1), w.dims[2:]
+    channels, held = x.dims[1], w.dims[1]
+    if groups < 1:
+        raise SpecError(f"it has {groups} groups")
+    if isinstance(channels, int) and isinstance(held, int) and channels != held * groups:
+        raise SpecError(f"its weight is for {held * groups} channels, and {channels} come")
     return (x.dims[0], w.dims[0], *slid(call, x.dims[2:], call.attr("kernel_shape", kernel)))
 
 

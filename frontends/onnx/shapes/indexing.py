@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mansard.core.errors import SpecError
 from mansard.frontends.onnx.registry import Call, rule
 from mansard.frontends.onnx.values import KNOWN_ELEMENTS, Shape, Tensor, shaped
 
@@ -34,7 +35,7 @@ def gather_nd(call: Call, data: Tensor, indices: Tensor) -> Tensor:
     if not isinstance(width, int):
         (width,) = Tensor(value=(width,)).integers()
     if batch + width > data.rank:
-        raise ValueError(f"indices of {width} axes into {data.rank - batch}")
+        raise SpecError(f"indices of {width} axes into {data.rank - batch}")
     rest: Shape = data.dims[batch + width :]
     return data.like((*indices.dims[:-1], *rest))
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from mansard.core.errors import SpecError
 from mansard.frontends.onnx.dims import Dim, equal, floor_div, mul, product
 from mansard.frontends.onnx.registry import Call, rule
 from mansard.frontends.onnx.shapes.arithmetic import sizes
@@ -21,6 +24,8 @@ def reshape(call: Call, x: Tensor, wanted: Tensor | None = None) -> Tensor:
     dims: list[Dim | None] = [
         (x.dims[axis] if keeps and d == 0 else d) for axis, d in enumerate(target)
     ]
+    if sum(d == -1 for d in dims) > 1:
+        raise SpecError(f"its shape {_list(dims)} leaves more than one axis open")
     open_axes = [axis for axis, d in enumerate(dims) if d is None or d == -1]
     for axis in open_axes[1:]:
         dims[axis] = call.fresh(axis)
@@ -29,7 +34,17 @@ def reshape(call: Call, x: Tensor, wanted: Tensor | None = None) -> Tensor:
         known = product(d for k, d in enumerate(dims) if k != axis and d is not None)
         dims[axis] = _left(call, x, known, axis)
     out = shaped(x.dtype, (d for d in dims if d is not None))
+    if x.shape is not None and equal(x.size, out.size) is False and _are_numbers(x, out):
+        raise SpecError(f"{_list(x.shape)} cannot be arranged as {_list(target)}")
     return _moved(out, x)
+
+
+def _are_numbers(*tensors: Tensor) -> bool:
+    return all(isinstance(t.size, int) for t in tensors)
+
+
+def _list(sizes: Iterable[Dim | None]) -> str:
+    return f"[{', '.join('?' if d is None else str(d) for d in sizes)}]"
 
 
 def _left(call: Call, x: Tensor, known: Dim, axis: int) -> Dim:
@@ -69,13 +84,13 @@ def unsqueeze(call: Call, x: Tensor, axes: Tensor | None = None) -> Tensor:
     """Insert axes of size 1."""
     given = call.ints("axes", axes)
     if given is None:
-        raise ValueError("it names no axes")
+        raise SpecError("it names no axes")
     rank = x.rank + len(given)
     if any(not -rank <= a < rank for a in given):
-        raise ValueError(f"axes {given} of a result of {rank} axes")
+        raise SpecError(f"axes {given} of a result of {rank} axes")
     new = {a % rank for a in given}
     if len(new) < len(given):
-        raise ValueError(f"axes {given} name one twice")
+        raise SpecError(f"axes {given} name one twice")
     old = iter(x.dims)
     return _moved(shaped(x.dtype, [1 if k in new else next(old) for k in range(rank)]), x)
 
@@ -85,7 +100,7 @@ def transpose(call: Call, x: Tensor) -> Tensor:
     """Order the axes anew."""
     order = call.attr("perm", tuple(reversed(range(x.rank))))
     if sorted(order) != list(range(x.rank)):
-        raise ValueError(f"perm {order} of {x.rank} axes")
+        raise SpecError(f"perm {order} of {x.rank} axes")
     out = x.like(x.dims[a] for a in order)
     return out if x.value is None else out.filled(x.array.transpose(order))
 

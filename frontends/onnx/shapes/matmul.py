@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 
+from mansard.core.errors import SpecError
 from mansard.frontends.onnx.dims import Dim
 from mansard.frontends.onnx.registry import MS, Call, rule
 from mansard.frontends.onnx.values import Shape, Tensor, shaped
@@ -93,14 +94,14 @@ def einsum(call: Call, *operands: Tensor) -> Tensor:
     left, arrow, right = equation.partition("->")
     terms = left.split(",")
     if len(terms) != len(operands) or len(equation) > 1000:
-        raise ValueError(f"equation {equation[:80]!r} of {len(operands)} operands")
+        raise SpecError(f"equation {equation[:80]!r} of {len(operands)} operands")
     sizes: dict[str, Dim] = {}
     stack: Shape = ()
     for term, operand in zip(terms, operands, strict=True):
         letters = term.replace("...", "")
         more = operand.rank - len(letters)
         if set(letters) - set(string.ascii_letters) or more < 0 or (more and "..." not in term):
-            raise ValueError(f"term {term!r} of an operand of {operand.rank} axes")
+            raise SpecError(f"term {term!r} of an operand of {operand.rank} axes")
         start = term.find("...") if "..." in term else len(letters)
         own = operand.dims[start : start + more]
         stack = call.facts.broadcast((stack, own), call.node.label)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mansard.core.errors import SpecError
 from mansard.frontends.onnx.dims import (
     Dim,
     Unresolved,
@@ -111,7 +112,7 @@ def _length(call: Call, dim: Dim, begin: Scalar, end: Scalar, step: int, axis: i
     if begin is None or end is None:
         return call.fresh(axis)
     if step == 0:
-        raise ValueError("a slice of step 0")
+        raise SpecError("a slice of step 0")
     if step < 0:
         return _backwards(call, dim, begin, end, -step, axis)
     start, stop = position(dim, begin), position(dim, end)

@@ -101,9 +101,10 @@ def graph_options(command: F) -> F:
                      " raised, no layer rolled."),
         click.option("--alias", "aliases", multiple=True, metavar="NAME=EXPR",
                      help="What a size of an ONNX file is: seq_len=S, mask_len=P+S; repeatable."),
-        click.option("--branch", default="", metavar="then|else|SHARE",
+        click.option("--branch", multiple=True, metavar="[NODE=]then|else|SHARE",
+                     callback=lambda _, __, told: ",".join(told),
                      help="Which branch of an ONNX file counts where data decide, or how often"
-                     " the first does: 0.25."),
+                     " the first does: 0.25; of one node: If_0=else; repeatable."),
     )):  # fmt: skip
         command = option(command)
     return command

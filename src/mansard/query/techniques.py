@@ -68,7 +68,8 @@ def apply_techniques(
     from mansard.passes.pipeline import InvalidResultError, PassError, run, with_level
 
     own = read_techniques([program.origin.pipeline] if program.origin.pipeline else [])
-    asked = with_level(read_techniques(specs), level, known_passes())
+    typed = read_techniques(specs)
+    asked = with_level(typed, level, known_passes())
     try:
         after, applied = run(program, (*own, *asked))
     except (PassError, InvalidResultError) as crash:
@@ -81,7 +82,7 @@ def apply_techniques(
             why = f"{type(crash.__cause__).__name__}: {crash.__cause__}"
             said = f"{crash}, a technique of {owner}: {why}"
         raise PluginError(said, hint=f"report it to the authors of {owner}") from crash
-    return after, tuple(_reported(applied, len(own)))
+    return after, tuple(_reported(applied, len(own), len(own) + len(typed)))
 
 
 def _owner(technique: Pass) -> str | None:
@@ -95,14 +96,18 @@ def _owner(technique: Pass) -> str | None:
     return found.owner
 
 
-def _reported(applied: Sequence[Applied], own: int) -> Iterator[Technique]:
+def _reported(applied: Sequence[Applied], own: int, level: int) -> Iterator[Technique]:
+    """Yield what each technique did: the checkpoint's, from ``own`` the user's, then the level's.
+
+    That a technique of the level matched nothing is no news: nobody asked for it by name.
+    """
     for at, done in enumerate(applied):
         changed = f"{done.changed} ({CHECKPOINT})" if at < own and done.changed else done.changed
         yield Technique(
             name=done.technique.name,
             options=dict(_options(done.technique)),
             changed=changed,
-            notes=done.notes,
+            notes=tuple(n for n in done.notes if at < level or n.code != "M020"),
             before=done.before,
             after=done.after,
             technique=done.technique,

@@ -110,7 +110,7 @@ def _layout(every: list[Line], width: int) -> tuple[tuple[_Column, ...], int, in
     columns: tuple[_Column, ...] = NARROW
     room = 0
     for columns in (FULL, NARROW):
-        widths = [max(len(c.title), *(len(c.write(line)) for line in every)) for c in columns]
+        widths = [max(len(t) for t in (c.title, *map(c.write, every))) for c in columns]
         room = width - sum(widths) - GAP * len(columns) - 1
         if room >= min(longest, SHORTEST_NAME):
             break

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,12 +18,15 @@ from tests.frontends.onnx.graphs import build, model, resolved
 from mansard.core.errors import MansardError, SpecError
 from mansard.frontends.onnx.dims import LARGEST
 from mansard.frontends.onnx.load import load, model_of, parse
+from mansard.frontends.onnx.lower.program import lower
 from mansard.frontends.onnx.naming import Names
 from mansard.frontends.onnx.resolve import resolve
 from mansard.frontends.onnx.values import Tensor
 from mansard.frontends.onnx.wire import without_weights
+from mansard.ir.ops import Activation
 
 HEAD = '<ir_version: 9, opset_import: ["" : 20, "local" : 1]>'
+Run = Callable[..., Any]
 RELU = helper.make_node("Relu", ["x0"], ["y0"])
 
 
@@ -92,8 +97,45 @@ def test_a_model_with_one_byte_changed_is_read_or_refused(at: int, byte: int) ->
             " { a = Constant<value_ints=[0,-3]>() y = Unsqueeze(x, a) }",
             "name one twice",
         ),
-        ("g (float[n] x) => (float[n] y) { y = Add(x) }", "rules"),
+        ("g (float[n] x) => (float[n] y) { y = Add(x) }", "1 input; its operator has 2"),
         ("g (seq(float[n]) x) => (float[n] y) { y = Relu(x) }", "Relu"),
+        (
+            "g (float[n] x) => (float[n] y) { y = MatMul(x) }",
+            "'y' .MatMul.: it has 1 input; its operator has 2",
+        ),
+        (
+            "g (float[n] x) => (float[n] y) { y, z = Relu(x) }",
+            "2 outputs; its operator has at most 1",
+        ),
+        ('g (float[n] x) => (float[n] y) { y = Softmax<axis="q">(x) }', "not of type int"),
+        ("g (float[3] x, float[4] z) => (float[n] y) { y = Add(x, z) }", "only where 4 = 3"),
+        (
+            "g (float[n,8] x) => (float[n] y) { s = Constant<value_ints=[-1,-1,3]>()"
+            " y = Reshape(x, s) }",
+            "more than one axis open",
+        ),
+        (
+            "g (float[2,8] x) => (float[n] y) { s = Constant<value_ints=[5,5]>()"
+            " y = Reshape(x, s) }",
+            r"\[2, 8\] cannot be arranged as \[5, 5\]",
+        ),
+        (
+            "g (float[n,3,8,8] x, float[4,3,3,3] w) => (float[n] y)"
+            " { y = Conv<strides=[0,0]>(x, w) }",
+            "both start at 1",
+        ),
+        (
+            "g (float[n,3,8,8] x, float[4,3,3,3] w) => (float[n] y) { y = Conv<group=0>(x, w) }",
+            "0 groups",
+        ),
+        (
+            "g (float[n,3,8,8] x, float[4,2,3,3] w) => (float[n] y) { y = Conv(x, w) }",
+            "for 2 channels, and 3 come",
+        ),
+        (
+            "g (float[n,3,2,2] x, float[4,3,3,3] w) => (float[n] y) { y = Conv(x, w) }",
+            "window of 3 does not fit a side of 2",
+        ),
         (
             "g (float[n] x) => (float[n] y) { y = local.f(x) }\n"
             '<opset_import: ["" : 20, "local" : 1], domain: "local">'
@@ -109,8 +151,9 @@ def test_a_model_with_one_byte_changed_is_read_or_refused(at: int, byte: int) ->
     ],
 )
 def test_a_graph_that_is_no_graph_is_refused(text: str, message: str) -> None:
-    with pytest.raises(SpecError, match=message):
+    with pytest.raises(SpecError, match=message) as refused:
         resolved(parser.parse_model(HEAD + text))
+    assert refused.value.hint
 
 
 @pytest.mark.parametrize("location", ["/etc/passwd", "../w.bin", "a/../../w.bin", "", "C:\\w"])
@@ -206,6 +249,58 @@ def test_bodies_of_functions_that_multiply_are_looked_at_once() -> None:
     value = resolved(parser.parse_model(HEAD + text)).values["y"]
     assert isinstance(value, Tensor)
     assert [str(d) for d in value.dims] == ["n"]
+
+
+def bomb(depth: int) -> onnx.ModelProto:
+    """Return functions of which each calls the next one twice."""
+    functions = "".join(
+        f'<opset_import: ["" : 20, "local" : 1], domain: "local"> f{k} (a) => (b)'
+        f" {{ c = local.f{k + 1}(a) b = local.f{k + 1}(c) }}\n"
+        for k in range(depth)
+    )
+    last = f'<opset_import: ["" : 20], domain: "local"> f{depth} (a) => (b) {{ b = Relu(a) }}'
+    text = "g (float[n] x) => (float[n] y) { y = local.f0(x) }\n" + functions + last
+    return parser.parse_model(HEAD + text)
+
+
+def test_functions_that_multiply_are_refused_before_they_are_spelled_out() -> None:
+    ops = lower(resolved(bomb(5)), raw=True).graph().ops
+    assert sum(isinstance(op, Activation) for op in ops) == 2**5
+    with pytest.raises(SpecError, match="expands to more than 200000 nodes"):
+        lower(resolved(bomb(40)))
+
+
+def test_a_folder_is_said_to_be_one(tmp_path: Path) -> None:
+    folder = tmp_path / "x.onnx"
+    folder.mkdir()
+    with pytest.raises(SpecError, match=r"x\.onnx' is a folder"):
+        load(folder)
+
+
+def test_a_declared_size_below_none_is_noted() -> None:
+    found = resolved(model([RELU], {"x0": ("f", [-3, 3])}, ["y0"]))
+    assert [n.code for n in found.notes] == ["M061"]
+    assert "-3" in found.notes[0].message
+
+
+def test_contradictions_of_one_kind_are_one_note_with_a_count() -> None:
+    nodes = [helper.make_node("Relu", ["x0"], [f"y{k}"]) for k in range(5)]
+    proto = model(nodes, {"x0": ("f", ["n", 3])}, [f"y{k}" for k in range(5)])
+    for out in proto.graph.output:
+        out.CopyFrom(helper.make_tensor_value_info(out.name, TensorProto.FLOAT, ["n", 4]))
+    (note,) = resolved(proto).notes
+    assert note.message == "'y0' is declared [n, 4] but is [B, 3]; and 4 more like it"
+
+
+@pytest.mark.parametrize("nodes", [[], [helper.make_node("Constant", [], ["y0"], value_int=1)]])
+def test_a_graph_that_computes_nothing_costs_nothing_and_says_so(
+    nodes: list[onnx.NodeProto], tmp_path: Path, run: Run
+) -> None:
+    path = tmp_path / "nothing.onnx"
+    onnx.save(model(nodes, {"x0": ("f", ["n", 3])}, ["y0" if nodes else "x0"]), path)
+    ran = run("analyze", str(path), "--on", "l4")
+    assert ran.code == 0
+    assert "[M069]" in ran.err
 
 
 def test_a_range_over_everything_is_not_counted_out() -> None:

@@ -6,9 +6,9 @@ import pytest
 import sympy as sp
 from onnx import ModelProto, parser
 
-from mansard.core.errors import SpecError
+from mansard.core.errors import SpecError, UnknownNameError
 from mansard.core.symbols import expr
-from mansard.frontends.onnx.frontend import share_of
+from mansard.frontends.onnx.branches import branches, share_of
 from mansard.frontends.onnx.load import model_of
 from mansard.frontends.onnx.lower.program import lower
 from mansard.frontends.onnx.resolve import resolve
@@ -34,9 +34,8 @@ def proto() -> ModelProto:
 
 
 def program(branch: str) -> Program:
-    share = share_of(branch)
-    choice = {"": "then" if share == 1 else "else"} if share in (0, 1) else {}
-    return lower(resolve(model_of(proto()), branches=choice), branch=share)
+    told = branches(branch)
+    return lower(resolve(model_of(proto()), branches=told.chosen), branches=told)
 
 
 def flops(found: Program) -> sp.Expr:
@@ -73,6 +72,63 @@ def test_weights_of_a_branch_are_read_as_often_as_it_is_taken_and_stored_always(
 def test_a_note_says_which_branch_was_counted(branch: str) -> None:
     (note,) = (n for n in program(branch).origin.notes if n.code == "M063")
     assert "then" in note.message
+
+
+CHAIN = """ g (bool c, float[n,8] x) => (float[?,?] y, float[?,?] z) {
+        y = If(c) <
+            then_branch = t () => (float[?,?] a) { a = Relu(x) },
+            else_branch = e () => (float[?,?] b) { m = Relu(x)  b = Exp(m) }>
+        z = If(c) <
+            then_branch = t () => (float[?,?] d) { d = Relu(y) },
+            else_branch = e () => (float[?,?] f) { k = Tanh(y)  f = Exp(k) }>
+    }"""
+
+
+def chained(branch: str) -> Program:
+    told = branches(branch)
+    return lower(resolve(model_of(parser.parse_model(HEAD + CHAIN)), branches=told.chosen),
+                 branches=told)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("branch", "ops"),
+    [("", 2), ("else", 4), ("y=else", 3), ("z=else", 3), ("y=then,else", 3)],
+)
+def test_a_branch_is_chosen_node_by_node(branch: str, ops: int) -> None:
+    assert sum(not op.is_view for op in chained(branch).graph().ops) == ops
+
+
+def test_one_note_says_what_is_counted_of_all_undecided_nodes_and_how_to_choose() -> None:
+    (note,) = chained("").origin.notes
+    assert note.message.startswith("y and 1 more: data decide; then is counted (--branch ")
+    assert "'y=else'" in note.message
+    first, second = chained("z=else").origin.notes
+    assert "'y=else'" in first.message
+    assert "'z=then'" in second.message
+
+
+def test_a_node_that_is_no_if_is_refused_with_the_nearest() -> None:
+    graph = resolve(model_of(parser.parse_model(HEAD + CHAIN))).graph
+    with pytest.raises(UnknownNameError, match="'yy'") as refused:
+        branches("yy=else").check(graph)
+    assert "y" in str(refused.value.hint)
+
+
+BROKEN = """ g (bool c, float[2,8] x) => (float[?,?] y) {
+        y = If(c) <
+            then_branch = t () => (float[?,?] a) { a = Relu(x) },
+            else_branch = e () => (float[?,?] b) {
+                s = Constant<value_ints=[5,5]>()  b = Reshape(x, s) }>
+    }"""
+
+
+def test_a_branch_that_sizes_rule_out_is_left_out_and_refused_when_it_is_wanted() -> None:
+    model = model_of(parser.parse_model(HEAD + BROKEN))
+    (note,) = lower(resolve(model, branches={"": "then"})).origin.notes
+    assert (note.code, "rule out" in note.message) == ("M063", True)
+    with pytest.raises(SpecError, match="cannot be arranged") as refused:
+        resolve(model, branches={"": "else"})
+    assert "y=then" in str(refused.value.hint)
 
 
 def test_the_text_of_shared_branches_reads_back() -> None:
