@@ -49,6 +49,8 @@ CODES: dict[str, str] = {
     "M080": "a calibrated estimate rests on medians of other chips; its band is wide",
     "M081": "a calibrated time to first token excludes queueing",
     "M082": "a calibrated estimate takes experts as evenly loaded",
+    "M083": "a user's calibration has no engine; that of the bundled sets slows its kernels",
+    "M084": "rows of a calibrated estimate are at their bound: outside what was measured",
     "M090": "an energy without a figure of its own: that of another counts, or none",
     "M091": "the carbon of making the devices is not counted",
     "M092": "the latency between chips of a dataflow is unknown; 0 is used",

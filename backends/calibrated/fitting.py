@@ -182,5 +182,5 @@ def band(ratio: Vector) -> tuple[float, float]:
         return 0.5, 2.0
     logs = np.log(ratio)
     slack = 1 + 2 / len(logs)
-    low, high = np.quantile(logs, [0.1, 0.9]) * slack
-    return float(np.exp(max(low, -WIDEST))), float(np.exp(min(high, WIDEST)))
+    low, high = np.clip(np.quantile(logs, [0.1, 0.9]) * slack, -WIDEST, WIDEST)
+    return float(np.exp(low)), float(np.exp(high))

@@ -33,6 +33,9 @@ RELAXED = (
 What nothing matches is dropped, the least telling first: kernel, framework, dtype, family.
 """
 
+MEDIAN = "median of"
+"""Begins the name of a source that is a median over chips."""
+
 Tries = tuple[tuple[tuple[str, ...], float], ...]
 
 
@@ -102,9 +105,9 @@ def _sources(
     found = [(own, 1.0, f"your calibration of {own.chip}")] if own is not None else []
     files = [(bundled(chip), 1.0, chip)]
     if family:
-        files.append((bundled(f"family-{family}"), 1.0, f"median of the {family} family"))
+        files.append((bundled(f"family-{family}"), 1.0, f"{MEDIAN} the {family} family"))
     foreign = OTHER_FAMILY if family else FOREIGN
-    files.append((bundled("family-generic"), foreign, "median of all measured chips"))
+    files.append((bundled("family-generic"), foreign, f"{MEDIAN} all measured chips"))
     return found + [(c, w, name) for c, w, name in files if c is not None]
 
 
@@ -120,7 +123,7 @@ def _within(calibration: Calibration, key: Key, tries: Tries) -> tuple[Parameter
 def _basis(one: ParameterSet, key: Key, name: str) -> str:
     parts = [name, one.key.framework or "all frameworks", one.key.dtype, one.key.kernel]
     text = ", ".join(p for p in parts if p)
-    when = f" of {one.date}" if one.date else ""
+    when = f", fitted {one.date}" if one.date else ""
     text += f": {one.rows} rows{when}, {one.error:.0%} off when held back"
     if key.dtype and one.key.dtype != key.dtype:
         text += f"; {key.dtype} itself was not measured"

@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from mansard.backends.calibrated.registry import form
-from mansard.core.errors import SpecError
+from mansard.core.errors import SpecError, UnknownNameError
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,10 @@ class Calibration:
             table = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise SpecError(f"{where}: {error}", hint="calibrations are TOML") from error
-        sets = tuple(_set(entry, where) for entry in table.get("set", ()))
+        entries = table.get("set", ())
+        if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+            raise SpecError(f"{where}: set is no table", hint="begin each set with [[set]]")
+        sets = tuple(_set(e, f"{where}, set {n}") for n, e in enumerate(entries, start=1))
         return cls(str(table.get("chip", "")), sets, str(table.get("family", "")))
 
     def to_toml(self) -> str:
@@ -141,26 +144,49 @@ def _short(value: float) -> str:
 
 
 def _set(entry: Mapping[str, Any], where: str) -> ParameterSet:
-    law = form(str(entry.get("form", "")))
+    try:
+        law = form(str(entry.get("form", "")))
+    except UnknownNameError as error:
+        raise SpecError(f"{where}: {error.message}", hint=error.hint) from error
+    fields = {n: str(entry.get(n, "")) for n in ("framework", "dtype", "family", "kernel")}
+    key = Key(law.name, **fields)
+    where = f"{where} ({key.text()})"
     given = entry.get("parameters")
     wanted = [p.name for p in law.parameters]
-    if not isinstance(given, dict) or set(given) != set(wanted):
-        raise SpecError(
-            f"{where}: a set of {law.name} has parameters {sorted(given or ())}",
-            hint=f"they are {', '.join(wanted)}",
-        )
-    values = tuple(float(given[name]) for name in wanted)
-    low, high = (float(v) for v in entry.get("band", (1.0, 1.0)))
-    numbers = (*values, low, high)
-    if not all(math.isfinite(v) and v > 0 for v in numbers):
-        raise SpecError(f"{where}: a set of {law.name} holds a number that is not positive")
+    if not isinstance(given, dict):
+        hint = f"write parameters = {{ {' = …, '.join(wanted)} = … }}"
+        raise SpecError(f"{where}: no table of parameters", hint=hint)
+    for word, names in (("lacks", set(wanted) - set(given)), ("has", set(given) - set(wanted))):
+        if names:
+            listed = ", ".join(sorted(names))
+            raise SpecError(
+                f"{where}: {word} the parameter{'s' * (len(names) > 1)} {listed}",
+                hint=f"a set of {law.name} has {', '.join(wanted)}",
+            )
+    values = tuple(_positive(given[name], name, where) for name in wanted)
+    edges = entry.get("band", (1.0, 1.0))
+    if not isinstance(edges, (list, tuple)) or len(edges) != 2:
+        raise SpecError(f"{where}: band is {edges!r}", hint="write band = [low, high]")
+    low, high = (_positive(v, "band", where) for v in edges)
+    if low > high:
+        raise SpecError(f"{where}: band is [{low:g}, {high:g}]", hint="the lower one comes first")
     texts = {n: str(entry.get(n, "")) for n in ("source", "digest", "date")}
-    fields = {n: str(entry.get(n, "")) for n in ("framework", "dtype", "family", "kernel")}
-    return ParameterSet(
-        Key(law.name, **fields), values, float(entry.get("error", 0.0)), low, high,
-        int(entry.get("rows", 0)), int(entry.get("shapes", 0)), **texts,
-        chips=tuple(entry.get("chips", ())),
-    )  # fmt: skip
+    error, rows, shapes = (_count(entry.get(n, 0), n, where) for n in ("error", "rows", "shapes"))
+    chips = tuple(entry.get("chips", ()))
+    return ParameterSet(key, values, error, low, high, int(rows), int(shapes), **texts, chips=chips)
+
+
+def _positive(value: object, name: str, where: str) -> float:
+    if _count(value, name, where) == 0:
+        raise SpecError(f"{where}: {name} is {value!r}", hint="a number above 0")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _count(value: object, name: str, where: str) -> float:
+    number = not isinstance(value, bool) and isinstance(value, (int, float))
+    if not number or not 0 <= value < math.inf:  # type: ignore[operator]
+        raise SpecError(f"{where}: {name} is {value!r}", hint="a finite number, not negative")
+    return float(value)  # type: ignore[arg-type]
 
 
 @cache

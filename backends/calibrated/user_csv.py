@@ -1,54 +1,32 @@
-"""Fit a chip from a user's own measurements: one CSV, a row per kernel.
-
-Columns: ``kind`` (gemm, attention_prefill, attention_decode, moe, collective, stream), ``dtype``,
-one of ``us``, ``ms``, ``s`` (the time of one kernel), optionally ``framework`` and ``kernel``, and
-the sizes of the kind, empty where another kind's:
-
-    gemm               m n k
-    attention_*        batch q_len kv_len heads kv_heads head_dim, kv_dtype unless 16 bits
-    moe                tokens hidden inter top_k experts, one layer, routing balanced
-    collective         bytes (the whole message) ranks; ``kernel`` is all_reduce, all_gather …
-    stream             rows cols bytes (read and written); ``kernel`` is rms_norm, add, quantize …
-"""
+"""Fit a chip from a user's own measurements."""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
 from mansard.backends.calibrated import fitting
-from mansard.backends.calibrated.exchange import SHARE
-from mansard.backends.calibrated.facts import facts, peak
+from mansard.backends.calibrated.facts import facts
 from mansard.backends.calibrated.fitting import Columns
+from mansard.backends.calibrated.form import ChipFacts
 from mansard.backends.calibrated.measured import Measurement
 from mansard.backends.calibrated.parameters import Calibration, Key, ParameterSet
-from mansard.backends.calibrated.registry import form, scheme
-from mansard.backends.calibrated.routing import load
-from mansard.backends.calibrated.rows import STREAMS
+from mansard.backends.calibrated.registry import form
 from mansard.backends.calibrated.solver import Vector
+from mansard.backends.calibrated.user_rows import read
 from mansard.backends.hardware import Hardware
-from mansard.core.errors import SpecError, UnknownNameError, unknown_name
+from mansard.core.errors import SpecError
 
-UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
-SIZES = {
-    "gemm": ("m", "n", "k"),
-    "attention_prefill": ("batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim"),
-    "attention_decode": ("batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim"),
-    "moe": ("tokens", "hidden", "inter", "top_k", "experts"),
-    "collective": ("bytes", "ranks"),
-    "stream": ("rows", "cols", "bytes"),
-}
-TEXTS = ("kind", "dtype", "framework", "kernel", "kv_dtype")
-KNOWN = {*TEXTS, *UNITS, *(name for names in SIZES.values() for name in names)}
-ALIASES = {"bf16": "bfloat16", "fp16": "bfloat16", "half": "bfloat16", "int8": "sq"}
-"""Dtypes as users write them → as calibrations are looked up."""
+ENOUGH = f"a set needs {fitting.FEWEST} rows of at least 2 shapes, 4 or more for an honest band"
 
-SLOWEST_S = 60.0  # a kernel that takes a minute was given in another unit
+LAUNCH_S = 1e-5  # of a kernel that does nothing, generously
+FAR = 300.0  # times the bound and a launch: no kernel is so slow, a unit 1000 times off is
+MOST = 0.9  # of the rows, to say something of all of them
+UNRELIABLE = 0.5  # error held back from which a set predicts nothing
 
 
 @dataclass(frozen=True)
@@ -78,12 +56,14 @@ class Report:
         held: set, in words → its rows held back.
         faster: rows faster than the bound, in words; they were kept out.
         left: sets that could not be fitted, and why.
+        warned: sets that were, but predict nothing.
     """
 
     calibration: Calibration
     held: Mapping[str, Held]
     faster: tuple[str, ...]
     left: tuple[str, ...]
+    warned: tuple[str, ...] = ()
 
 
 def fit(text: str, chip: Hardware, *, where: str = "measurements") -> Report:
@@ -92,25 +72,55 @@ def fit(text: str, chip: Hardware, *, where: str = "measurements") -> Report:
     Raises:
         SpecError: columns, units, numbers or times are wrong, or no set has rows enough.
     """
-    rows, faster = _kept(_read(text, chip, where), chip, where)
+    unit, every = read(text, chip, where)
+    _check_unit(every, chip, where, unit)
+    rows, faster = _kept(every, chip, where)
+    thrown = Counter(every[number].key for number in faster)
     sets: list[ParameterSet] = []
-    left: list[str] = []
+    left = [f"{key.text()}: {_thrown(n, 0)}" for key, n in thrown.items() if key not in rows]
     held: dict[str, Held] = {}
-    for columns in fitting.columns(rows, facts(chip)):
+    for columns in fitting.columns(chain(*rows.values()), facts(chip)):
         reason = _lacking(columns)
         if reason:
+            also = thrown[columns.key]
+            reason += f" ({_thrown(also, columns.rows)})" if also else ""
             left.append(f"{columns.key.text()}: {reason}")
             continue
         ratio = fitting.held_back(columns)
         sets.append(fitting.summarise(columns, fitting.fit(columns), ratio))
         held[columns.key.text()] = _held(columns, ratio)
     if not sets:
-        reasons = "; ".join(left) or f"all {len(faster)} rows are faster than the bound"
-        raise SpecError(
-            f"{where}: nothing to fit: {reasons}",
-            hint=f"a set needs {fitting.FEWEST} rows of at least two shapes",
-        )
-    return Report(Calibration(chip.id, tuple(sets)), held, tuple(faster), tuple(left))
+        raise SpecError(f"{where}: nothing to fit: {'; '.join(left)}", hint=ENOUGH)
+    warned = tuple(_unreliable(one) for one in sets if one.error > UNRELIABLE)
+    said = tuple(faster.values())
+    return Report(Calibration(chip.id, tuple(sets)), held, said, tuple(left), warned)
+
+
+def _thrown(thrown: int, kept: int) -> str:
+    return f"{thrown} of {thrown + kept} rows are faster than the bound and were kept out"
+
+
+def _unreliable(one: ParameterSet) -> str:
+    said = f"{one.key.text()} is {one.error:.0%} off on shapes held back: do not rely on it"
+    return f"{said}; measure more shapes, and check the unit of the time"
+
+
+def _check_unit(every: Mapping[int, Measurement], chip: Hardware, where: str, unit: str) -> None:
+    """Raise where nearly all times are as far from the bound as a unit is from the next.
+
+    Raises:
+        SpecError: they are.
+    """
+    known = facts(chip)
+    slower = faster = 0
+    for row in every.values():
+        bound = float(form(row.key.form).bound_s(row.sizes, known))
+        slower += row.seconds > FAR * (bound + LAUNCH_S)
+        faster += row.seconds * FAR < bound
+    for count, word in ((slower, "slower"), (faster, "faster")):
+        if count >= MOST * len(every):
+            said = f"{count} of {len(every)} rows are over {FAR:g} times {word} than the bound"
+            raise SpecError(f"{where}: {said}", hint=f"is the column {unit} really in {unit}?")
 
 
 def _held(columns: Columns, ratio: Vector) -> Held:
@@ -125,154 +135,38 @@ def _lacking(columns: Columns) -> str:
     if columns.rows < fitting.FEWEST:
         return f"{columns.rows} rows, {fitting.FEWEST} are needed"
     if columns.shapes < 2 or len(np.unique(columns.fold)) < 2:
-        return "one shape only: nothing can be held back, measure at least four"
+        return "one shape only, 2 are needed: nothing can be held back"
     return ""
 
 
 def _kept(
-    rows: list[tuple[int, Measurement]], chip: Hardware, where: str
-) -> tuple[list[Measurement], list[str]]:
+    every: Mapping[int, Measurement], chip: Hardware, where: str
+) -> tuple[dict[Key, list[Measurement]], dict[int, str]]:
+    """Return the rows to fit by key, and the lines of those faster than the bound, in words."""
     known = facts(chip)
-    kept, faster = [], []
-    for number, row in rows:
-        law = form(row.key.form)
-        bound = float(law.bound_s(row.sizes, known))
-        _, moved = law.work(row.sizes, known, np)
-        if row.seconds * 1.05 < bound and moved > known.cache_bytes:
+    kept: dict[Key, list[Measurement]] = {}
+    faster: dict[int, str] = {}
+    for number, row in every.items():
+        bound = _least_s(row, known)
+        if row.seconds * 1.05 < bound:
             said = f"{row.seconds * 1e6:.4g} us, the bound is {bound * 1e6:.4g} us"
-            faster.append(f"{where}, line {number}: {said} ({row.text})")
+            faster[number] = f"{where}, line {number}: {said} ({row.text})"
         else:
-            kept.append(row)
+            kept.setdefault(row.key, []).append(row)
     return kept, faster
 
 
-def _read(text: str, chip: Hardware, where: str) -> list[tuple[int, Measurement]]:
-    """Return the rows with the lines they stand in."""
-    table = csv.DictReader(io.StringIO(text.lstrip("\ufeff")))
-    names = [name.strip() for name in table.fieldnames or ()]
-    unit = _unit(names, where)
-    rows = []
-    for number, record in enumerate(table, start=2):
-        clean = {str(k).strip(): str(v or "").strip() for k, v in record.items() if k is not None}
-        row = _row(clean, unit, chip, f"{where}, line {number}")
-        rows.append((number, replace(row, file=where)))
-    if not rows:
-        raise SpecError(f"{where}: no rows", hint=f"columns: {', '.join(sorted(KNOWN))}")
-    return rows
+def _least_s(row: Measurement, known: ChipFacts) -> float:
+    """Return what a row takes at least [s].
 
-
-def _unit(names: list[str], where: str) -> str:
-    """Return the column that holds the time, the header being checked."""
-    for name in names:
-        if name not in KNOWN:
-            error = unknown_name("column", name, sorted(KNOWN))
-            raise SpecError(f"{where}: {error.message}", hint=error.hint)
-    times = [name for name in UNITS if name in names]
-    if len(times) != 1:
-        raise SpecError(
-            f"{where}: {len(times)} columns of time", hint="name one column us, ms or s"
-        )
-    for name in ("kind", "dtype"):
-        if name not in names:
-            raise SpecError(f"{where}: no column {name!r}", hint="it says what was measured")
-    return times[0]
-
-
-def _row(record: Mapping[str, str], unit: str, chip: Hardware, where: str) -> Measurement:
-    kind = record["kind"]
-    if kind not in SIZES:
-        error = unknown_name("kind of kernel", kind, tuple(SIZES))
-        raise SpecError(f"{where}: {error.message}", hint=error.hint)
-    given = {name: _positive(record, name, where) for name in SIZES[kind]}
-    seconds = _positive(record, unit, where) * UNITS[unit]
-    if seconds > SLOWEST_S:
-        raise SpecError(
-            f"{where}: a kernel of {seconds:.4g} s", hint=f"is column {unit!r} in another unit?"
-        )
-    sizes = _sizes(kind, given, record, chip, where)
-    kernel = _kernel(kind, record, where)
-    key = Key(kind, record.get("framework", ""), _dtype(kind, record), "", kernel)
-    law = form(kind)
-    key = replace(key, family=law.family(sizes))
-    text = ",".join(record.values())
-    shape = tuple(sizes[name] for name in law.shape)
-    return Measurement(key, chip.id, sizes, shape, seconds, text, where)
-
-
-def _positive(record: Mapping[str, str], name: str, where: str) -> float:
-    written = record.get(name, "")
-    try:
-        value = float(written)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value <= 0:
-        raise SpecError(f"{where}: {name} is {written!r}", hint="a positive number")
-    return value
-
-
-def _dtype(kind: str, record: Mapping[str, str]) -> str:
-    """Return the dtype the set is looked up by."""
-    dtype = ALIASES.get(record["dtype"], record["dtype"])
-    match kind:
-        case "attention_prefill" | "attention_decode":
-            cached = record.get("kv_dtype") or "bfloat16"
-            return f"bfloat16/{ALIASES.get(cached, cached)}"
-        case "collective":
-            return record.get("kernel", "")
-        case "stream":
-            return "fp8" if record.get("kernel") == "quantize" else "fp16"
-    return dtype
-
-
-def _kernel(kind: str, record: Mapping[str, str], where: str) -> str:
-    """Return the kernel the set is looked up by.
-
-    Raises:
-        SpecError: a stream that is none of those that are looked up.
+    A working set within the last level on chip may have stayed there; a product's weights may not,
+    for every layer has its own.
     """
-    given = record.get("kernel", "")
-    if kind == "collective":
-        return ""
-    if kind != "stream":
-        return given
-    if given not in STREAMS:
-        error = unknown_name("kernel of a stream", given, tuple(STREAMS))
-        raise SpecError(f"{where}: {error.message}", hint=error.hint)
-    return STREAMS[given]
-
-
-def _sizes(
-    kind: str, given: dict[str, float], record: Mapping[str, str], chip: Hardware, where: str
-) -> dict[str, float]:
-    if kind == "collective":
-        op = record.get("kernel", "")
-        if op not in SHARE or given["ranks"] < 2:
-            hint = f"kernel is one of {', '.join(SHARE)}, ranks at least 2"
-            raise SpecError(f"{where}: {op!r} over {given['ranks']:g} ranks", hint=hint)
-        share = SHARE[op] * (given["ranks"] - 1) / given["ranks"]
-        return given | {"share": share, "peak": 1.0}
-    try:
-        x, w, computes = scheme(record["dtype"])
-        kv_bytes = scheme(record.get("kv_dtype") or "bfloat16")[0]
-    except UnknownNameError as error:
-        raise SpecError(f"{where}: {error.message}", hint=error.hint) from error
-    rate = peak(chip, computes)
-    match kind:
-        case "gemm":
-            narrow = float(x < 2)
-            return given | {"x_bytes": x, "w_bytes": w, "quantised": narrow, "peak": rate}
-        case "stream":
-            return given | {"flops": 0.0, "peak": rate}
-        case "moe":
-            return _routed(given, w) | {"peak": rate}
-    d = given.pop("head_dim")
-    if given["q_len"] > given["kv_len"]:
-        raise SpecError(f"{where}: q_len is more than kv_len", hint="kv_len counts new tokens too")
-    return given | {"qk": d, "v": d, "kept": 2 * d, "kv_bytes": kv_bytes, "peak": rate}
-
-
-def _routed(given: dict[str, float], w_bytes: float) -> dict[str, float]:
-    tokens, experts, top_k = (int(given[name]) for name in ("tokens", "experts", "top_k"))
-    got = load(tokens, experts, top_k, 1, 0.0)
-    routed = {"rows": got.rows, "active": got.active, "tiles": got.tiles, "tile": got.tile}
-    return given | routed | {"model_inter": given["inter"], "matrices": 3.0, "w_bytes": w_bytes}
+    law = form(row.key.form)
+    flops, moved = law.work(row.sizes, known, np)
+    if moved > known.cache_bytes:
+        return float(law.bound_s(row.sizes, known))
+    weights = 0.0
+    if row.key.form == "gemm":
+        weights = row.sizes["n"] * row.sizes["k"] * row.sizes["w_bytes"]
+    return max(float(flops / row.sizes["peak"]), weights / known.bytes_per_s)

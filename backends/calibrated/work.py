@@ -9,6 +9,7 @@ from mansard.backends.calibrated.band import Band, Halves, both
 from mansard.backends.calibrated.lookup import Found
 from mansard.backends.calibrated.predict import Predictor
 from mansard.backends.calibrated.pricing import CalibratedTotal, Kernel, calibrated
+from mansard.backends.calibrated.said import at_the_bound, engine_words, medians, own_without_engine
 from mansard.backends.cluster import Cluster
 from mansard.backends.estimate import Phase, Row
 from mansard.backends.rates import price
@@ -21,6 +22,9 @@ from mansard.core.symbols import B
 from mansard.ir.program import Program
 
 OVERHEAD_ROW = "engine"
+WORTH_NAMING = 0.01
+"""Share of a phase from which a row that comes out at its bound is named."""
+
 DENSE = ("gemm", "attention_prefill", "attention_decode", "stream", "collective")
 """Forms of the networks that engines were measured with."""
 UNSURE = ("all measured chips", "was not measured", "no measured link")
@@ -35,7 +39,7 @@ class Basis:
 
     Args:
         set: which, in words: chip or family, framework, dtype, rows, error held back.
-        form: of kernels it predicts.
+        form: of kernels it predicts; ``engine`` of what is around them and slows them.
         rows: of the cost table that it served.
         time_s: of theirs, over all phases.
     """
@@ -62,6 +66,7 @@ class CalibratedWork(Work):
         self.bands: dict[str, Band] = {}
         self._phase = ""
         self._bases: dict[str, Basis] = {}
+        self._at_bound: dict[str, None] = {}
         self._several = any(
             n > 1 for axis, n in cluster.mesh.items() if axis.partition("@")[0] == "tp"
         )
@@ -81,16 +86,20 @@ class CalibratedWork(Work):
     def summary(self, name: str, steps: float, done: PhaseSum) -> Phase:
         """Return a phase from its sums, and keep its band."""
         phase = super().summary(name, steps, done)
-        halves, bound_s = Halves(), 0.0
+        halves, bound_s, slowed_s = Halves(), 0.0, 0.0
         for row in done.rows.values():
             assert isinstance(row, CalibratedTotal)
             time_s = sum(row.won.values())
             halves.add(row.form, time_s, row.low_s, row.high_s)
             bound_s += row.bound_s
-            self._rests(row.basis, row.form, time_s)
-        if self.engine is not None and OVERHEAD_ROW in done.waits:
-            _, time_s = done.waits[OVERHEAD_ROW]
-            self._rests(self.engine.basis, "engine", time_s)
+            alone_s = time_s / max(self._slower(row.row), 1.0)
+            self._rests(row.basis, row.form, alone_s)
+            slowed_s += time_s - alone_s
+            if time_s <= row.bound_s * 1.000001 and time_s > WORTH_NAMING * phase.total_s:
+                self._at_bound.setdefault(row.row.name)
+        if self.engine is not None:
+            _, each_s = done.waits.get(OVERHEAD_ROW, (0.0, 0.0))
+            self._rests(engine_words(self.engine), "engine", slowed_s + each_s)
         band = halves.band(phase.total_s)
         if self.engine is not None:
             low, high = _relative(self.engine)
@@ -107,15 +116,10 @@ class CalibratedWork(Work):
     def said(self, phases: Iterable[str]) -> list[Note]:
         """Return what a reader should know of what the answer rests on."""
         bases = self.bases()
-        total = sum(b.time_s for b in bases) or 1.0
-        foreign = [b for b in bases if "all measured chips" in b.set]
-        notes = []
-        share = sum(b.time_s for b in foreign) / total
-        if share >= 0.005:
-            forms = ", ".join(dict.fromkeys(b.form for b in foreign))
-            said = "{:.0%} of the time rests on medians of other chips, for {} has no measurements"
-            said = said.format(share, self.cluster.chip.id)
-            notes.append(Note("M080", f"{said} of {forms}: the band is wide"))
+        notes = [*medians(((b.set, b.form, b.time_s) for b in bases), self.cluster.chip.id)]
+        if self.predictor.own is not None and self.engine is not None:
+            notes += own_without_engine(self.predictor.own, self.engine)
+        notes += at_the_bound(tuple(self._at_bound))
         if any(b.form == "moe" for b in bases):
             said = "experts are taken as evenly loaded; skewed routing makes the busiest rank wait"
             notes.append(Note("M082", said))
@@ -129,7 +133,7 @@ class CalibratedWork(Work):
 
         Their band then has the errors of kernels in it; else those of both add, in squares.
         """
-        if self.engine is None or self.engine.one.chips:
+        if self.engine is None or self.engine.one.chips or self.predictor.own is not None:
             return False
         known = all(
             isinstance(row, CalibratedTotal)
@@ -144,10 +148,12 @@ class CalibratedWork(Work):
         self._bases[basis] = replace(before, rows=before.rows + 1, time_s=before.time_s + time_s)
 
     def _shown(self, row: Row) -> Row:
-        if row.kind != "wait" or row.name != OVERHEAD_ROW or self.engine is None:
+        if self.engine is None:
             return row
+        if row.kind != "wait" or row.name != OVERHEAD_ROW:
+            return replace(row, basis=f"{row.basis}; engine: {engine_words(self.engine)}")
         low, high = _relative(self.engine)
-        return replace(row, kind="overhead", ideal_s=0.0, basis=self.engine.basis,
+        return replace(row, kind="overhead", ideal_s=0.0, basis=engine_words(self.engine),
                        low_s=row.time_s * low, high_s=row.time_s * high)  # fmt: skip
 
     def _stretch(self, stretch: Stretch, done: PhaseSum) -> None:

@@ -27,6 +27,8 @@ def lines(report: Report) -> Iterator[str]:
             f"  {band:<13} {histogram(held.ratios)}"
         )
     yield "error: mean of |predicted / measured - 1| on shapes held back; band: 4 of 5 of them"
+    for said in report.warned:
+        yield f"warning: {said}"
     for reason in report.left:
         yield f"not fitted: {reason}"
     if report.faster:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 import mansard as ms
 from mansard.backends.calibrated.band import Band, Halves, both
+from mansard.backends.calibrated.parameters import Calibration, bundled
 
 LLAMA = "llama-2-7b"
 
@@ -190,3 +194,64 @@ def test_no_band_reaches_below_the_bound(on: str) -> None:
         band, ideal = found.calibrated.bands[name], found.calibrated.ideal[name]
         assert ideal is not None
         assert 0.999 * ideal <= band.low < band.high
+
+
+def measured_alone(tmp_path: Path) -> str:
+    """Write a calibration whose products take what the bundled one says, and nothing else."""
+    bundled_sets = bundled("a100-sxm-80gb")
+    assert bundled_sets is not None
+    products = tuple(one for one in bundled_sets.sets if one.key.form == "gemm")
+    path = tmp_path / "mine.toml"
+    path.write_text(Calibration("a100-sxm-80gb", products).to_toml(), encoding="utf-8")
+    return str(path)
+
+
+def test_an_engine_that_slows_a_users_kernels_is_said_with_its_factor(tmp_path: Path) -> None:
+    found = ms.analyze(
+        LLAMA, on="a100-sxm-80gb", batch=1, prompt=64, output=4, estimate="calibrated",
+        set={"calibration": measured_alone(tmp_path)},
+    )  # fmt: skip
+    (note,) = (note for note in found.notes if note.code == "M083")
+    assert re.search(r"kernels run \d\.\d\d times as long in prefill", note.message)
+    assert found.calibrated is not None
+    (engine,) = (b for b, _ in found.calibrated.shares if b.form == "engine")
+    assert "times as long in prefill" in engine.set
+    row = found.op("layers.gate_up_proj", "prefill")
+    assert "your calibration" in row.basis
+    assert "; engine: kernels run" in row.basis
+
+
+def test_the_share_of_an_engine_has_what_it_slows(found: ms.Estimate) -> None:
+    """The steps' own time and the part of every kernel beyond what it takes alone."""
+    assert found.calibrated is not None
+    (share,) = (s for b, s in found.calibrated.shares if b.form == "engine")
+    rows = [(p, r) for p in found.phases.values() for r in p.ops if r.kind == "overhead"]
+    alone = sum(r.time_s * r.count * p.steps for p, r in rows)
+    assert share > alone / (found.latency or 0.0)
+
+
+def test_the_medians_of_a_family_count_as_those_of_other_chips() -> None:
+    found = ms.analyze(LLAMA, on="l40s", batch=1, prompt=64, output=4, estimate="calibrated")
+    (note,) = (note for note in found.notes if note.code == "M080")
+    assert found.calibrated is not None
+    share = sum(s for b, s in found.calibrated.shares if "median of" in b.set)
+    assert note.message.startswith(f"{share:.0%} of the time")
+    assert share > 0.9
+    assert "engine" in note.message
+    assert " and " in note.message
+
+
+def test_a_basis_says_when_it_was_fitted_not_measured(found: ms.Estimate) -> None:
+    assert found.calibrated is not None
+    assert all(re.search(r"rows, fitted \d{4}-", b.set) for b in found.calibrated.bases)
+
+
+def test_a_row_at_its_bound_is_named_as_outside_what_was_measured() -> None:
+    """Decode on keys and values expanded from the latent: no kernel so was measured."""
+    found = ms.analyze(
+        "deepseek-v2-lite", on="h200-sxm", batch=4, prompt=2048, output=4, estimate="calibrated"
+    )
+    row = found.op("layers.attention", "decode")
+    assert row.time_s == pytest.approx(row.ideal_s)
+    (note,) = (note for note in found.notes if note.code == "M084")
+    assert "layers.attention" in note.message

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from mansard.backends.calibrated.facts import facts, peak
+from mansard.backends.calibrated.fitting import band
 from mansard.backends.calibrated.form import PLAIN
+from mansard.backends.calibrated.parameters import Calibration
 from mansard.backends.calibrated.registry import FORMS
 from mansard.backends.calibrated.user_csv import fit
 from mansard.backends.chips import load
@@ -70,9 +73,101 @@ def test_rows_faster_than_the_bound_are_listed_and_kept_out() -> None:
         (HEAD + "gemm,int7,x,1,2,3,5\n", "int7"),
         (HEAD + "conv,bf16,x,1,2,3,5\n", "conv"),
         (HEAD + "gemm,bf16,x,1,2,3,5\ngemm,bf16,x,1,2,4,5\n", "2 rows, 12 are needed"),
-        (HEAD + rows(((1024, 1024),)) * 3, "one shape only"),
+        (HEAD + rows(((1024, 1024),)) * 3, "one shape only, 2 are needed"),
+        (HEAD + "gemm,bf16,x,1.5,2,3,5\n", "m is '1.5'"),
+        (HEAD.replace("us", "ms") + rows(SHAPES), "45 of 45 rows are over 300 times slower"),
+        (HEAD.replace(",", ";"), "one column"),
     ],
 )
 def test_bad_input_is_refused_with_a_reason(text: str, said: str) -> None:
     with pytest.raises(MansardError, match=said):
         fit(text, CHIP)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("kind,dtype,m,n,k,time_us\n", "the time is a column us, ms or s"),
+        ("kind,dtype,m,n,k,latency\n", "the time is a column us, ms or s"),
+        (HEAD.replace(",", ";"), "separate by commas"),
+        (HEAD.replace(",", "\t"), "separate by commas"),
+        (HEAD + "gemm,int7,x,1,2,3,5\n", "one of bfloat16, bf16, fp16"),
+        (HEAD.replace("us", "ms") + rows(SHAPES), "is the column ms really in ms"),
+        (HEAD + rows(SHAPES, scale=1e-6), "is the column us really in us"),
+        (HEAD + "gemm,bf16,x,1.5,2,3,5\n", "sizes are whole numbers"),
+        (HEAD + rows(((1024, 1024),)) * 3, "12 rows of at least 2 shapes"),
+    ],
+)
+def test_a_hint_says_what_to_do(text: str, hint: str) -> None:
+    with pytest.raises(MansardError) as caught:
+        fit(text, CHIP)
+    assert hint in (caught.value.hint or "")
+
+
+def test_weights_that_stayed_in_the_cache_are_no_measurement_of_a_layer() -> None:
+    """2·2048² bytes are 8.4 MB, within 40 MB of L2; memory moves them in 4.1 us, not in 2."""
+    report = fit(HEAD + rows(SHAPES) + "gemm,bf16,mine,1,2048,2048,2.0\n", CHIP)
+    assert len(report.faster) == 1
+    assert "line 47" in report.faster[0]
+
+
+def test_what_was_thrown_out_is_said_where_too_few_rows_remain() -> None:
+    good = rows(SHAPES[:2])
+    with pytest.raises(MansardError, match=r"10 rows, 12 are needed \(3 of 13 rows are faster"):
+        fit(HEAD + good + "gemm,bf16,mine,8192,8192,8192,1.0\n" * 3, CHIP)
+
+
+def test_the_bound_of_all_rows_thrown_out_is_said() -> None:
+    with pytest.raises(MansardError, match="13 of 13 rows are faster than the bound"):
+        fit(HEAD + "gemm,bf16,mine,8192,8192,8192,900\n" * 13, CHIP)
+
+
+def test_a_set_that_predicts_nothing_is_warned_of() -> None:
+    noisy = rows(SHAPES).splitlines()
+    wild = [
+        f"{line.rpartition(',')[0]},{float(line.rpartition(',')[2]) * (1, 9, 60)[at % 3]}"
+        for at, line in enumerate(noisy)
+    ]
+    report = fit(HEAD + "\n".join(wild) + "\n", CHIP)
+    (said,) = report.warned
+    assert "do not rely on it" in said
+    assert not fit(HEAD + rows(SHAPES), CHIP).warned
+
+
+def test_a_band_is_never_upside_down() -> None:
+    low, high = band(np.full(20, 1e-4))
+    assert low <= high
+    low, high = band(np.full(20, 1e4))
+    assert low <= high
+
+
+SET = """chip = "a100-sxm-80gb"
+[[set]]
+form = "collective"
+dtype = "all_reduce"
+parameters = {{ {} }}
+band = {}
+"""
+NAMES = tuple(p.name for p in FORMS["collective"].parameters)
+GOOD = ", ".join(f"{name} = 1.0" for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "edges", "said"),
+    [
+        (GOOD, "[2.0, 1.0]", r"band is \[2, 1\]"),
+        (GOOD, "[2.0]", "band is"),
+        (GOOD, '["a", 1.0]', "band is 'a'"),
+        (GOOD.replace("1.0", "-1.0", 1), "[0.9, 1.1]", f"{NAMES[0]} is -1.0"),
+        (GOOD.replace("1.0", "nan", 1), "[0.9, 1.1]", f"{NAMES[0]} is nan"),
+        (GOOD.partition(", ")[2], "[0.9, 1.1]", f"lacks the parameter {NAMES[0]}"),
+        (GOOD + ", zz = 1.0", "[0.9, 1.1]", "has the parameter zz"),
+    ],
+)
+def test_a_calibration_is_refused_by_file_set_and_parameter(
+    parameters: str, edges: str, said: str
+) -> None:
+    with pytest.raises(MansardError, match=said) as caught:
+        Calibration.from_toml(SET.format(parameters, edges), where="my.toml")
+    assert caught.value.message.startswith("my.toml, set 1 (collective all_reduce): ")
+    assert caught.value.hint
