@@ -104,12 +104,9 @@ def model_facts(program: Program, graph: str = TARGET) -> ModelFacts:
     if graph != TARGET:
         parts = {graph: None}
     stored = _together(storages(program.graph(name)) for name in parts if name in program.graphs)
-    weights = [s for s in stored if s.value.role == "weight"]
-    grown = (s for s in stored if s.value.role == "cache" and s.grows)
-    caches = total(s.numel * s.value.encoding.bits / 8 for s in grown)
-    states = total(s.value.bytes * s.copies for s in stored if s.value.role == "state")
     one = {B: sp.S.One, S: sp.S.One, T: sp.S.One, R: sp.S.One, M: sp.S.Zero}
-    growth = caches.xreplace({**one, P: sp.S.One}) - caches.xreplace({**one, P: sp.S.Zero})
+    weights = [s for s in stored if s.value.role == "weight"]
+    states = total(s.value.bytes * s.copies for s in stored if s.value.role == "state")
     origin = program.origin
     return ModelFacts(
         name=origin.name,
@@ -117,9 +114,32 @@ def model_facts(program: Program, graph: str = TARGET) -> ModelFacts:
         family=origin.family,
         params=int(total(w.numel for w in weights)),
         active_params=int(total(w.numel * w.share for w in weights)),
-        kv_bytes_per_token=_number(growth),
+        kv_bytes_per_token=_number(_growth(stored, 0)),
         state_bytes=_number(states.xreplace(one)),
     )
+
+
+FAR = 1 << 40
+"""Cached tokens, more than any window or budget holds."""
+
+
+def kv_growth(program: Program, graph: str = TARGET) -> tuple[int | float, int | float]:
+    """Return by how much a sequence's cache grows with its first token and with one far on [B].
+
+    Layers that attend to a window grow to its end only.
+    """
+    parts = dict.fromkeys((graph, *program.origin.parts))
+    stored = _together(storages(program.graph(name)) for name in parts if name in program.graphs)
+    return _number(_growth(stored, 0)), _number(_growth(stored, FAR))
+
+
+def _growth(stored: Iterable[Stored], cached: int) -> Expr:
+    """Return the growth of all caches of one sequence after so many tokens."""
+    grown = (s for s in stored if s.value.role == "cache" and s.grows)
+    caches = total(s.numel * s.value.encoding.bits / 8 for s in grown)
+    one = {B: sp.S.One, S: sp.S.One, T: sp.S.One, R: sp.S.One, M: sp.S.Zero}
+    first, then = (caches.xreplace({**one, P: sp.Integer(p)}) for p in (cached, cached + 1))
+    return then - first
 
 
 def idle_weights(program: Program, called: Iterable[str]) -> dict[str, Expr]:

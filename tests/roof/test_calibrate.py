@@ -14,7 +14,7 @@ from tests.conftest import Run
 from mansard.backends.calibrated.facts import facts, peak
 from mansard.backends.calibrated.form import PLAIN
 from mansard.backends.calibrated.registry import FORMS
-from mansard.backends.calibrated.user_csv import KNOWN
+from mansard.backends.calibrated.user_rows import KNOWN
 from mansard.backends.chips import load
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -53,10 +53,10 @@ def list_models(
     columns = (
         Column("name", "model"),
         Column("parameters", "parameters", number=True),
-        Column("family", "family"),
-        Column("kind", "kind", flexible=True),
-        Column("hub_id", "Hugging Face id", flexible=True),
-        Column("from", "from"),
+        Column("family", "family", spare=3),
+        Column("kind", "kind", flexible=True, spare=2),
+        Column("hub_id", "Hugging Face id", spare=4),
+        Column("from", "from", spare=1),
     )
     print_listing(Listing(columns, records, shown, f"{len(records)} models"), to)
 

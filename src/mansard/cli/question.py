@@ -86,9 +86,17 @@ class Asked:
         return model, values
 
 
+def bound_options(command: F) -> F:
+    """Add what ``question_options`` adds, to a command that answers of the bound alone."""
+    return _options(command, "The bound is all there is here; calibrated is refused.")
+
+
 def question_options(command: F) -> F:
     """Add MODEL, ``--on`` and everything a scenario has; the command gets it as ``asked``."""
+    return _options(command, "The bound (default) or the calibrated estimate.")
 
+
+def _options(command: F, kinds: str) -> F:
     @wraps(command)
     def gathered(*args: Any, **values: Any) -> Any:
         asked = Asked(**{name: values.pop(name) for name in NAMES})
@@ -103,7 +111,7 @@ def question_options(command: F) -> F:
         technique_options,
         graph_options,
         click.option("--estimate", "kind", type=click.Choice(("ideal", "calibrated")),
-                     help="The bound (default) or the calibrated estimate."),
+                     help=kinds),
         click.option("--price", metavar="$/h", help="Of one device and hour: what the answer"
                      " costs."),
     )):  # fmt: skip

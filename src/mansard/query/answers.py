@@ -34,6 +34,8 @@ def dump(estimate: Estimate) -> Plain:
         "notes": [_fields(note) for note in estimate.notes],
         "techniques": [_technique(t) for t in estimate.techniques],
         "effects": _effects(estimate),
+        "sizes": sorted(estimate.sizes),
+        "kv_growth": list(estimate.kv_growth),
     }
 
 
@@ -75,6 +77,9 @@ def load(plain: Mapping[str, Any], chip: Hardware) -> Estimate:
         backend=plain["backend"],
         figures=plain["figures"],
     )
+    estimate.__dict__["sizes"] = frozenset(plain["sizes"])
+    within, beyond = plain["kv_growth"]
+    estimate.__dict__["kv_growth"] = within, beyond
     if plain["effects"] is not None:
         estimate.__dict__["effects"] = tuple(
             Effect(t, _figures_of(e["before"]), _figures_of(e["after"]), e["advice"])

@@ -142,6 +142,20 @@ class Estimate(Shown):
         return expression(self, metric, over)
 
     @cached_property
+    def sizes(self) -> frozenset[str]:
+        """Sizes of the scenario that the model depends on: an encoder has no output."""
+        from mansard.ir.occurring import occurring
+
+        return occurring(self.program)
+
+    @cached_property
+    def kv_growth(self) -> tuple[int | float, int | float]:
+        """Growth of a device's cache with a sequence's first token, and with one far on [B]."""
+        from mansard.ir.footprint import kv_growth
+
+        return kv_growth(self.program)
+
+    @cached_property
     def effects(self) -> tuple[Effect, ...]:
         """What each technique changed; prices the program again between techniques."""
         final = Figures(count_ops(self.program), self.memory, self.phases)

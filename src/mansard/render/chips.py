@@ -11,14 +11,14 @@ from mansard.render.listing import Column, Listing
 
 LIST_COLUMNS = (
     Column("id", "chip"),
-    Column("vendor", "vendor"),
-    Column("year", "year", number=True),
+    Column("vendor", "vendor", spare=2),
+    Column("year", "year", number=True, spare=3),
     Column("capacity_bytes", "memory", number=True),
     Column("bandwidth_bytes_per_s", "bandwidth", number=True),
     Column("bf16_flops_per_s", "bf16", number=True),
-    Column("fp8_flops_per_s", "fp8", number=True),
-    Column("confidence", "checked"),
-    Column("from", "from"),
+    Column("fp8_flops_per_s", "fp8", number=True, spare=5),
+    Column("confidence", "checked", spare=4),
+    Column("from", "from", spare=1),
 )
 
 FIELDS = (

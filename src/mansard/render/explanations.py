@@ -41,7 +41,7 @@ def renderables(of: Explanation, width: int, top: int | None = TOP) -> Iterator[
         yield from _pieces(of)
     if not of.parts and not of.op:
         yield ""
-        yield from memory_bar(of.estimate.memory, width)
+        yield from memory_bar(of.estimate.memory, width, words.kept(of.estimate))
     for phase in dict.fromkeys(part.phase for part in of.parts):
         yield ""
         yield from _phase(of, phase, width, top)

@@ -14,6 +14,7 @@ from mansard.core.units import format_bytes
 from mansard.query.estimate import Estimate
 from mansard.render import words
 from mansard.render.palette import BAD, GOOD, QUIET, STRONG, bound_style
+from mansard.render.steps import totals
 
 
 def headline(estimate: Estimate, width: int) -> RenderableType:
@@ -68,7 +69,8 @@ def packed(parts: Sequence[Text], width: int, gap: Text, indent: int = 0) -> Ite
 
 def _metrics(estimate: Estimate) -> Iterator[Text]:
     cost = words.cost(estimate.metrics)
-    for name, value in (*words.measured(estimate.metrics), *([("cost", cost)] if cost else [])):
+    figures = (*words.measured(estimate.metrics), *totals(estimate))
+    for name, value in (*figures, *([("cost", cost)] if cost else [])):
         yield Text.assemble((f"{name} ", QUIET), (value, STRONG))
 
 

@@ -18,13 +18,15 @@ class Column:
         name: key of the records, as in JSON.
         title: heading of the table.
         number: whether it is aligned to the right.
-        flexible: whether it may be cut when space is short.
+        flexible: whether it may be broken over lines when space is short.
+        spare: the order in which columns are left out when space is short: 1 first, 0 never.
     """
 
     name: str
     title: str
     number: bool = False
     flexible: bool = False
+    spare: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,46 @@ def document(listing: Listing, form: str) -> str:
 
 def show(listing: Listing, stream: IO[str]) -> None:
     """Print the list as a table."""
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
     from mansard.render.console import show_parts
+
+    def parts(width: int) -> list[Any]:
+        columns = fitting(listing, width)
+        out = [c.title for c in listing.columns if c not in columns]
+        said = [f"without {', '.join(out)}, for want of space (-f csv has all)"] if out else []
+        footer = "; ".join(filter(None, (listing.footer, *said)))
+        return [_table(listing, columns), *([Text(footer, style="dim")] if footer else [])]
+
+    show_parts(parts, stream)
+
+
+GAP = 2
+"""Cells between columns."""
+
+BROKEN = 24
+"""Cells below which a column is not broken over lines while another can be left out."""
+
+
+def fitting(listing: Listing, width: int) -> list[Column]:
+    """Return the columns that fit a width, the least important left out; no value is cut."""
+    needed = {c.name: GAP + _needed(c, listing) for c in listing.columns}
+    kept = {c.name for c in listing.columns if not c.spare}
+    for column in sorted((c for c in listing.columns if c.spare), key=lambda c: -c.spare):
+        if sum(needed[name] for name in (*kept, column.name)) - GAP <= width:
+            kept.add(column.name)
+    return [c for c in listing.columns if c.name in kept]
+
+
+def _needed(column: Column, listing: Listing) -> int:
+    longest = max((len(row.get(column.name, "")) for row in listing.shown), default=0)
+    return max(len(column.title), min(longest, BROKEN) if column.flexible else longest)
+
+
+def _table(listing: Listing, columns: Sequence[Column]) -> Any:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
 
     shown = Table(
         box=box.SIMPLE_HEAD,
@@ -75,14 +112,14 @@ def show(listing: Listing, stream: IO[str]) -> None:
         padding=(0, 1, 0, 0),
         header_style="bold",
     )
-    for column in listing.columns:
+    for column in columns:
         shown.add_column(
             column.title,
             justify="right" if column.number else "left",
             no_wrap=not column.flexible,
+            min_width=_needed(column, listing) if column.number else None,
             overflow="fold" if column.flexible else "ellipsis",
         )
     for row in listing.shown:
-        shown.add_row(*(Text(row.get(c.name, "")) for c in listing.columns))
-    footer = [Text(listing.footer, style="dim")] if listing.footer else []
-    show_parts(lambda width: [shown, *footer], stream)
+        shown.add_row(*(Text(row.get(c.name, "")) for c in columns))
+    return shown

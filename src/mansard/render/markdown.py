@@ -10,6 +10,7 @@ from mansard.core.units import format_bytes, format_count, format_time
 from mansard.render import words
 from mansard.render.lines import View, lines
 from mansard.render.markdown_table import escape, table
+from mansard.render.steps import each, totals
 from mansard.render.technique_words import said, written
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def _document(estimate: Estimate, view: View) -> Iterator[str]:
         yield f"*{escape(words.rests_on(estimate))}*"
     for phase in estimate.phases.values():
         yield ""
-        yield from _phase(phase, view)
+        yield from _phase(phase, each(estimate, phase), view)
     yield ""
     yield from _memory(estimate)
     if estimate.techniques:
@@ -49,18 +50,21 @@ def _document(estimate: Estimate, view: View) -> Iterator[str]:
 
 def _metrics(estimate: Estimate) -> Iterator[tuple[str, str]]:
     m = estimate.metrics
-    yield "time to first token", format_time(m.ttft_s)
-    yield "time per output token", format_time(m.tpot_s)
-    yield "latency", format_time(m.latency_s)
-    yield "throughput", words.tokens_per_s(m.throughput_tok_s)
-    yield "per user", words.tokens_per_s(m.tokens_per_s_per_user)
+    whole = totals(estimate)
+    yield from whole
+    if not whole:
+        yield "time to first token", format_time(m.ttft_s)
+        yield "time per output token", format_time(m.tpot_s)
+        yield "latency", format_time(m.latency_s)
+        yield "throughput", words.tokens_per_s(m.throughput_tok_s)
+        yield "per user", words.tokens_per_s(m.tokens_per_s_per_user)
     if m.cost is not None:
         yield "cost", words.cost(m)
 
 
-def _phase(phase: Phase, view: View) -> Iterator[str]:
+def _phase(phase: Phase, of: str, view: View) -> Iterator[str]:
     bounds = ", ".join(f"{name} {words.percent(share)}" for name, share in words.bounds(phase))
-    yield f"## {escape(phase.name.capitalize())}: {format_time(phase.time_s)} a step ({bounds})"
+    yield f"## {escape(phase.name.capitalize())}: {format_time(phase.time_s)}{of} ({bounds})"
     yield ""
     if words.overlaps(phase):
         yield f"{format_time(phase.overlapped_s)} if all of it ran at once."

@@ -20,16 +20,22 @@ LABELS = {
 }  # fmt: skip
 
 
-def memory_bar(memory: Memory, width: int) -> Iterator[RenderableType]:
-    """Yield the heading, the bar and its legend; those of a device of each pool where several."""
+def memory_bar(memory: Memory, width: int, kept: str = "KV cache") -> Iterator[RenderableType]:
+    """Yield the heading, the bar and its legend; those of a device of each pool where several.
+
+    Args:
+        memory: of a device.
+        width: of the terminal.
+        kept: what is kept of a sequence: a KV cache, a state, both.
+    """
     if not memory.pools:
         yield _heading(memory)
-        yield from _drawn(memory, width)
+        yield from _drawn(memory, width, kept)
         return
     yield _heading(memory).append(f", a device of the fullest of {len(memory.pools)} pools", QUIET)
     for name, pool in memory.pools.items():
         yield Text.assemble("  ", (name, STRONG), f"  {format_bytes(pool.total)}")
-        yield from _drawn(pool, width)
+        yield from _drawn(pool, width, kept)
 
 
 def _heading(memory: Memory) -> Text:
@@ -37,11 +43,11 @@ def _heading(memory: Memory) -> Text:
     return text.append(f" of {words.capacity(memory)}", QUIET)
 
 
-def _drawn(memory: Memory, width: int) -> Iterator[RenderableType]:
+def _drawn(memory: Memory, width: int, kept: str) -> Iterator[RenderableType]:
     sizes = {name: float(getattr(memory, name)) for name in MEMORY}
     capacity = float(memory.capacity or 0)
     yield _bar(sizes, capacity, min(width - 4, 100))
-    yield from packed(list(_legend(memory, capacity)), width - 2, Text("   "), indent=2)
+    yield from packed(list(_legend(memory, capacity, kept)), width - 2, Text("   "), indent=2)
 
 
 def _bar(sizes: dict[str, float], capacity: float, width: int) -> Text:
@@ -60,11 +66,12 @@ def _bar(sizes: dict[str, float], capacity: float, width: int) -> Text:
     return text
 
 
-def _legend(memory: Memory, capacity: float) -> Iterator[Text]:
+def _legend(memory: Memory, capacity: float, kept: str) -> Iterator[Text]:
     for name, (mark, style) in MEMORY.items():
         size = getattr(memory, name)
-        if size or name != "overhead":
-            yield Text.assemble((f"{mark} ", style), f"{LABELS[name]} {format_bytes(size)}")
+        if size or name in ("weights", "activations"):
+            label = kept if name == "kv_cache" else LABELS[name]
+            yield Text.assemble((f"{mark} ", style), f"{label} {format_bytes(size)}")
     if memory.fits is False:
         over = format_bytes(float(memory.total) - capacity)
         yield Text(f"┃ capacity, exceeded by {over}", BAD)

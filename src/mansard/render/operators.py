@@ -12,7 +12,6 @@ from rich.text import Text
 
 from mansard.backends.estimate import Phase
 from mansard.core.units import format_count, format_time
-from mansard.query.scenario import Scenario
 from mansard.render import words
 from mansard.render.bars import bar
 from mansard.render.headline import packed
@@ -46,10 +45,17 @@ FULL = (
 NARROW = (_COUNT, _BOUND, _TIME, _SHARE)
 
 
-def operators(phase: Phase, scenario: Scenario, view: View, width: int) -> Iterator[RenderableType]:
-    """Yield the heading and the table of a phase; figures are of all occurrences in a step."""
+def operators(phase: Phase, of: str, view: View, width: int) -> Iterator[RenderableType]:
+    """Yield the heading and the table of a phase; figures are of all occurrences in a step.
+
+    Args:
+        phase: its rows.
+        of: what its time is of, as ``steps.each`` says.
+        view: which rows, and how.
+        width: of the terminal.
+    """
     shown, rest = lines(phase, view)
-    yield from _heading(phase, scenario, width)
+    yield from _heading(phase, of, width)
     every = [*shown]
     if rest:
         every.append(_summed(rest))
@@ -62,15 +68,9 @@ def operators(phase: Phase, scenario: Scenario, view: View, width: int) -> Itera
     yield _table(every, len(shown), title, width)
 
 
-def _heading(phase: Phase, scenario: Scenario, width: int) -> Iterator[Text]:
+def _heading(phase: Phase, of: str, width: int) -> Iterator[Text]:
     head = Text.assemble((phase.name.capitalize(), STRONG), f"  {format_time(phase.time_s)}")
-    if phase.name == "prefill":
-        head.append(f" for {scenario.batch} × {scenario.prompt} tokens", QUIET)
-    elif phase.first_step_s != phase.last_step_s:
-        first, last = format_time(phase.first_step_s), format_time(phase.last_step_s)
-        head.append(f" a step ({first} first, {last} last)", QUIET)
-    else:
-        head.append(" a step", QUIET)
+    head.append(of, QUIET)
     bounds = [
         Text(f"{resource} {words.percent(share)}", bound_style(resource))
         for resource, share in words.bounds(phase)

@@ -21,6 +21,7 @@ from mansard.render.operators import operators
 from mansard.render.palette import QUIET, WARNING
 from mansard.render.passes import passes
 from mansard.render.resolution import summary
+from mansard.render.steps import each
 
 
 def renderables(
@@ -33,9 +34,9 @@ def renderables(
     yield from _resolution(estimate, width)
     for phase in estimate.phases.values():
         yield ""
-        yield from operators(phase, words.prefilled(estimate), view, width)
+        yield from operators(phase, each(estimate, phase), view, width)
     yield ""
-    yield from memory_bar(estimate.memory, width)
+    yield from memory_bar(estimate.memory, width, words.kept(estimate))
     if estimate.figures:
         yield ""
         yield from figures(estimate)

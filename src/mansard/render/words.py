@@ -128,12 +128,14 @@ def change(share: float) -> str:
 def scenario(estimate: Estimate) -> list[str]:
     """Say what was asked.
 
-    A single step says what is cached, everything else prompt and output.
+    A single step says what is cached, everything else prompt and output, each where the model has
+    one.
     """
     asked = estimate.scenario
     if asked.single_step:
         return [f"batch {asked.batch}", f"one step over {asked.prompt} cached tokens"]
-    return [f"batch {asked.batch}", f"prompt {asked.prompt}", f"output {asked.output}"]
+    lengths = (("prompt", asked.prompt), ("output", asked.output))
+    return [f"batch {asked.batch}", *(f"{n} {size}" for n, size in lengths if n in estimate.sizes)]
 
 
 def prefilled(estimate: Estimate) -> Scenario:
@@ -150,10 +152,22 @@ def model(estimate: Estimate) -> list[str]:
         + (active if facts.active_params != facts.params else "")
     ]
     if facts.kv_bytes_per_token:
-        parts.append(f"KV cache {format_bytes(facts.kv_bytes_per_token)} a token")
+        within, beyond = estimate.kv_growth
+        said = f"KV cache {format_bytes(facts.kv_bytes_per_token)} a token"
+        if within and beyond < within:
+            rest = format_bytes(facts.kv_bytes_per_token * beyond / within)
+            said += f" within the window, {rest} beyond"
+        parts.append(said)
     if facts.state_bytes:
         parts.append(f"state {format_bytes(facts.state_bytes)} a sequence")
     return parts
+
+
+def kept(estimate: Estimate) -> str:
+    """Say what the model keeps of a sequence: a KV cache, a state, or both."""
+    facts = estimate.model
+    named = (("KV cache", facts.kv_bytes_per_token), ("state", facts.state_bytes))
+    return " and ".join(name for name, size in named if size) or "KV cache"
 
 
 def parameters(count: Number) -> str:

@@ -55,6 +55,7 @@ def assembled(
     else:
         fixed |= {"prompt": lengths[0] or asked.prompt, "output": lengths[1] or asked.output}
     columns: dict[str, Sequence[Any]] = {}
+    fixed |= {"estimate": study.kind}
     for name in dict.fromkeys((*fixed, *by_name)):
         axis = by_name.get(name)
         if axis is None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from mansard.core.errors import SpecError, unknown_name
+from mansard.core.errors import MansardError, SpecError, unknown_name
 from mansard.core.notes import Note
+from mansard.query.calibration import CALIBRATED
 from mansard.query.lengths import expectations
 from mansard.query.study import Study
 from mansard.query.sweeps.asked import MOST_ROWS, Asked, read_asked
@@ -27,6 +29,12 @@ from mansard.query.sweeps.streaming import (
     until_stopped,
     whole,
 )
+
+WORTH = ("M080", "M081", "M082", "M083", "M084")
+"""Codes of what a calibrated estimate is worth."""
+
+VARYING = ("M080", "M084")
+"""Those whose particulars are another at every point."""
 
 ENGINES = ("auto", "numpy", "numba", "dask")
 
@@ -84,6 +92,22 @@ def sweep(
     return _everything(layout, where, progress)
 
 
+def _worth(layout: Layout) -> list[Note]:
+    """Return what a calibrated estimate rests on, as it says at the first point."""
+    study = layout.study
+    if study.kind != CALIBRATED or study.mix is not None:
+        return []
+    first = {name: int(values[0]) for name, values in layout.grid().items()}
+    try:
+        case = layout.case(0).study
+        found = replace(case, scenario=replace(case.scenario, **first)).analyze()
+    except MansardError:
+        return []  # left out for a reason of its own, which is said
+    worth = [note for note in found.notes if note.code in WORTH]
+    return [replace(n, message=f"at the first point, {n.message}") if n.code in VARYING else n
+            for n in worth]  # fmt: skip
+
+
 def _of_lengths(layout: Layout) -> list[Note]:
     """Return the note of a study whose lengths are a distribution."""
     mix = layout.study.mix
@@ -102,8 +126,9 @@ def _reduced(
         notes.append(Note("M072", f"{streamed.kept.dropped:,} points that equal one of the front "
                           "were left out"))  # fmt: skip
     columns = labelled(layout, streamed.kept.numbers, engines)
+    notes = [*_of_lengths(layout), *_worth(layout), *engines.notes, *notes]
     return Sweep(layout.axes, columns, layout.points, streamed.evaluated, str(asked),
-                 _once([*_of_lengths(layout), *engines.notes, *notes]), stopped)  # fmt: skip
+                 _once(notes), stopped)  # fmt: skip
 
 
 def _everything(layout: Layout, how: str, progress: Progress | None) -> Sweep:
@@ -132,7 +157,7 @@ def _everything(layout: Layout, how: str, progress: Progress | None) -> Sweep:
     stopped = until_stopped(fill(), layout, progress)
     numbers = np.flatnonzero(done)
     columns = assembled(layout, numbers, {k: v[numbers] for k, v in found.items()})
-    notes = [*_of_lengths(layout), *engines.notes, *_left_out(layout, state)]
+    notes = [*_of_lengths(layout), *_worth(layout), *engines.notes, *_left_out(layout, state)]
     return Sweep(layout.axes, columns, layout.points, state.evaluated, "",
                  _once(notes), stopped)  # fmt: skip
 
