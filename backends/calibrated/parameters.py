@@ -171,9 +171,9 @@ def _set(entry: Mapping[str, Any], where: str) -> ParameterSet:
     if low > high:
         raise SpecError(f"{where}: band is [{low:g}, {high:g}]", hint="the lower one comes first")
     texts = {n: str(entry.get(n, "")) for n in ("source", "digest", "date")}
-    error, rows, shapes = (_count(entry.get(n, 0), n, where) for n in ("error", "rows", "shapes"))
+    off, rows, shapes = (_count(entry.get(n, 0), n, where) for n in ("error", "rows", "shapes"))
     chips = tuple(entry.get("chips", ()))
-    return ParameterSet(key, values, error, low, high, int(rows), int(shapes), **texts, chips=chips)
+    return ParameterSet(key, values, off, low, high, int(rows), int(shapes), **texts, chips=chips)
 
 
 def _positive(value: object, name: str, where: str) -> float:

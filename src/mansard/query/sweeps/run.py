@@ -100,7 +100,10 @@ def _worth(layout: Layout) -> list[Note]:
     first = {name: int(values[0]) for name, values in layout.grid().items()}
     try:
         case = layout.case(0).study
-        found = replace(case, scenario=replace(case.scenario, **first)).analyze()
+        asked = replace(
+            case.scenario, batch=first["batch"], prompt=first["prompt"], output=first["output"]
+        )
+        found = replace(case, scenario=asked).analyze()
     except MansardError:
         return []  # left out for a reason of its own, which is said
     worth = [note for note in found.notes if note.code in WORTH]
