@@ -12,6 +12,7 @@ from mansard.ir.op import Op
 from mansard.ir.ops import (
     Append,
     Collective,
+    Copy,
     Dequantize,
     GatedActivation,
     GroupedLinear,
@@ -160,7 +161,7 @@ def _attends(scores: Op, graph: Graph) -> bool:
 def _kind(op: Product, graph: Graph) -> tuple[object, ...]:
     """Return what must be equal of linears that become one."""
     decoder = graph.producers.get(op.w)
-    if decoder is not None and not (decoder.is_view or isinstance(decoder, Dequantize)):
+    if decoder is not None and not (decoder.is_view or isinstance(decoder, (Copy, Dequantize))):
         return (op,)  # what makes the weight is unknown here: nothing is like it
     encodings = {p.encoding for p in stored_parts(_stored(op.w, graph))}
     decoding = (decoder.times, decoder.share) if isinstance(decoder, Dequantize) else ()
