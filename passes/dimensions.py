@@ -126,6 +126,8 @@ def scaled(graph: Graph, seeds: Iterable[Axis], ratio: Expr, why: str) -> Graph:
 
 def _regrouped(leaf: Value, shape: Shape) -> Encoding:
     """Return the encoding of a smaller leaf: a scale a channel serves as many as are left."""
+    if not leaf.shape:  # a scalar, as CLIP's scale of logits
+        return leaf.encoding
     old, rows = leaf.encoding, leaf.shape[-1]
     whole = rows.is_Integer and old.group == rows and shape[-1].is_Integer
     return replace(old, group=int(shape[-1])) if whole else old

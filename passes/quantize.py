@@ -56,7 +56,6 @@ class Quantize(Pass):
 
     name = "quantize"
     example = "weights=int4 group=64"
-    identity = "weights=bf16"
     noun = "tensor"
     source = (
         "[Yuan 2024, §3.1; Dettmers 2022; Dettmers 2023; Liu 2024; Duanmu 2024; Chen 2024 PMPD]"

@@ -202,3 +202,8 @@ def test_fewer_experts_and_narrow_weights_commute() -> None:
     for unit in ("matrix", "vector"):
         assert flops(one, unit) == flops(other, unit)
     assert moved(one, "weight") == moved(other, "weight")
+
+
+def test_a_model_with_a_scalar_is_pruned_like_any_other() -> None:
+    program = through("clip-vit-base-patch16", "prune{width=0.5}")
+    assert flops(program) != flops(model("clip-vit-base-patch16"))
