@@ -105,12 +105,10 @@ def find(source: Source) -> Found:
         return Found(read_config(cached), text, "hf-cache")
     if "\0" in text or text.count("/") > 1:
         return Found(read_config(source), text, "hf-config")  # no name has that form
-    raise unknown_name(
-        "model or file",
-        text[:LONGEST_ID],
-        names(),
-        see="(`mansard models list` names every bundled model)",
-    )
+    see = "(`mansard models list` names every bundled model)"
+    if text.count("/") == 1:
+        see += f"; a model of the Hub: `mansard models show {text[:LONGEST_ID]} --download`"
+    raise unknown_name("model or file", text[:LONGEST_ID], names(), see=see)
 
 
 def _origin(arch: Architecture, found: Found) -> Origin:

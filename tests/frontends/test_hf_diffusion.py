@@ -135,3 +135,9 @@ def test_an_image_model_is_analyzed_from_the_command_line(run: Callable[..., Any
     roles = json.loads(shown.out)["params_by_role"]
     assert set(roles) >= {"modulation", "attention", "mlp", "embedding"}
     assert sum(roles.values()) == 11_901_408_320
+
+
+def test_no_steps_at_all_are_refused_with_the_least_there_may_be() -> None:
+    with pytest.raises(MansardError, match="steps is 0") as caught:
+        load("dit-xl-2-256", overrides={"steps": "0"})
+    assert "at least 1" in (caught.value.hint or "")

@@ -147,3 +147,12 @@ def test_an_activation_function_nobody_computes_is_refused_with_the_nearest() ->
     assert "'gelu_new'" in (caught.value.hint or "")
     with pytest.raises(SpecError, match="hidden_act is null"):
         load({**TINY, "hidden_act": None})
+
+
+def test_a_hub_id_that_is_not_in_the_cache_names_the_command_that_fetches_it(cache: Path) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        load("someone/some-model")
+    assert "mansard models show someone/some-model --download" in (caught.value.hint or "")
+    with pytest.raises(UnknownNameError) as caught:
+        load("some-model")
+    assert "--download" not in (caught.value.hint or "")

@@ -90,9 +90,8 @@ class _Keys:
         if value is None:
             raise SpecError(f"{self.where}: {key} is missing", hint=f"add {key} to the config")
         if type(value) is not int or not 1 <= value <= 2**24:
-            raise SpecError(
-                f"{self.where}: {key} is {show(value)}", hint=f"{key} must be a whole number"
-            )
+            hint = f"{key} must be a whole number, at least 1"
+            raise SpecError(f"{self.where}: {key} is {show(value)}", hint=hint)
         return value
 
     def only(self, key: str, *allowed: Any) -> None:
