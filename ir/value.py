@@ -100,7 +100,7 @@ class Value:
         """Return the bytes each stored part gives to the last ``n`` rows along ``axis``."""
         n = expr(n)
         if not self.parts or self.type.axis != axis:
-            return {p: p.row_bytes(axis) * n for p in stored_parts(self)}
+            return {p: self._share(p, axis) * n for p in stored_parts(self)}
         taken: dict[Value, Expr] = {}
         for part in reversed(self.parts):
             take = least(n, part.shape[axis])
@@ -108,6 +108,11 @@ class Value:
                 taken[value] = taken.get(value, sp.S.Zero) + size
             n = n - take
         return taken
+
+    def _share(self, part: Value, axis: int) -> Expr:
+        """Return what a row along an axis has of a part, which may lie in another shape."""
+        alike = axis < len(part.shape) and part.shape[axis] == self.shape[axis]
+        return part.row_bytes(axis) if alike else part.bytes / self.shape[axis]
 
     def row_bytes(self, axis: int) -> Expr:
         """Return the bytes of one row along an axis; rows that only fill a page up are none."""
