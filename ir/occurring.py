@@ -1,32 +1,36 @@
-"""Which sizes of a scenario a program depends on: others count for nothing."""
+"""Which sizes a program depends on: of a graph whose sizes are fixed, none."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterator
 
-import sympy as sp
-
-from mansard.core.symbols import SCENARIO
-from mansard.ir.program import Program
+from mansard.core.symbols import SCENARIO, Expr
+from mansard.ir.program import Call, Loop, Program, Step, Together
+from mansard.ir.text import free_symbols
 
 
 def occurring(program: Program) -> frozenset[str]:
-    """Return the names of the scenario's symbols that a program's schedule mentions.
+    """Return the names of the scenario's symbols that figures of a program depend on.
 
-    An encoder makes no output, a denoiser reads no prompt: their calls bind neither.
+    An encoder makes no output, a denoiser reads no prompt: their calls bind neither. A file's
+    graph may have fixed sizes: it mentions nothing of what its call binds.
     """
     names = {symbol: name for name, symbol in SCENARIO.items()}
-    return frozenset(names[s] for s in _symbols(program.schedule) if s in names)
+    sizes = (e for step in program.schedule for e in _sizes(program, step))
+    return frozenset(names[s] for e in sizes for s in e.free_symbols if s in names)
 
 
-def _symbols(part: object) -> Iterator[sp.Basic]:
-    if isinstance(part, sp.Basic):
-        yield from part.free_symbols
-    elif isinstance(part, Mapping):
-        yield from _symbols(tuple(part.values()))
-    elif isinstance(part, (tuple, list)):
-        for each in part:
-            yield from _symbols(each)
-    elif is_dataclass(part):
-        yield from _symbols(tuple(getattr(part, f.name) for f in fields(part)))
+def _sizes(program: Program, step: Step) -> Iterator[Expr]:
+    if isinstance(step, Call):
+        mentioned = free_symbols(program.graph(step.graph))
+        yield from (e for s, e in step.bind.items() if s in mentioned)
+        yield from (e for group in step.groups for e in group)
+    elif isinstance(step, Loop):
+        yield from (step.times, step.start)
+        yield from (e for inner in step.steps for e in _sizes(program, inner))
+    elif isinstance(step, Together):
+        yield from (e for inner in step.steps for e in _sizes(program, inner))
+    else:
+        yield from (step.time_s, step.times)
+        if step.like is not None:
+            yield from _sizes(program, step.like)

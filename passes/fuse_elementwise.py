@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from mansard.ir.graph import Graph
@@ -86,10 +86,10 @@ def joining(graph: Graph, where: Callable[[Op], bool] = lambda op: True) -> dict
         graph: one body.
         where: which elementwise ops may join.
     """
-    now = {op: op.kernel for op in graph.ops}
+    now = _Kernels(graph)
     order = {out: at for at, op in enumerate(graph.ops) for out in op.outs}
     for op in graph.ops:
-        mates = _mates(op, now)
+        mates = now.mates(op)
         if not (op.is_elementwise and where(op) and _leads(op, mates)):
             continue
         made = sorted((v for v in op.operands if v in order), key=order.__getitem__)
@@ -98,26 +98,44 @@ def joining(graph: Graph, where: Callable[[Op], bool] = lambda op: True) -> dict
         producer, views = source(graph, made[-1])
         if not isinstance(producer, PRODUCERS) or not _only_reader(graph, op, producer, views):
             continue
-        label = now[producer] or producer.out.name
-        kernel = {o for o, k in now.items() if k == label} | {producer, *views, *mates}
-        if label == now[op] or any(
+        label = now.label[producer] or producer.out.name
+        kernel = {*now.members.get(label, ()), producer, *views, *mates}
+        if label == now.label[op] or any(
             _waits(graph, v, kernel, now) for m in mates for v in m.operands
         ):
             continue
-        now |= dict.fromkeys(kernel, label)
-    labels = {op: label for op, label in now.items() if label != op.kernel}
+        now.join(kernel, label)
+    labels = {op: label for op, label in now.label.items() if label != op.kernel}
     touched = set(labels.values())
     for op in graph.ops:
         alone = op.is_view and len(op.operands) == 1  # a join may wait for more than the kernel
         owner = graph.producers.get(op.operands[0]) if alone else None
-        if owner is not None and not now[op] and now[owner] in touched:
-            now[op] = labels[op] = now[owner]
+        if owner is not None and not now.label[op] and now.label[owner] in touched:
+            now.label[op] = labels[op] = now.label[owner]
     return labels
 
 
-def _mates(op: Op, now: Mapping[Op, str]) -> tuple[Op, ...]:
-    """Return the ops of a kernel that has been formed already, or the op alone."""
-    return tuple(o for o, label in now.items() if label == now[op]) if now[op] else (op,)
+class _Kernels:
+    """The label of each op of a graph while kernels form, and the ops of each label in order."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.label = {op: op.kernel for op in graph.ops}
+        self._at = {op: at for at, op in enumerate(graph.ops)}
+        self.members: dict[str, tuple[Op, ...]] = {}
+        for op in graph.ops:
+            if op.kernel:
+                self.members[op.kernel] = (*self.members.get(op.kernel, ()), op)
+
+    def mates(self, op: Op) -> tuple[Op, ...]:
+        """Return the ops of a kernel that has been formed already, or the op alone."""
+        return self.members[self.label[op]] if self.label[op] else (op,)
+
+    def join(self, ops: Collection[Op], label: str) -> None:
+        """Make ops the kernel of a label; other labels lose them."""
+        for old in {self.label[op] for op in ops} - {"", label}:
+            self.members[old] = tuple(o for o in self.members[old] if o not in ops)
+        self.label |= dict.fromkeys(ops, label)
+        self.members[label] = tuple(sorted(ops, key=self._at.__getitem__))
 
 
 def _leads(op: Op, mates: tuple[Op, ...]) -> bool:
@@ -136,14 +154,14 @@ def _only_reader(graph: Graph, op: Op, producer: Op, views: tuple[Op, ...]) -> b
     return not views or all(user.is_view for user in graph.uses[producer.out])
 
 
-def _waits(graph: Graph, value: Value, kernel: set[Op], now: Mapping[Op, str]) -> bool:
+def _waits(graph: Graph, value: Value, kernel: set[Op], now: _Kernels) -> bool:
     """Whether a value from outside a kernel depends on the kernel, through others if need be."""
     owner = graph.producers.get(value)
     if owner is None or owner in kernel or _is_view_of(owner, kernel, graph):
         return False
     pending, seen = [owner], {owner}
     while pending:
-        for mate in _mates(pending.pop(), now):
+        for mate in now.mates(pending.pop()):
             for operand in mate.operands:
                 above = graph.producers.get(operand)
                 if above in kernel:

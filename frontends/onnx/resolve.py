@@ -66,7 +66,7 @@ def resolve(
         MappingProxyType(symbols),
         MappingProxyType(texts),
         MappingProxyType({op: tuple(nodes) for op, nodes in run.unknown.items()}),
-        _notes(model, run, facts),
+        _notes(model, run, facts, graph),
         model.body.opsets,
     )
 
@@ -105,8 +105,13 @@ def _symbols(graph: Graph, names: Names) -> dict[Symbol, SymbolFact]:
     return {s: names.facts.get(s, SymbolFact(s.name)) for s in found}
 
 
-def _notes(model: Model, run: Inference, facts: Facts) -> tuple[Note, ...]:
+def _notes(model: Model, run: Inference, facts: Facts, graph: Graph) -> tuple[Note, ...]:
     notes = [
+        Note("M060", f"the file does not say how large its input {n!r} is: it is left out")
+        for n in model.body.inputs
+        if isinstance(value := graph.values.get(n), Tensor) and value.shape is None
+    ]
+    notes += [
         Note("M060", f"{op} has no shape rule: {_some(tuple(nodes))}")
         for op, nodes in run.unknown.items()
     ]

@@ -148,7 +148,8 @@ def answered(
     answer = priced(program)
     missing = [name for name in asked.phases if name not in answer.phases]
     if missing:
-        raise unknown_name("phase of this model's schedule", missing[0], answer.phases)
+        known = [n for n in dict.fromkeys(s.phase for s in program.schedule) if n]
+        raise unknown_name("phase of this model's schedule", missing[0], known)
     metrics, tokens = answer.metrics, float(asked.output)
     if mix is not None:
         metrics, tokens = _expected(program, target, asked, mix)

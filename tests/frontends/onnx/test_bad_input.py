@@ -363,3 +363,13 @@ def test_a_sparse_weight_is_known_by_its_dense_shape() -> None:
     assert isinstance(value, Tensor)
     assert value.dims[1] == 4
     assert isinstance(proto, onnx.ModelProto)
+
+
+def test_an_input_without_a_rank_is_unknown_and_strict_refuses_it(tmp_path: Path, run: Run) -> None:
+    path = tmp_path / "unranked.onnx"
+    proto = model([RELU], {"x0": ("f", ["n"])}, ["y0"])
+    proto.graph.input[0].type.tensor_type.ClearField("shape")
+    onnx.save(proto, path)
+    ran = run("analyze", str(path), "--on", "l4", "--strict")
+    assert ran.code == 3
+    assert "'x0'" in ran.err

@@ -111,9 +111,16 @@ def _chosen(
         other = "minimize" if goal == "maximize" else "maximize"
         raise SpecError(
             f"{unknown.name} is free {way}: {texts} still holds at {shown(end, unknown)}",
-            hint=f"add a constraint that stops it, such as 'memory <= capacity', or --{other}",
+            hint=f"add a constraint that stops it, such as '{_stop(conditions)}', or --{other}",
         )
     return value
+
+
+def _stop(conditions: Sequence[Condition]) -> str:
+    """Return a constraint to propose: one nobody gave."""
+    given = " ".join(c.text for c in conditions)
+    offers = {"memory": "memory <= capacity", "tpot": "tpot <= 25ms", "ttft": "ttft <= 1s"}
+    return next((text for name, text in offers.items() if name not in given), "latency <= 10s")
 
 
 def _nearest(search: Search, conditions: Sequence[Condition], span: tuple[Any, Any]) -> Fraction:

@@ -10,6 +10,7 @@ from mansard.backends.hardware import Hardware
 from mansard.core import units
 from mansard.core.errors import MansardError, SpecError, unknown_name
 from mansard.core.lists import listed
+from mansard.ir.occurring import occurring
 from mansard.query.scenario import LARGEST
 from mansard.query.solving.question import Question
 from mansard.query.techniques import known_passes
@@ -74,6 +75,9 @@ def read_unknown(question: Question, name: str, within: str | None = None) -> Un
             raise SpecError(f"{name} does not occur: one step over cached tokens is asked for",
                             hint="find context instead")  # fmt: skip
         key = "prompt" if name == "context" else name
+        if key not in occurring(question.estimate.program):
+            raise SpecError(f"{name} does not occur in this model: none of its sizes depends on it",
+                            hint="find another size, or a field of the hardware")  # fmt: skip
         low, high = _range(within, "tokens") if within else (Fraction(1), Fraction(LARGEST))
         if low < 1 or high > LARGEST or low.denominator > 1 or high.denominator > 1:
             raise SpecError(f"--within {within}: {name} is a whole number from 1 to {LARGEST:,}",
