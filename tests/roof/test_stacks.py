@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -128,3 +129,16 @@ def test_more_tokens_than_a_decoder_has_positions_for_is_noted() -> None:
     assert "a sequence reaches 1,004 tokens; the model was made for 448" in {
         n.message for n in found.notes
     }
+
+
+def test_a_batch_asked_of_a_graph_of_fixed_sizes_is_said_to_change_nothing(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    sides = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 8]) for n in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", sides[:1], sides[1:])
+    file = tmp_path / "fixed.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), file)
+    assert "M009" not in {note.code for note in ms.analyze(file, on="l4").notes}
+    (note,) = (n for n in ms.analyze(file, on="l4", batch=64).notes if n.code == "M009")
+    assert "batch 64 changes nothing" in note.message

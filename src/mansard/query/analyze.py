@@ -31,7 +31,7 @@ from mansard.query.overrides import read_overrides
 from mansard.query.plugins import skipped_plugins
 from mansard.query.prepare import Prepared, prepare
 from mansard.query.scenario import DEFAULT_OUTPUT, DEFAULT_PROMPT, Scenario, make_scenario
-from mansard.query.sequence import as_long_as_it_takes, longest, prefilled
+from mansard.query.sequence import as_long_as_it_takes, fixed_batch, longest, prefilled
 from mansard.query.settings import from_file, is_scenario, keywords
 from mansard.query.source import Source
 from mansard.query.speculation import drafts
@@ -160,6 +160,7 @@ def answered(
         *ready.notes,
         *shorter,
         *dealt(asked.batch, program.mesh),
+        *fixed_batch(asked, program),
         *drafts(applied, program),
         *concerns(
             longest(asked, ready.origin), ready.origin.max_context, target.chip, answer.memory

@@ -29,6 +29,8 @@ def concerns(
         )
     if chip.confidence and not chip.verified:
         yield Note("M010", f"{chip.id}: figures are {CONFIDENCES[chip.confidence]}")
+    if memory.capacity is None:
+        yield Note("M013", f"{chip.id}: its memory capacity is unknown; nothing says what fits")
     if memory.fits is False:
         yield Note("M030", misfit(memory, chip.id))
     elif memory.overhead == 0:

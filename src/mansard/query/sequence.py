@@ -8,7 +8,8 @@ import sympy as sp
 
 from mansard.core.notes import Note
 from mansard.core.symbols import SCENARIO, prompt
-from mansard.ir.program import Origin
+from mansard.ir.occurring import occurring
+from mansard.ir.program import Origin, Program
 from mansard.query.scenario import Scenario
 
 
@@ -35,3 +36,11 @@ def prefilled(scenario: Scenario, origin: Origin) -> int:
         return scenario.prompt
     values = {SCENARIO["prompt"]: sp.Integer(scenario.prompt), SCENARIO["output"]: sp.S.Zero}
     return int(origin.lengths[-1].xreplace(values)) or scenario.prompt
+
+
+def fixed_batch(scenario: Scenario, program: Program) -> tuple[Note, ...]:
+    """Return a note when a batch was asked of a graph whose sizes are fixed."""
+    if scenario.batch == 1 or "batch" in occurring(program):
+        return ()
+    said = f"batch {scenario.batch} changes nothing: the sizes of this model's graph are fixed"
+    return (Note("M009", said),)
