@@ -81,3 +81,23 @@ def test_markdown_is_one_table(run: Run) -> None:
     text = run(*ASK, "-f", "md").out
     assert text.startswith("| model | hardware |")
     assert text.count("\n| gpt2") == 2
+
+
+def test_a_string_where_several_may_stand_is_one_item() -> None:
+    study = ms.study("gpt2", on="l4", prompt=64, output=4)
+    assert [e.on for e in study.compare(on="l40s").entries] == ["l4", "l40s"]
+    alone = ms.compare("gpt2", "l4", variants="quantize:weights=int4", prompt=64, output=4)
+    assert [(e.model, e.on, e.variant) for e in alone.entries] == [
+        ("gpt2", "l4", "quantize:weights=int4")
+    ]
+    each = ms.compare("gpt2", "l4", variants=["fuse-attention", "quantize"], output=4)
+    assert [e.variant for e in each.entries] == ["fuse-attention", "quantize"]
+    asked = ms.analyze("gpt2", on="l4", techniques="quantize:weights=int4", prompt=64, output=4)
+    assert asked.tpot == alone.entries[0].value("tpot")
+
+
+def test_a_name_nobody_knows_is_an_error_however_many_others_have_an_answer() -> None:
+    with pytest.raises(ms.MansardError, match="no hardware called 'l40x'"):
+        ms.compare(["gpt2"], ["l4", "l40x"])
+    with pytest.raises(ms.MansardError, match="no scenario symbol called 'foo'"):
+        ms.analyze("gpt2", on="l4").expr("tpot", over="foo")

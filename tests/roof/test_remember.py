@@ -213,3 +213,12 @@ def test_only_so_many_answers_are_kept(cache: Path, monkeypatch: pytest.MonkeyPa
     assert [f.stem for f in files(cache)] == ["3", "4", "5"]
     assert disk.read("5") == {"k": 5}
     assert disk.read("0") is None
+
+
+def test_a_pipe_in_place_of_a_remembered_answer_counts_as_none(run: Run, cache: Path) -> None:
+    first = run(*ASK)
+    kept = files(cache)[0]
+    kept.unlink()
+    os.mkfifo(kept, 0o600)
+    assert Disk(cache).read(kept.stem) is None  # it would wait for a writer for ever
+    assert run(*ASK).out == first.out

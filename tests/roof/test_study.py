@@ -32,3 +32,12 @@ def test_a_study_compiles_what_it_prepared_once() -> None:
 def test_a_study_refuses_sizes_before_anything_is_loaded() -> None:
     with pytest.raises(ms.MansardError, match="batch"):
         ms.study("no-such-model", on="no-such-chip", batch=0)
+
+
+def test_a_length_may_be_written_as_on_the_command_line() -> None:
+    written = ms.analyze("gpt2", on="l4", prompt="0.5k", output="16")
+    assert written.to_dict() == ms.analyze("gpt2", on="l4", prompt=512, output=16).to_dict()
+    study = ms.study("gpt2", on="l4", prompt="0.5k", output="16 tokens")
+    assert (study.scenario.prompt, study.scenario.output) == (512, 16)
+    with pytest.raises(ms.MansardError, match="prompt is '8x', neither"):
+        ms.analyze("gpt2", on="l4", prompt="8x")

@@ -6,6 +6,7 @@ failed · 70 a bug · 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -19,6 +20,8 @@ from mansard.cli.root import root
 from mansard.core.errors import MansardError, nearest
 
 USAGE, BUG, INTERRUPTED = 2, 70, 130
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+"""What a stream of the process's own says when it takes no more; such an error names no file."""
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -43,13 +46,23 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _close_quietly()
         return 0
+    except OSError as error:
+        if error.filename is not None or error.errno not in UNWRITABLE:
+            return _bug()
+        _close_quietly()
+        return _fail(f"cannot write: {error.strerror}", "write somewhere else, with -o FILE", USAGE)
     except MemoryError:
         return _fail("out of memory", "ask for less at once", USAGE)
     except Exception:
-        traceback.print_exc()
-        print("error: this is a bug in mansard; please report it with the text above",
-              file=sys.stderr)  # fmt: skip
-        return BUG
+        return _bug()
+
+
+def _bug() -> int:
+    """Print the exception that is being handled, and whose fault it is."""
+    traceback.print_exc()
+    print("error: this is a bug in mansard; please report it with the text above",
+          file=sys.stderr)  # fmt: skip
+    return BUG
 
 
 def _fail(message: str, hint: str | None, code: int) -> int:

@@ -33,6 +33,7 @@ from mansard.query.prepare import Prepared, prepare
 from mansard.query.scenario import DEFAULT_OUTPUT, DEFAULT_PROMPT, Scenario, make_scenario
 from mansard.query.sequence import as_long_as_it_takes, fixed_batch, longest, prefilled
 from mansard.query.settings import from_file, is_scenario, keywords
+from mansard.query.several import several
 from mansard.query.source import Source
 from mansard.query.speculation import drafts
 from mansard.query.target import Target, dealt
@@ -49,7 +50,7 @@ def analyze(
     batch: int | None = None,
     prompt: int | str | None = None,
     output: int | str | None = None,
-    techniques: Sequence[Spec] = (),
+    techniques: Spec | Sequence[Spec] = (),
     level: str | None = None,
     phase: str | None = None,
     context: int | None = None,
@@ -103,7 +104,7 @@ def analyze(
             hint="give one prompt and one output length, or leave --estimate out",
         )
     asked = make_scenario(1 if batch is None else batch, p, n, phase or "both", context)
-    ready = prepare(source, on, asked, techniques, level or "O1", set or {})
+    ready = prepare(source, on, asked, several(techniques), level or "O1", set or {})
     unsaid = prompt is None and context is None
     return answered(ready, asked, mix=mix, unsaid=unsaid, kind=kind, price=price,
                     backend=backend)  # fmt: skip

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mansard.backends.hardware import Hardware
-from mansard.core.errors import MansardError, SpecError
+from mansard.core.errors import MansardError, SpecError, UnknownNameError
 from mansard.query.analyze import analyze
 from mansard.query.metrics import HIGHER, METRICS, NEITHER, quantities
 from mansard.query.report import finite
+from mansard.query.several import several
 from mansard.query.source import Source
 
 if TYPE_CHECKING:
@@ -109,32 +110,35 @@ class Comparison:
 
 
 def compare(
-    models: Sequence[Source],
-    on: Sequence[str | Path | Hardware],
+    models: Source | Sequence[Source],
+    on: str | Path | Hardware | Sequence[str | Path | Hardware],
     *,
-    variants: Sequence[Sequence[Spec]] = ((),),
+    variants: Spec | Sequence[Spec | Sequence[Spec]] = ((),),
     **asked: Any,
 ) -> Comparison:
     """Answer every combination of models, hardware and techniques.
 
     Args:
-        models: each what ``load`` takes.
-        on: each what ``analyze`` takes.
+        models: each what ``load`` takes; one of them alone is one.
+        on: each what ``analyze`` takes; likewise.
         variants: pipelines to compare; each follows ``techniques``, which all have in common.
         asked: everything else ``analyze`` takes.
 
     Raises:
-        MansardError: nothing to compare, too much, or no combination has an answer.
+        MansardError: nothing to compare, too much, no combination has an answer, or a name that
+            nothing carries.
     """
-    many = len(models) * len(on) * len(variants)
+    models, on = several(models), several(on)
+    pipelines = [several(variant) for variant in several(variants)]
+    many = len(models) * len(on) * len(pipelines)
     if not 1 <= many <= MOST:
         raise SpecError(
             f"compare has {many} answers to give", hint=f"1 to {MOST}; a sweep takes more"
         )
-    common = tuple(asked.pop("techniques", ()))
+    common = several(asked.pop("techniques", ()))
     entries = tuple(
         _entry(model, chip, (*common, *variant), variant, asked)
-        for model, chip, variant in product(models, on, variants)
+        for model, chip, variant in product(models, on, pipelines)
     )
     if not any(e.estimate for e in entries):
         problem = entries[0].problem
@@ -151,6 +155,8 @@ def _entry(
     labels = ",".join(map(str, techniques)), ",".join(map(str, variant))
     try:
         found = analyze(model, on=on, techniques=techniques, **asked)
+    except UnknownNameError:
+        raise  # it is a mistake of the question, not of one combination
     except MansardError as problem:
         return Entry(_name(model), chip, *labels, None, problem)
     return Entry(found.model.name, chip, *labels, found)

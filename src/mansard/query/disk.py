@@ -21,6 +21,9 @@ from typing import Any
 VARIABLE = "MANSARD_CACHE"
 MOST_BYTES = 32_000_000
 MOST_FILES = 256
+UNFOOLED = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Follow no link, and wait for no writer of a pipe; what was opened is looked at before it is read.
+"""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Disk:
         try:
             if not _is_own(os.lstat(self.folder), stat.S_ISDIR):
                 return None
-            handle = os.open(self._file(key), os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            handle = os.open(self._file(key), os.O_RDONLY | UNFOOLED)
             with os.fdopen(handle, "rb") as file:
                 about = os.fstat(file.fileno())
                 if not _is_own(about, stat.S_ISREG) or about.st_size > MOST_BYTES:

@@ -127,7 +127,7 @@ class Estimate(Shown):
             warnings.warn(found.said, stacklevel=2)
         return found.row
 
-    def expr(self, metric: str, over: Iterable[str] | None = None) -> Expr:
+    def expr(self, metric: str, over: str | Iterable[str] | None = None) -> Expr:
         """Return a metric as a sympy expression, every maximum left unevaluated.
 
         Args:

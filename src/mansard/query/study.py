@@ -13,6 +13,7 @@ from mansard.query.lengths import Mix, read_sizes
 from mansard.query.prepare import Prepared, prepare
 from mansard.query.scenario import DEFAULT_OUTPUT, DEFAULT_PROMPT, Scenario, make_scenario
 from mansard.query.settings import from_file, is_scenario, keywords
+from mansard.query.several import several
 
 if TYPE_CHECKING:
     from mansard.backends.engine.compiled import Compiled
@@ -163,14 +164,15 @@ class Study:
 
     def compare(
         self,
-        models: Sequence[Source] = (),
-        on: Sequence[str | Path | Hardware] = (),
-        variants: Sequence[Sequence[Spec]] = ((),),
+        models: Source | Sequence[Source] = (),
+        on: str | Path | Hardware | Sequence[str | Path | Hardware] = (),
+        variants: Spec | Sequence[Spec | Sequence[Spec]] = ((),),
     ) -> Comparison:
         """Answer it for several models, chips or pipelines side by side, itself first."""
         from mansard.query.comparing import compare
 
-        return compare([self.source, *models], [self.on, *on], variants=variants, **self._asked())
+        return compare([self.source, *several(models)], [self.on, *several(on)],
+                       variants=variants, **self._asked())  # fmt: skip
 
     def what_if(self, changes: Mapping[str, object]) -> WhatIf:
         """Ask it again with something changed; see ``query.what_if.what_if``."""
@@ -197,7 +199,7 @@ def study(
     batch: int | None = None,
     prompt: int | str | None = None,
     output: int | str | None = None,
-    techniques: Sequence[Spec] = (),
+    techniques: Spec | Sequence[Spec] = (),
     level: str | None = None,
     phase: str | None = None,
     context: int | None = None,
@@ -229,6 +231,6 @@ def study(
     asked = make_scenario(1 if batch is None else batch, p, n, phase or "both", context)
     kind, given_level = estimate or "ideal", level or "O1"
     return Study(
-        source, on, asked, tuple(techniques), given_level, dict(set or {}), kind, price,
+        source, on, asked, several(techniques), given_level, dict(set or {}), kind, price,
         None if mix is None else lengths, mix,
     )  # fmt: skip

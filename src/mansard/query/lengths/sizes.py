@@ -22,19 +22,28 @@ def read_sizes(
     Raises:
         SpecError: text that is no distribution; or one beside ``context``.
     """
-    for name, given in (("prompt", prompt), ("output", output)):
-        if isinstance(given, str) and not is_spread(given):
-            raise SpecError(f"{name} is {given[:40]!r}, neither a whole number nor a distribution",
-                            hint=HINT)  # fmt: skip
+    prompt, output = (_plain(n, given) for n, given in (("prompt", prompt), ("output", output)))
     mix = read_mix(prompt, output, default)
     if mix is None:
-        assert not isinstance(prompt, str)  # refused above: it is no distribution either
+        assert not isinstance(prompt, str)  # it would be a distribution
         assert not isinstance(output, str)
         return prompt, output, None
     if context is not None:
         raise SpecError("context asks for one length, prompt or output for a distribution",
                         hint="give either context, or prompt and output")  # fmt: skip
     return *mix.mean, mix
+
+
+def _plain(name: str, given: int | str | None) -> int | str | None:
+    """Return ``8k`` as a number, a distribution as it is."""
+    if not isinstance(given, str) or is_spread(given):
+        return given
+    try:
+        return int(units.parse(given, "tokens"))
+    except SpecError as error:
+        raise SpecError(
+            f"{name} is {given[:40]!r}, neither a whole number nor a distribution", hint=HINT
+        ) from error
 
 
 def read_mix(prompt: object, output: object, default: tuple[int, int]) -> Mix | None:

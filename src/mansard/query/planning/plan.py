@@ -18,6 +18,7 @@ from mansard.query.planning.objectives import read_objectives
 from mansard.query.planning.options import Load, Option, apart, nearest_miss, together
 from mansard.query.planning.replica import Replica
 from mansard.query.report import finite
+from mansard.query.several import several
 from mansard.query.source import Source, load_with
 from mansard.query.study import Study, study
 from mansard.query.target import SHARING
@@ -93,7 +94,7 @@ def plan(
     on: str | Path,
     slo: str,
     rate: float,
-    variants: Sequence[Sequence[Spec]] = ((),),
+    variants: Spec | Sequence[Spec | Sequence[Spec]] = ((),),
     most_devices: int = MOST_DEVICES,
     split: str = "both",
     **asked: Any,
@@ -124,11 +125,12 @@ def plan(
             "a plan is of the bound, with its slack", hint="leave --estimate calibrated out"
         )
     base = _one_device(study(source, on=chip, **asked))
+    pipelines = [several(variant) for variant in several(variants)]
     load = Load(rate, base.scenario.output, objectives)
     found: list[Replica] = []
     skipped: list[tuple[str, str]] = []
     mixture = _has_experts(base)
-    for layout, variant in product(layouts(most, experts=mixture), variants):
+    for layout, variant in product(layouts(most, experts=mixture), pipelines):
         replica = Replica(base, layout, ",".join(map(str, variant)))
         try:
             assert replica.steady is not None

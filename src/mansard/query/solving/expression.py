@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NAMES = ("ttft", "tpot", "latency", "throughput", "tokens_per_s_per_user", "prefill", "decode")
 
 
-def expression(estimate: Estimate, metric: str, over: Iterable[str] | None = None) -> Expr:
+def expression(estimate: Estimate, metric: str, over: str | Iterable[str] | None = None) -> Expr:
     """Return a metric as an expression over scenario symbols.
 
     Args:
@@ -33,7 +33,7 @@ def expression(estimate: Estimate, metric: str, over: Iterable[str] | None = Non
     """
     if metric not in NAMES:
         raise unknown_name("metric with a formula", metric, NAMES)
-    left = set(SCENARIO) if over is None else set(over)
+    left = set(SCENARIO) if over is None else ({over} if isinstance(over, str) else set(over))
     for name in sorted(left - set(SCENARIO)):
         raise unknown_name("scenario symbol", name, SCENARIO)
     values = estimate.scenario.symbols
