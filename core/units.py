@@ -41,6 +41,7 @@ _TOKENS = {
     for n, forms in ((1, ("", "tok", "token", "tokens")), (1024, "kK"), (1024**2, "mM"))
     for s in forms
 }
+_COUNTED = ("", "tok", "token", "tokens", "req", "request", "requests")
 _UNITS: dict[str, dict[str, Fraction]] = {
     "bytes": _BYTES,
     "bytes/s": {f"{u}/s": factor for u, factor in _BYTES.items()},
@@ -50,10 +51,14 @@ _UNITS: dict[str, dict[str, Fraction]] = {
     "frequency": _with(_SI, "Hz"),
     "tokens": _TOKENS,
     "dollars/h": dict.fromkeys(("$/h", "USD/h", "$/hr", "USD/hr"), Fraction(1)),
-    "1/s": {"/s": Fraction(1), "/min": Fraction(1, 60), "/h": Fraction(1, 3600)},
+    "1/s": {
+        f"{what}/{per}": factor * many
+        for what, many in (*dict.fromkeys(_COUNTED, 1).items(), ("ktok", 1000))
+        for per, factor in (("s", Fraction(1)), ("min", Fraction(1, 60)), ("h", Fraction(1, 3600)))
+    },
     "number": {"": Fraction(1), "%": Fraction(1, 100)},
 }
-_EXAMPLE = {
+EXAMPLE = {
     "bytes": "80GB (decimal) or 80GiB",
     "bytes/s": "3.35TB/s",
     "flop/s": "989.4 TFLOPS or 1979 TOPS",
@@ -62,7 +67,7 @@ _EXAMPLE = {
     "frequency": "1830MHz",
     "tokens": "2048, 8k (8192) or 1m (1,048,576)",
     "dollars/h": "2.50$/h",
-    "1/s": "5/s",
+    "1/s": "5/s, 5 tok/s or 300 req/min",
     "number": "16 or 0.5",
 }
 _FOLDED = {
@@ -99,7 +104,7 @@ def parse(text: str, dimension: str, *, bare: bool = False) -> int | float:
     units = _UNITS.get(dimension)
     if units is None:
         raise SpecError(f"no dimension called {dimension!r}", hint=f"one of: {', '.join(_UNITS)}")
-    hint = f"write it like {_EXAMPLE[dimension]}"
+    hint = f"write it like {EXAMPLE[dimension]}"
     shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     match = _QUANTITY.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None or not any(

@@ -156,7 +156,8 @@ def test_an_unknown_name_is_pointed_at_and_the_nearest_offered() -> None:
     assert caught.value.message.endswith("    1 + past_lne\n        ^")
 
 
-DIMENSIONS = {"tpot": "time", "memory": "bytes", "capacity": "bytes", "batch": "number"}
+DIMENSIONS = {"tpot": "time", "memory": "bytes", "capacity": "bytes", "batch": "number",
+              "ttft": "time", "latency": "time", "throughput": "1/s"}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -171,6 +172,15 @@ DIMENSIONS = {"tpot": "time", "memory": "bytes", "capacity": "bytes", "batch": "
         ("batch == 8", {"batch": 8}, True),
         ("batch != 8", {"batch": 8}, False),
         ("tpot > 0", {"tpot": 1.0}, True),
+        ("tpot ≤ 20ms", {"tpot": 0.02}, True),
+        ("20ms ≥ tpot", {"tpot": 0.021}, False),
+        ("latency - ttft <= 2*tpot + 1s/4", {"latency": 3.0, "ttft": 1.0, "tpot": 0.9}, True),
+        ("throughput/batch >= 5/s", {"throughput": 41.0, "batch": 8}, True),
+        ("throughput/batch >= 5 tok/s", {"throughput": 39.0, "batch": 8}, False),
+        ("throughput*tpot >= 5", {"throughput": 39.0, "tpot": 0.2}, True),
+        ("memory/tpot <= 3TB/s", {"memory": 4e9, "tpot": 0.001}, False),
+        ("(tpot**2 + tpot*1ms)/tpot <= max(ttft, 25ms)", {"tpot": 0.024, "ttft": 0.0}, True),
+        ("2*tpot < ttft", {"tpot": 0.024, "ttft": 0.05}, True),
     ],
 )
 def test_a_condition_holds_in_base_units(text: str, values: dict[str, float], holds: bool) -> None:
@@ -180,7 +190,9 @@ def test_a_condition_holds_in_base_units(text: str, values: dict[str, float], ho
 @pytest.mark.parametrize(
     "text",
     ["tpot", "tpot <=", "<= 20ms", "tpot <= 20", "tpot <= 20GB", "tpot < 1s < 2s", "1 < 2",
-     "tpot <= 20 parsecs"],
+     "tpot <= 20 parsecs", "tpot*tpot <= 25ms", "tpot <= memory", "tpot + 1 <= 25ms",
+     "memory <= capacity + tpot", "tpot <= 25ms*25ms", "sqrt(tpot) <= 5ms", "2**tpot <= 3",
+     "min(tpot, memory) <= 5ms", "throughput/batch >= 5", "tpot*memory <= 3", "tpot**batch <= 1s"],
 )  # fmt: skip
 def test_what_is_no_condition_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match="column"):

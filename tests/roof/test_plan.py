@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -116,7 +117,12 @@ def test_where_nothing_serves_the_nearest_miss_is_said(run: Run) -> None:
     ran = run("plan", "llama-3.1-8b", "--on", "h100-sxm:2", "--rate", "1/s", "-p", "256",
               "-n", "16", "--slo", "tpot<1ms")  # fmt: skip
     assert ran.code == 1
-    assert "tpot<1ms: the least tpot is" in ran.out
+    assert re.search(r"tpot<1ms: the least tpot is \d\.\d+ ms \(", ran.out)
+    ran = run(
+        "plan", "qwen2.5-0.5b", "--on", "l4:1", "--rate", "1/s", "-p", "256", "-n", "16",
+        "--slo", "ttft>1h,tokens_per_s_per_user>=9 ktok/s")  # fmt: skip
+    assert re.search(r"ttft>1h: the greatest ttft is [\d.]+ m?s \(", ran.out)
+    assert re.search(r"ktok/s: the greatest tokens_per_s_per_user is [\d,]+/s \(", ran.out)
     ran = run("plan", "llama-3.1-405b", "--on", "l4", "--rate", "1/s", "--slo", "tpot<1s")
     assert ran.code == 1
     assert "memory: " in ran.out
@@ -132,7 +138,10 @@ def test_where_nothing_serves_the_nearest_miss_is_said(run: Run) -> None:
         (["--slo", "memory<3GB", "--rate", "1/s"], "metric a user of the service sees"),
         (["--slo", "tpot<3GB", "--rate", "1/s"], "3GB"),
         (["--slo", ",", "--rate", "1/s"], "no objective"),
-        (["--slo", "tpot<3ms", "--rate", "0"], "rate of 0"),
+        (["--slo", "tpot<3ms", "--rate", "0/s"], "0 requests a second, which must be above 0"),
+        (["--slo", "tpot<3ms", "--rate", "1e30/s"], "more than 1,000,000,000"),
+        (["--slo", "tpot<-3ms", "--rate", "1/s"], "the limit is negative"),
+        (["--slo", "tpot*tpot<3ms", "--rate", "1/s"], "'tpot*tpot' is s**2, '3ms' time"),
         (["--slo", "tpot<3ms", "--rate", "-1/s"], "negative"),
         (["--slo", "tpot<3ms", "--rate", "fast"], "'fast'"),
         (["--slo", "tpot<3ms", "--rate", "1/s", "-b", "4"], "batch is what a plan chooses"),

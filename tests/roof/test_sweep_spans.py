@@ -55,7 +55,7 @@ def test_quantities_keep_their_units_and_options_their_types() -> None:
         ("batch", "0..4", "below 1"),
         ("batch", "0", "below 1"),
         ("batch", "1..1000000000000", "1,000,000,000,000 values"),
-        ("batch", "linspace(1,2,99999999999)", "linspace"),
+        ("batch", "linspace(1,10,10^12)", "has 1,000,000,000,000 values, more than 10,000,000"),
         ("batch", "1..x", "range"),
         ("batch", "__import__('os')", "cannot read"),
         ("batch", "9" * 400, "cannot read"),

@@ -21,7 +21,16 @@ def read_objectives(text: str) -> tuple[Condition, ...]:
         raise SpecError("there is no objective", hint="write --slo 'ttft<1s,tpot<30ms'")
     found = read_conditions(parts)
     for objective in found:
+        _check_limit(objective)
         for name in objective.names:
             if name not in PROMISED:
                 raise unknown_name("metric a user of the service sees", name, PROMISED)
     return found
+
+
+def _check_limit(objective: Condition) -> None:
+    """Raise where a metric is compared with less than nothing."""
+    for side in (objective.comparison.left, objective.comparison.right):
+        if side.is_number and side.is_negative:
+            raise SpecError(f"{objective.text!r}: the limit is negative, and no metric ever is",
+                            hint="write a limit above 0: 'ttft<1s'")  # fmt: skip

@@ -10,8 +10,10 @@ import numpy as np
 
 from mansard.core.errors import MansardError
 from mansard.core.units import format_bytes
+from mansard.query.metrics import METRICS
 from mansard.query.planning.replica import Replica
 from mansard.query.solving.conditions import Condition
+from mansard.query.solving.wording import written
 
 Figures = Mapping[str, np.ndarray]
 ALL, PREFILL, DECODE = "all", "prefill", "decode"
@@ -154,14 +156,18 @@ def nearest_miss(replicas: Sequence[Replica], load: Load) -> Iterator[str]:
         if any((_fits(r.steady) & _holds(objective, r.steady)).any() for r in replicas):
             continue
         for name in objective.names:
-            found = [
-                (float(np.nanmin(np.where(_fits(r.steady), r.steady[name], np.nan))), r)
-                for r in replicas
-                if _fits(r.steady).any() and np.isfinite(r.steady[name]).any()
-            ]
+            end, extreme = ("greatest", max) if objective.wants_more(name) else ("least", min)
+            found = [(float(extreme(kept)), r) for r in replicas if (kept := _seen(r, name)).size]
             if found:
-                value, which = min(found, key=lambda pair: pair[0])
-                yield f"{objective.text}: the least {name} is {value:.4g} ({which.layout})"
+                value, which = extreme(found, key=lambda pair: pair[0])
+                shown = written(value, METRICS[name].dimension)
+                yield f"{objective.text}: the {end} {name} is {shown} ({which.layout})"
+
+
+def _seen(replica: Replica, name: str) -> np.ndarray:
+    """Return the values of a figure at the batches that fit."""
+    values = replica.steady[name]
+    return np.asarray(values[_fits(replica.steady) & np.isfinite(values)])
 
 
 def _share(rate: float, served: np.ndarray | float) -> np.ndarray:

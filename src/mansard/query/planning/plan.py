@@ -26,6 +26,8 @@ from mansard.query.techniques import Spec, read_techniques
 
 SCHEMA = "mansard.plan/1"
 MOST_DEVICES = 64
+MOST_RATE = 10**9
+"""Requests a second that nobody receives."""
 ASSUMES = (
     "prompts and outputs are all of the length asked for, and requests arrive evenly: no time in a"
     " queue, and no time until the step under way ends",
@@ -115,8 +117,12 @@ def plan(
         MansardError: no such model or chip, a technique that divides the model already, a rate
             that is no positive number, or no layout that can be evaluated.
     """
-    if not 0 < rate < 1e9:
-        raise SpecError(f"a rate of {rate:g} requests a second", hint="write --rate 5/s")
+    if not rate > 0:
+        raise SpecError(f"the rate is {rate:g} requests a second, which must be above 0",
+                        hint="write --rate 5/s")  # fmt: skip
+    if rate >= MOST_RATE:
+        raise SpecError(f"the rate is {rate:g} requests a second, more than {MOST_RATE:,}",
+                        hint="plan for a part of it")  # fmt: skip
     objectives = read_objectives(slo)
     chip, nodes, per_node = parse_target(str(on))
     most = nodes * per_node if ":" in str(on) else most_devices

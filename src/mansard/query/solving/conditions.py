@@ -76,6 +76,12 @@ class Condition:
         left, right = self.sides(figures, size)
         return OPERATORS[self.op](left, right) & ~(np.isnan(left) | np.isnan(right))  # type: ignore[arg-type]
 
+    def wants_more(self, name: str) -> bool:
+        """Say whether more of a quantity is what it asks for."""
+        c = self.comparison
+        larger = c.left if c.op.startswith(">") else c.right
+        return name in {s.name for s in larger.free_symbols}
+
     def gap(self, left: Array, right: Array) -> Array:
         """Return by how much both sides fail, or less than zero where they do not."""
         match self.op:

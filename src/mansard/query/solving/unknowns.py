@@ -70,6 +70,8 @@ def read_unknown(question: Question, name: str, within: str | None = None) -> Un
     Raises:
         MansardError: nothing of that name, or a range that is none.
     """
+    if within is not None and not within.strip():
+        raise SpecError("--within is empty", hint="write it like 1..4096, or leave it out")
     if name in SIZES:
         if question.study.scenario.single_step and name in ("prompt", "output"):
             raise SpecError(f"{name} does not occur: one step over cached tokens is asked for",

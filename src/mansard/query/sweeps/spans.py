@@ -195,11 +195,12 @@ def _multiplied(
 
 def _linspace(text: str, kind: Kind) -> Sequence[Any]:
     parts = [part.strip() for part in text.split(",")]
-    if len(parts) != 3 or not parts[2].isdigit() or len(parts[2]) > 9 or int(parts[2]) < 1:
+    many = _count(parts[2]) if len(parts) == 3 else 0
+    if many < 1:
         raise SpecError(
             f"cannot read linspace({text[:60]})", hint="write linspace(first,last,count)"
         )
-    low, high, count = kind.number(parts[0]), kind.number(parts[1]), int(parts[2])
+    low, high, count = kind.number(parts[0]), kind.number(parts[1]), many
     if high < low:
         raise SpecError(f"linspace({text}) runs backwards", hint="put the smaller end first")
     _check_count(count, f"linspace({text})")
@@ -207,6 +208,17 @@ def _linspace(text: str, kind: Kind) -> Sequence[Any]:
         raise SpecError(f"linspace({text}) begins below 1", hint="sizes are whole numbers from 1")
     by = (high - low) / max(count - 1, 1)
     return tuple(dict.fromkeys(kind.made(low + k * by, parts[0]) for k in range(count)))
+
+
+def _count(text: str) -> int:
+    """Return how many values are asked for, ``10^12`` too; 0 where it is no whole number."""
+    found = re.fullmatch(r"([0-9]{1,30})(?:(?:\^|\*\*)([0-9]{1,2}))?", text)
+    if found:
+        return int(found[1]) ** int(found[2] or 1)
+    try:
+        return int(units.parse(text, "tokens"))
+    except SpecError:
+        return 0
 
 
 def _check_count(count: int, shown: str) -> None:
