@@ -214,7 +214,8 @@ def _count(text: str) -> int:
     """Return how many values are asked for, ``10^12`` too; 0 where it is no whole number."""
     found = re.fullmatch(r"([0-9]{1,30})(?:(?:\^|\*\*)([0-9]{1,2}))?", text)
     if found:
-        return int(found[1]) ** int(found[2] or 1)
+        count: int = int(found[1]) ** int(found[2] or 1)
+        return count
     try:
         return int(units.parse(text, "tokens"))
     except SpecError:
