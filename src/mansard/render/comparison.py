@@ -21,7 +21,7 @@ from mansard.render.palette import BAD, GOOD, QUIET, STRONG, bound_style
 SHOWN = ("ttft", "tpot", "latency", "throughput", "tokens_per_s_per_user", "memory", "weights",
          "kv_cache", "cost_per_mtok")  # fmt: skip
 """Metrics with a line, where any answer knows them."""
-LABEL, CELL, GAP = 15, 20, 2
+LABEL, CELL, GAP = 16, 20, 2
 """Columns of a label, of an answer at least, and between them."""
 BEST = "★"
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 from typing import IO, TYPE_CHECKING, Any
 
-from mansard.core.units import format_bytes, format_count, format_rate, format_time
+from mansard.core.units import format_bytes, format_count, format_time
 from mansard.query.metrics import METRICS
+from mansard.query.solving.wording import written as with_unit
+from mansard.query.sweeps.axes import dimension_of
 from mansard.query.sweeps.metrics import FITS
 from mansard.query.sweeps.metrics import SHOWN as SWEPT
 from mansard.render import words
@@ -35,10 +37,18 @@ def listing(sweep: Sweep, most: int | None = None) -> Listing:
     measured = [n for n in TITLES if any(r[n] is not None for r in records)]
     if all(r[FITS] for r in records):
         measured = [n for n in measured if n != FITS]
-    same = [f"{n} {_text(n, records[0][n])}" for n in sweep.labels if n not in labels and records]
-    columns = [Column(n, n, number=all(_is_number(r[n]) for r in records)) for n in labels]
-    columns += [Column(n, TITLES[n], number=n != "fits") for n in measured]
-    shown = [{n: _text(n, r[n]) for n in (*labels, *measured)} for r in records]
+    measures = {n: dimension_of(axis) for n, axis in axes.items()}
+
+    def text(name: str, value: Any) -> str:
+        measure = measures.get(name)
+        return with_unit(value, measure) if measure and _is_number(value) else _text(name, value)
+
+    same = [f"{n} {text(n, records[0][n])}" for n in sweep.labels if n not in labels and records]
+    columns = [Column(n, n, number=all(_is_number(r[n]) for r in records), flexible=True)
+               for n in labels]  # fmt: skip
+    columns += [Column(n, TITLES[n], number=n != FITS, spare=(len(measured) - k) * (n != FITS))
+                for k, n in enumerate(measured)]  # fmt: skip
+    shown = [{n: text(n, r[n]) for n in (*labels, *measured)} for r in records]
     return Listing(columns, records, shown, _footer(sweep, same, len(records)))
 
 
@@ -78,7 +88,7 @@ def _text(name: str, value: Any) -> str:
         case "ttft_s" | "tpot_s" | "latency_s":
             return format_time(value)
         case "throughput_tok_s" | "tokens_per_s_per_user":
-            return format_rate(value, "tok/s")
+            return words.tokens_per_s(value)
         case "memory" | "capacity":
             return format_bytes(value)
         case "fits":

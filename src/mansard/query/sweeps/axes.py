@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mansard.core.errors import SpecError, unknown_name
 from mansard.query.scenario import check_size
+from mansard.query.solving.unknowns import DIMENSIONS
 from mansard.query.sweeps.spans import AMOUNTS, SIZES, WORDS, Amount, expand
 
 if TYPE_CHECKING:
@@ -142,6 +143,16 @@ def named(text: str) -> tuple[str, ...]:
     if not all(parts):
         raise SpecError(f"{text[:60]!r} has an empty name", hint="write A,B,C")
     return tuple(dict.fromkeys(parts))
+
+
+def dimension_of(axis: Axis) -> str | None:
+    """Return what the values of a field of the chip are measured in; None of any other axis."""
+    if axis.kind != "hardware":
+        return None
+    if written := next((v for v in axis.values if isinstance(v, Amount)), None):
+        return written.dimension
+    key = axis.name.removeprefix("hardware.")
+    return DIMENSIONS.get(key, "flop/s" if key.startswith("peak.") else None)
 
 
 def placed(techniques: Sequence[Spec], chosen: Mapping[str, Mapping[str, Any]]) -> tuple[Spec, ...]:

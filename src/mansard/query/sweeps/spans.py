@@ -38,6 +38,11 @@ class Amount:
     text: str
     value: int | float
 
+    @property
+    def dimension(self) -> str:
+        """What it is measured in."""
+        return _dimension(self.text)
+
     def __str__(self) -> str:
         return self.text
 
