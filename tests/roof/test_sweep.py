@@ -298,3 +298,25 @@ def test_a_long_sweep_shows_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch)
         progress(500, 1000)
         progress(1000, 1000)
     assert "500 of 1,000 points" in shown.getvalue()
+
+
+@pytest.mark.parametrize("width", ["60", "80", "100"])
+def test_a_table_cuts_no_value_and_names_what_it_leaves_out(
+    run: Run, monkeypatch: pytest.MonkeyPatch, width: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    ran = run("sweep", "gpt2", "--on", "h100-sxm,l4", "-p", "64", "--vary", "batch=1,512",
+              "--vary", "quantize.weights=bf16,int4")  # fmt: skip
+    assert "…" not in ran.out
+    assert max(map(len, ran.out.splitlines())) <= int(width)
+    missing = [n for n in ("throughput", "per user", "memory") if n not in ran.out.split("──")[0]]
+    assert ("for want of space" in ran.out) == bool(missing)
+    assert all(name in ran.out for name in missing)
+    assert "ktok/s" not in ran.out
+
+
+def test_values_of_a_field_of_the_chip_have_their_unit(run: Run) -> None:
+    ran = run("sweep", "gpt2", "--on", "l4", "-p", "64", "-n", "4",
+              "--vary", "hardware.memory.bandwidth=2TB/s,4TB/s")  # fmt: skip
+    assert "2.00 TB/s" in ran.out
+    assert "4.00 TB/s" in ran.out
