@@ -42,6 +42,15 @@ class PluginError(MansardError):
     exit_code = 4
 
 
+def shortened(text: str, most: int = 80) -> str:
+    """Return what a user wrote, to be said back: cut where it is longer than anybody reads.
+
+    >>> shortened("tpot<=5ms"), len(shortened("-" * 9900))
+    ('tpot<=5ms', 80)
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
     """Return the known names closest to ``name``, best first.
 

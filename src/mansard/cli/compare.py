@@ -14,7 +14,8 @@ NONE = "none"
 @click.command(short_help="Models, chips or techniques side by side.")
 @question_options
 @click.option("--vs", "variants", multiple=True, metavar="SPEC",
-              help="A pipeline to compare, after -t; `none` adds none. Repeatable.")  # fmt: skip
+              help="A pipeline to compare, after -t; `none` adds none, and one alone is compared"
+              " with it. Repeatable.")  # fmt: skip
 @output_options()
 def compare(asked: Asked, variants: tuple[str, ...], form: str | None, out: str | None) -> None:
     """Answer MODEL[,MODEL] on HW[,HW] side by side; the first is what the others are compared with.
@@ -29,6 +30,8 @@ def compare(asked: Asked, variants: tuple[str, ...], form: str | None, out: str 
 
     model, keywords = asked.keywords(spread=True)
     pipelines = [() if v.strip() == NONE else (v,) for v in variants] or [()]
+    if len(pipelines) == 1 and pipelines != [()]:
+        pipelines = [(), *pipelines]
     found = ask(names(model), names(keywords.pop("on")), variants=pipelines, **keywords)
     match to.form:
         case "json" | "jsonl" | "csv":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -52,10 +54,14 @@ class Asked:
         Raises:
             SpecError: a value that cannot be read, or settings that exclude each other.
         """
+        from mansard.cli.paint import paint
         from mansard.query.overrides import read_assignments
+        from mansard.query.places import strangers
         from mansard.query.reading import as_settings
         from mansard.query.settings import question
 
+        for said_by_nobody in strangers(os.environ):
+            print(f"{paint('note:', '33')} {said_by_nobody}", file=sys.stderr)
         given = {
             "on": self.on, "batch": self.batch, "prompt": self.prompt, "output": self.output,
             "phase": self.phase, "context": self.context, "techniques": self.techniques,

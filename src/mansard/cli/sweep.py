@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,10 +72,15 @@ def sweep(
     if len(chips) > 1:
         axes["on"] = chips
     axes |= _read_axes(vary, axes)
+    found: Sweep | None = None
     question = study(models[0], on=chips[0], **keywords)
-    with _bar() as progress:
+    with _bar() as progress, suppress(KeyboardInterrupt):
         found = run(question, axes, pareto=pareto or (), top=top, best=best, unfit=unfit,
                     engine=engine, progress=progress)  # fmt: skip
+    if found is None or (found.interrupted and not found.evaluated):
+        unchanged = f"; {to.path} is unchanged" if to.path else ""
+        print(f"interrupted before the first point{unchanged}", file=sys.stderr)
+        ctx.exit(INTERRUPTED)
     _write(found, to)
     print_notes(found.notes)
     if found.interrupted:

@@ -10,6 +10,8 @@ from mansard.backends.hardware_file import CONFIDENCES
 from mansard.core.notes import UNKNOWN, Note
 from mansard.core.units import format_bytes
 
+UNRESERVED = Note("M031", "no memory is set aside for driver and runtime")
+
 
 def concerns(
     length: int, max_context: int | None, chip: Hardware, memory: Memory
@@ -34,7 +36,7 @@ def concerns(
     if memory.fits is False:
         yield Note("M030", misfit(memory, chip.id))
     elif memory.overhead == 0:
-        yield Note("M031", "no memory is set aside for driver and runtime")
+        yield UNRESERVED
 
 
 def misfit(memory: Memory, chip: str) -> str:

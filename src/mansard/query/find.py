@@ -30,7 +30,7 @@ def find_row(phase: Phase, name: str) -> Found:
         if name in contained(row):
             return Found(row, f"{name} is part of {row.name} in {phase.name}")
     known = {n for row in phase.ops for n in (row.name, *contained(row))}
-    raise unknown_name(f"op in {phase.name}", name, known)
+    raise unknown_name(f"op in {phase.name}", name, known, see="(`analyze --all` lists them)")
 
 
 def contained(row: Row) -> tuple[str, ...]:

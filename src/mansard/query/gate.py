@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mansard.core.comparison import Comparison, parse_comparison
-from mansard.core.errors import SpecError
+from mansard.core.errors import SpecError, shortened
 from mansard.query.metrics import METRICS, quantities
 
 if TYPE_CHECKING:
@@ -51,4 +51,4 @@ def read_gate(text: str) -> Gate:
     Raises:
         MansardError: no comparison, a unit of another dimension, or a quantity nobody knows.
     """
-    return Gate(text, parse_comparison(text, DIMENSIONS))
+    return Gate(shortened(text), parse_comparison(text, DIMENSIONS))

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mansard.core.errors import SpecError, unknown_name
+from mansard.core.errors import SpecError, nearest, shortened, unknown_name
 from mansard.query.written import READERS
 
+PREFIX = "MANSARD_"
+ELSEWHERE = ("MANSARD_PLUGINS", "MANSARD_CACHE")
+"""Variables that say something about the program, not about a question."""
 PROJECT = "mansard.toml"
 MAX_BYTES = 1_000_000
 """Longer than any scenario; a larger file is another one."""
@@ -52,7 +55,7 @@ def layers(
         SpecError: a file that is no scenario.
     """
     found = [Layer("command line", {k: v for k, v in given.items() if v not in (None, (), {})})]
-    names = {f"MANSARD_{name.upper()}": name for name in READERS if name != "set"}
+    names = {variable(name): name for name in READERS if name != "set"}
     found += [
         Layer(f"environment {key}", {names[key]: value})
         for key, value in sorted(env.items())
@@ -63,6 +66,22 @@ def layers(
     found += [read_file(path, "project") for path in _above(folder)]
     found += [read_file(path, "user") for path in (user_file(env),) if path.is_file()]
     return (*found, Layer("default", DEFAULTS))
+
+
+def strangers(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a sentence for each variable that looks like mansard's and that nothing reads."""
+    known = {variable(name) for name in READERS if name != "set"} | set(ELSEWHERE)
+    found = []
+    for key in sorted(k for k in env if k.startswith(PREFIX) and k not in known):
+        near = nearest(key.removeprefix(PREFIX), {k.removeprefix(PREFIX) for k in known}, 1)
+        meant = f"; did you mean {PREFIX}{near[0]}?" if near else ""
+        found.append(f"nothing reads the variable {shortened(key)}{meant}")
+    return tuple(found)
+
+
+def variable(name: str) -> str:
+    """Return the variable of the environment that says a setting."""
+    return f"{PREFIX}{name.upper()}"
 
 
 def user_file(env: Mapping[str, str]) -> Path:

@@ -23,6 +23,19 @@ SHARING = (PARALLEL, "disaggregate")
 """Techniques that say how several devices are used."""
 
 
+class DevicesError(SpecError):
+    """Techniques use more or fewer devices than there are.
+
+    Args:
+        message, hint: as of every error.
+        needed: the option that asks for as many as they use.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, needed: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.needed = needed
+
+
 @dataclass(frozen=True)
 class Target:
     """A chip, how many of it, and what joins them."""
@@ -57,10 +70,11 @@ class Target:
             degrees = (
                 "·".join(f"{a.partition('@')[0]}={n}" for a, n in axes.items()) or "no parallel"
             )
-            raise SpecError(
+            needed = f"--on {self.chip.id}:{asked}"
+            raise DevicesError(
                 f"the techniques use {_devices(asked)} ({degrees}); {self.name} has {self.devices}",
-                hint=f"tp·cp·dp·pp must be the number of devices: --on {self.chip.id}:{asked}, or "
-                f"other degrees",
+                hint=f"tp·cp·dp·pp must be the number of devices: {needed}, or other degrees",
+                needed=needed,
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import IO
 
@@ -185,6 +186,8 @@ def _one(of: Explanation, part: Part, width: int) -> Iterator[RenderableType]:
     table.add_row("sizes", dims)
     for name, formula in row.formulas.items():
         table.add_row(name.replace("_", " "), formula)
+    if any(re.search(r"\bT\b", formula) for formula in row.formulas.values()):
+        table.add_row("T", "tokens of a step: batch × the new tokens of each sequence")
     table.add_row("work", f"{format_count(row.flops)}FLOP, {format_bytes(row.bytes)}"
                   f" ({words.intensity(row.intensity)} FLOP/B), each time")  # fmt: skip
     for resource, time_s in row.time_by_resource_s.items():

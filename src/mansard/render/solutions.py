@@ -41,7 +41,7 @@ def renderables(solution: Solution, width: int) -> Iterator[RenderableType]:
         (f"  {GOALS[solution.goal]} that satisfies {_every(solution.checks)}", QUIET),
     )
     yield _checks(solution)
-    if len(solution.checks) > 1 or len(solution.intervals) > 1:
+    if len(solution.checks) > 1 or (len(solution.intervals) > 1 and solution.within):
         together = spans(solution.intervals, solution.dimension, solution.within)
         yield _wrapped("together", together)
     yield _wrapped("method", solution.method)

@@ -37,15 +37,22 @@ def candidates(question: Question, unknown: Unknown) -> Iterator[tuple[Any, Ques
     for value in unknown.values:
         if unknown.kind == DEVICES:
             name = str(question.study.on).partition(":")[0]
-            yield value, question.changed(on=f"{name}:{value}", techniques=_respread(question))
+            yield (
+                value,
+                question.changed(on=f"{name}:{value}", techniques=_respread(question, value)),
+            )
         else:
             yield value, question.changed(techniques=_with_option(question, unknown.key, value))
 
 
-def _respread(question: Question) -> tuple[Any, ...]:
-    """Leave out a plain ``parallel{tp=N}``: it follows the devices."""
+def _respread(question: Question, devices: int) -> tuple[Any, ...]:
+    """Let a plain ``parallel{tp=N}`` follow the devices; one device needs none."""
     passes = read_techniques(question.study.techniques)
-    return tuple(p for p in passes if not _is_plain_tp(p))
+    return tuple(
+        replace(p, tp=devices) if _is_plain_tp(p) else p
+        for p in passes
+        if devices > 1 or not _is_plain_tp(p)
+    )
 
 
 def _is_plain_tp(technique: Any) -> bool:

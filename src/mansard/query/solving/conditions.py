@@ -18,7 +18,7 @@ from mansard.backends.inverse.direction import Way, together, turned
 from mansard.backends.inverse.forms import NotAffineError
 from mansard.backends.quantity import Terms
 from mansard.core.comparison import OPERATORS, Comparison, parse_comparison
-from mansard.core.errors import SpecError
+from mansard.core.errors import SpecError, shortened
 from mansard.core.symbols import symbol
 from mansard.query.gate import DIMENSIONS
 
@@ -183,7 +183,7 @@ def _product(*powers: Power) -> Power:
 def _read(text: str) -> tuple[Condition, ...]:
     operators = list(SPLIT.finditer(text))
     if len(operators) < 2:
-        return (Condition(text.strip(), parse_comparison(text, DIMENSIONS)),)
+        return (Condition(shortened(text.strip()), parse_comparison(text, DIMENSIONS)),)
     if len(operators) > 2:
         raise SpecError(f"{text[:60]!r} compares more than three things",
                         hint="write --subject-to once for each condition")  # fmt: skip

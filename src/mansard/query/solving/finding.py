@@ -111,9 +111,15 @@ def _chosen(
         other = "minimize" if goal == "maximize" else "maximize"
         raise SpecError(
             f"{unknown.name} is free {way}: {texts} still holds at {shown(end, unknown)}",
-            hint=f"add a constraint that stops it, such as '{_stop(conditions)}', or --{other}",
+            hint=f"add a constraint that stops it{_such_as(unknown, conditions)}, --within low..high,"
+            f" or --{other}",
         )
     return value
+
+
+def _such_as(unknown: Unknown, conditions: Sequence[Condition]) -> str:
+    """Offer a constraint that stops more sequences and tokens; nothing stops a better chip."""
+    return f", such as '{_stop(conditions)}'" if unknown.kind == "size" else ""
 
 
 def _stop(conditions: Sequence[Condition]) -> str:

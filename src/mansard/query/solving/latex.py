@@ -41,7 +41,7 @@ def _key(over: str) -> str:
 
 def _definition(of: Explanation) -> str:
     if of.metric == "tpot" and not of.estimate.scenario.single_step:
-        return r"\frac{1}{\mathit{output}-1}\sum_{\mathit{step}}\sum_i t_i"
+        return r"\frac{1}{\mathit{output}-1}\sum_{\mathit{step}=0}^{\mathit{output}-2}\sum_i t_i"
     return r"\sum_i t_i"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mansard.core.errors import MansardError, SpecError
@@ -40,11 +40,12 @@ def tried(
     _check(conditions, known)
     holds = {v: [bool(c.holds(q)[0]) for c in conditions] for v, q in known.items()}
     fit = [v for v, each in holds.items() if all(each)]
-    skipped = f", {len(refused)} of them impossible" if refused else ""
-    method = f"enumeration of {_several(unknown.values)}: each analyzed{skipped}"
+    skipped = f", impossible with {_listed(refused)}" if refused else ""
+    by = ", ordered by the bits of a stored element" if goal != "find" and _formats(known) else ""
+    method = f"enumeration of {_several(unknown.values)}: each analyzed{skipped}{by}"
     value = _chosen(fit, goal)
     order = list(known)
-    runs = _runs if ordered(unknown) else _singly
+    runs = _runs if ordered(unknown) and not _formats(known) else _singly
     checks = tuple(
         Check(c.text, None if value is None else True,
               runs(order, [v for v in order if holds[v][k]]), method)
@@ -132,6 +133,15 @@ def _reason(
         values = ", ".join(named(n, known[best][n]) for n in condition.names)
         return f"no {unknown.name} satisfies {condition.text!r}: at its best, {best}: {values}"
     return "no value satisfies all constraints at once: each is met by some, none by the same"
+
+
+def _formats(values: Iterable[Any]) -> bool:
+    """Say whether values are names: of formats where they have an order."""
+    return any(isinstance(value, str) for value in values)
+
+
+def _listed(values: Iterable[Any]) -> str:
+    return ", ".join(map(str, values))
 
 
 def _several(values: Sequence[Any]) -> str:

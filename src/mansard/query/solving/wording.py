@@ -73,6 +73,8 @@ def spans(
     of: Sequence[tuple[Any, Any]], dimension: str, within: tuple[Any, Any] | None, most: int = 4
 ) -> str:
     """Write spans of values; where one ends with the range that was looked at, it is open."""
+    if of and isinstance(of[0][0], str):
+        most = len(of)  # names say nothing about those between them
     parts = [_span(a, b, dimension, within) for a, b in of[:most]]
     rest = f" and {len(of) - most} more" if len(of) > most else ""
     return ", ".join(parts) + rest if parts else "nowhere"

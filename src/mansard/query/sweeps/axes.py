@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mansard.core import units
 from mansard.core.errors import SpecError, unknown_name
 from mansard.query.scenario import check_size
 from mansard.query.solving.unknowns import DIMENSIONS
@@ -70,6 +71,8 @@ def read_axis(name: str, values: object) -> Axis:
         raise type(error)(f"axis {name}: {error.message}", hint=error.hint) from error
     if not len(found):
         raise SpecError(f"axis {name} has no values", hint=f"write {name}=1,2,4")
+    if kind == "hardware":
+        _check_amounts(name, found)
     if kind == "size" and not isinstance(found, range):
         for value in found:
             check_size(name, value)
@@ -90,6 +93,18 @@ def _kind(name: str) -> str:
     raise unknown_name("axis", name, _known(), see="(an axis is batch, prompt, output, context, on,"
                        " model, hardware.KEY, model.KEY, input.KEY or TECHNIQUE.OPTION)",
                        )  # fmt: skip
+
+
+def _check_amounts(name: str, values: Sequence[Any]) -> None:
+    """Raise where a value of a field whose dimension is known is of another."""
+    key = name.removeprefix("hardware.")
+    dimension = DIMENSIONS.get(key, "flop/s" if key.startswith("peak.") else None)
+    for value in values:
+        if dimension and isinstance(value, (str, Amount)):
+            try:
+                units.parse(str(value), dimension)
+            except SpecError as error:
+                raise SpecError(f"axis {name}: {error.message}", hint=error.hint) from error
 
 
 def _known() -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mansard.core.errors import MansardError, SpecError, UnknownNameError
 from mansard.core.notes import Note
+from mansard.query.concerns import UNRESERVED
 from mansard.query.lengths import Averaged
 from mansard.query.prepare import Prepared
 from mansard.query.scenario import Scenario
@@ -194,6 +195,8 @@ class Engines:
         if self._last is None or self._last[0] != key:
             self._last = (key, self._made(study, program))
         engine = self._last[1]
+        if not engine.cluster.chip.reserve_bytes and UNRESERVED not in self.notes:
+            self.notes.append(UNRESERVED)
         return engine if study.mix is None else Averaged(engine, study.mix)
 
     def _made(self, study: Study, program: object) -> Compiled | Stepwise:

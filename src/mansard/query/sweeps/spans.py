@@ -173,7 +173,10 @@ def _range(first: str, last: str, op: str | None, step: str | None, *, kind: Kin
             low, high, Fraction(repr(units.parse(str(step), "number"))), shown, kind, first
         )
     if step is None and isinstance(kind, _Amounts):
-        raise SpecError(f"the range {shown} has no step", hint=f"write {shown}+STEP or linspace")
+        hint = f"write {shown}+STEP or linspace"
+        if _dimension(first) == "number":
+            hint = "write ends and step with their unit: 2TB/s..4TB/s+1TB/s"
+        raise SpecError(f"the range {shown} has no step", hint=hint)
     by = Fraction(1) if step is None else kind.number(step)
     if by <= 0:
         raise SpecError(f"the range {shown} steps by {by}", hint="give a step above 0")

@@ -16,6 +16,7 @@ from mansard.query.sweeps.blocks import Numbering, Span, blocks
 from mansard.query.sweeps.cases import Engines, Layout, unusable
 from mansard.query.sweeps.metrics import figure_of, valued
 from mansard.query.sweeps.reduce import Reduction
+from mansard.query.target import DevicesError
 
 if TYPE_CHECKING:
     from mansard.query.sweeps.cases import Engine
@@ -111,5 +112,6 @@ def engine_of(layout: Layout, number: int, engines: Engines, into: Streamed) -> 
     except MansardError as error:
         if layout.cases == 1 or not unusable(error):
             raise
-        into.left_out.append(Note("M071", f"left out: {error.message}"))
+        use = f" (use {error.needed})" if isinstance(error, DevicesError) else ""
+        into.left_out.append(Note("M071", f"left out: {error.message}{use}"))
         return None
