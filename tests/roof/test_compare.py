@@ -101,3 +101,8 @@ def test_a_name_nobody_knows_is_an_error_however_many_others_have_an_answer() ->
         ms.compare(["gpt2"], ["l4", "l40x"])
     with pytest.raises(ms.MansardError, match="no scenario symbol called 'foo'"):
         ms.analyze("gpt2", on="l4").expr("tpot", over="foo")
+
+
+def test_one_pipeline_alone_is_compared_with_none(run: Run) -> None:
+    ran = run("compare", "gpt2", "--on", "l4", "--vs", "quantize:weights=int4", "-f", "json")
+    assert [p["techniques"] for p in json.loads(ran.out)] == ["", "quantize:weights=int4"]

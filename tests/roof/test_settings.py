@@ -150,3 +150,11 @@ def test_a_price_makes_a_cost_and_power_an_energy() -> None:
     unpriced = ms.analyze("gpt2", on="h100-sxm", prompt=128, output=8).metrics
     assert unpriced.cost is None
     assert unpriced.cost_per_mtok is None
+
+
+def test_a_variable_that_nothing_reads_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MANSARD_BACTH", "3")
+    ran = run("analyze", "gpt2", "--on", "l4", "-p", "64", "-n", "4")
+    assert ran.code == 0
+    assert "MANSARD_BACTH; did you mean MANSARD_BATCH?" in ran.err
+    assert "MANSARD_CACHE" not in ran.err

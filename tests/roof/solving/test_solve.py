@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
@@ -353,3 +354,26 @@ def test_fractions_are_exact_at_the_crossing_itself() -> None:
     assert curve is not None
     (span,) = curve.where(Fraction(1, 100))
     assert curve.at(span[1]) == Fraction(1, 100)
+
+
+def test_names_that_hold_are_listed_with_what_they_are_ordered_by(run: Any) -> None:
+    ran = run("solve", "gpt2", "--on", "l4", "-p", "64", "-n", "4", "--find", "quantize.weights",
+              "--maximize", "-s", "tpot≤700us", "--within", "int4,int8,bf16")  # fmt: skip
+    assert "int4, int8" in ran.out
+    assert "ordered by the bits of a stored element" in ran.out
+
+
+def test_devices_that_a_model_cannot_be_divided_over_are_named(run: Any) -> None:
+    ran = run("solve", "gpt2", "--on", "l4:2", "-p", "64", "-n", "4", "-t", "parallel:tp=2",
+              "--find", "devices", "--minimize", "-s", "tpot<=1s", "--within", "2..5")  # fmt: skip
+    assert "impossible with 5" in ran.out
+    assert "M040" not in ran.err
+
+
+def test_what_nothing_stops_is_offered_no_constraint_that_does_not(run: Any) -> None:
+    ran = run("solve", "gpt2", "--on", "l4", "--find", "hardware.memory.bandwidth", "--maximize",
+              "-s", "tpot<=5ms")  # fmt: skip
+    assert "capacity" not in ran.err.partition("hint:")[2]
+    assert "--within low..high" in ran.err
+    assert "--within is empty" in run("solve", "gpt2", "--on", "l4", "--find", "batch",
+                                      "-s", "tpot<=5ms", "--within", "").err  # fmt: skip

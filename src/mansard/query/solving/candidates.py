@@ -48,11 +48,8 @@ def candidates(question: Question, unknown: Unknown) -> Iterator[tuple[Any, Ques
 def _respread(question: Question, devices: int) -> tuple[Any, ...]:
     """Let a plain ``parallel{tp=N}`` follow the devices; one device needs none."""
     passes = read_techniques(question.study.techniques)
-    return tuple(
-        replace(p, tp=devices) if _is_plain_tp(p) else p
-        for p in passes
-        if devices > 1 or not _is_plain_tp(p)
-    )
+    follows = (f"parallel{{tp={devices}}}",) if devices > 1 else ()
+    return tuple(q for p in passes for q in (follows if _is_plain_tp(p) else (p,)))
 
 
 def _is_plain_tp(technique: Any) -> bool:

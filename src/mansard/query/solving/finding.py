@@ -111,8 +111,8 @@ def _chosen(
         other = "minimize" if goal == "maximize" else "maximize"
         raise SpecError(
             f"{unknown.name} is free {way}: {texts} still holds at {shown(end, unknown)}",
-            hint=f"add a constraint that stops it{_such_as(unknown, conditions)}, --within low..high,"
-            f" or --{other}",
+            hint=f"add a constraint that stops it{_such_as(unknown, conditions)},"
+            f" --within low..high, or --{other}",
         )
     return value
 
