@@ -24,7 +24,7 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert (asked.batch, asked.prompt, asked.output) == (1, 2048, 128)
 
 
-@pytest.mark.parametrize("size", [0, -1, 1.0, 2.5, "8", True, 10**13])
+@pytest.mark.parametrize("size", [0, -1, 1.0, 2.5, "0", True, 10**13])
 @pytest.mark.parametrize("name", ["batch", "prompt", "output", "context"])
 def test_a_size_must_be_a_whole_number_of_at_least_one(name: str, size: object) -> None:
     with pytest.raises(ms.MansardError, match=name):
@@ -84,3 +84,11 @@ def test_a_member_of_a_merged_op_finds_the_op_and_says_so(answer: ms.Estimate) -
 
 def test_nan_and_infinity_never_reach_the_json() -> None:
     assert finite({"a": float("nan"), "b": (float("inf"), 1)}) == {"a": None, "b": [None, 1]}
+
+
+def test_lengths_may_be_written_as_on_the_command_line() -> None:
+    written = ms.analyze("gpt2", on="l4", prompt="1k", output="8")
+    assert (written.scenario.prompt, written.scenario.output) == (1024, 8)
+    for name in ("batch", "context"):
+        with pytest.raises(ms.MansardError, match=name):
+            ms.analyze("gpt2", on="l4", **{name: "8"})  # type: ignore[arg-type]
