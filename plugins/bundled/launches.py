@@ -13,6 +13,8 @@ from mansard.backends.estimate import Phase
 from mansard.backends.schedule import Stretch
 from mansard.ir.program import Program
 
+UNKNOWN = -1.0
+
 
 @dataclass(frozen=True)
 class Launches:
@@ -24,13 +26,20 @@ class Launches:
 
     name: ClassVar[str] = "launches"
     source: ClassVar[str] = "[Vellaisamy 2025]"
-    launch: float = ms.option(5e-6, "time between two launches; measure yours: it depends on host,"
-                              " driver and framework", least=0, unit="time")  # fmt: skip
+    launch: float = ms.option(UNKNOWN, "time between two launches; it must be given: it depends on"
+                              " host, driver and framework", least=0, unit="time")  # fmt: skip
 
     def estimate(
         self, program: Program, on: Cluster, scenario: Mapping[str, int]
     ) -> roofline.Answer:
-        """Return the roofline's answer with every phase at least as long as its launches."""
+        """Return the roofline's answer with every phase at least as long as its launches.
+
+        Raises:
+            MansardError: nobody said how long a launch takes.
+        """
+        if self.launch == UNKNOWN:
+            raise ms.MansardError("launches: how long a launch takes is not known of any chip",
+                                  hint="measure yours and write launches:launch=5us")  # fmt: skip
         work = _Launched(program, on, self.launch)
         answer = roofline.answer(program, scenario, (), work)
         each = {f"{name}_launches_s": phase.kernels * self.launch * phase.steps

@@ -203,3 +203,8 @@ def test_a_backend_answers_for_one_length(run: Run) -> None:
     ran = run(*asked, "--backend", "energy")
     assert ran.code == 2
     assert "one length" in ran.err
+
+
+def test_how_long_a_launch_takes_must_be_said() -> None:
+    with pytest.raises(ms.MansardError, match="how long a launch takes"):
+        asked("launches")

@@ -17,6 +17,7 @@ from mansard.query.comparing import Comparison, Entry
 from mansard.query.effects import Figures
 from mansard.query.estimate import Estimate
 from mansard.query.report import finite, memory_record
+from mansard.render.drawings.roofline import ceilings
 from mansard.render.technique_words import said, written
 from mansard.serve.graphs import Drawing
 from mansard.serve.memo import Memo
@@ -230,24 +231,18 @@ def compared(comparison: Comparison) -> dict[str, Any]:
 
 def roof(chip: Hardware, estimate: Estimate) -> dict[str, Any]:
     """Return the slopes and ceilings that the ops of an estimate meet."""
-    peaks: dict[str, dict[str, Any]] = {}
-    for phase in estimate.phases.values():
-        for row in phase.ops:
-            if row.unit not in ("matrix", "vector") or not row.flops:
-                continue
-            try:
-                peak = chip.peak(row.unit, row.compute_dtype)
-            except MansardError:
-                continue
-            if peak.flops_per_s is not None:
-                label = peak.dtype if row.unit == "matrix" else "vector"
-                peaks[label] = {"label": label, "unit": row.unit, "flops_per_s": peak.flops_per_s}
+    peaks = dict(pair for phase in estimate.phases.values() for pair in ceilings(chip, phase))
+    highest = sorted(peaks.items(), key=lambda pair: -pair[1])
     found: dict[str, Any] = finite({
         "name": chip.name, "id": chip.id,
         "bandwidth_bytes_per_s": chip.bandwidth_bytes_per_s,
         "link_bytes_per_s": chip.link_bytes_per_s,
         "onchip_bytes": chip.onchip_bytes,
-        "peaks": sorted(peaks.values(), key=lambda p: -p["flops_per_s"]),
+        "peaks": [
+            {"label": label, "unit": "vector" if label == "vector" else "matrix",
+             "flops_per_s": rate}
+            for label, rate in highest
+        ],
     })  # fmt: skip
     return found
 
