@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import resources
 
 from mansard.backends.hardware import Hardware
 from mansard.core import units
 from mansard.core.errors import SpecError, unknown_name
+from mansard.core.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ carries what is for its own ranks, at the same time.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from mansard.backends.cluster import Cluster
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 
 
 @dataclass(frozen=True)

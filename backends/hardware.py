@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from mansard.backends.hardware_file import KEYS, VERIFIED, Table, decode, read_fields
 from mansard.backends.peaks import Peak, Peaks, find_peak
 from mansard.core.errors import SpecError
 from mansard.core.lists import listed
+from mansard.core.records import dataclass
 
 
 @dataclass(frozen=True)

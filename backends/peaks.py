@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from mansard.core.errors import SpecError, unknown_name
+from mansard.core.records import dataclass
 
 UNITS = ("matrix", "vector")
 STRUCTURES = ("dense", "2:4")

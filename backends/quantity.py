@@ -18,13 +18,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
 
 import sympy as sp
 
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, Symbol, ceil_div, geometric, least, pick
 
 Scalar: TypeAlias = int | float | Fraction

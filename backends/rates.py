@@ -7,7 +7,6 @@ the rate of its dtype, the vector unit, the memory, a link. Units of one kernel 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from mansard.backends.cluster import Cluster
@@ -17,6 +16,7 @@ from mansard.backends.schedule import number
 from mansard.backends.table import TableRow
 from mansard.core.errors import SpecError
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.ir.cost import MATRIX, Work
 from mansard.ir.value import MEMORY, ONCHIP
 

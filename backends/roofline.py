@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import sympy as sp
 
@@ -26,6 +27,7 @@ from mansard.backends.table import Table, TableRow, tabulate
 from mansard.backends.totals import RowTotal, waiting, whole
 from mansard.core.facts import ModelFacts
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.core.symbols import SCENARIO
 from mansard.ir.footprint import model_facts
 from mansard.ir.program import Program
@@ -99,7 +101,7 @@ def wanted_phases(asked: Sequence[str], known: Sequence[str]) -> tuple[str, ...]
     return tuple(p for p in known if not asked or p in asked or (p == ENCODE and PREFILL in asked))
 
 
-@dataclass
+@dataclasses.dataclass
 class PhaseSum:
     """What accumulates over the stretches of a phase."""
 

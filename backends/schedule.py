@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fractions import Fraction
 from itertools import count
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ import sympy as sp
 
 from mansard.backends.quantity import Tape
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 from mansard.core.symbols import B, Expr, P, S, Symbol, T
 from mansard.ir.program import Call, Loop, Step, Together, Wait
 
@@ -114,7 +116,7 @@ class _Place:
         return replace(self, phase=node.phase or self.phase, **changes)
 
 
-@dataclass
+@dataclasses.dataclass
 class _Reader:
     """Walks a schedule."""
 

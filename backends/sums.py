@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 from mansard.backends.quantity import Tape
+from mansard.core.records import dataclass
 
 Values = list[Any]
 Point = Callable[[int], Values]

@@ -7,11 +7,12 @@ kernel, how often a call runs it, and its work as quantities of one tape.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sympy as sp
 
 from mansard.backends.quantity import Tape
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr
 from mansard.ir.cost import Cost, Link, Work
 from mansard.ir.graph import Graph

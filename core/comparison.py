@@ -12,7 +12,6 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import sympy as sp
 
@@ -21,6 +20,7 @@ from mansard.core.cursor import Cursor
 from mansard.core.dimensions import DIMENSIONS, Dimension, dimension_of, name_of, print_dimension
 from mansard.core.errors import MansardError, SpecError, unknown_name
 from mansard.core.expressions import LONGEST, ExpressionReader, print_expression
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, symbol
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {

@@ -13,11 +13,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sympy as sp
 
 from mansard.core.errors import SpecError, unknown_name
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr
 
 BITS: dict[str, int] = {

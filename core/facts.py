@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from mansard.core.records import dataclass
 
 TARGET = "target"
 """Name of the graph of the model itself."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mansard.core.errors import unknown_name
+from mansard.core.records import dataclass
 
 CODES: dict[str, str] = {
     "M001": "a key of the config that looks architectural was not read",

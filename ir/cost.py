@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
 import sympy as sp
 
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, ExprLike, expr, total
 from mansard.ir.value import ONCHIP, Value
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 import sympy as sp
 
 from mansard.core.facts import ModelFacts
+from mansard.core.records import dataclass
 from mansard.core.symbols import B, Expr, M, P, R, S, Symbol, T, symbol, total
 from mansard.ir.graph import Graph
 from mansard.ir.ops import Dequantize

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
 from mansard.core.errors import unknown_name
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, Symbol
 from mansard.ir.cost import Cost, add
 from mansard.ir.kernel import Kernel, kernels

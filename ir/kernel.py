@@ -6,7 +6,7 @@ them, and quantize → fuse → shard equals shard → fuse → quantize.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import sympy as sp
 
 from mansard.core.errors import VerifyError
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, total
 from mansard.ir.cost import MATRIX, Cost, merged
 from mansard.ir.op import Op

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sympy as sp
 
 from mansard.core.errors import VerifyError
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, ceil_div, least
 
 KINDS = ("full", "causal", "window", "chunk", "budget", "evict", "tree", "band", "blocks")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+from dataclasses import Field, field, fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
@@ -12,6 +12,7 @@ import sympy as sp
 
 from mansard.core.dtypes import widest
 from mansard.core.errors import VerifyError
+from mansard.core.records import dataclass, record
 from mansard.core.symbols import Expr, ExprLike, expr, ragged
 from mansard.ir.cost import FREE, VECTOR, Cost
 from mansard.ir.value import Shape, TensorType, Value, stored_parts
@@ -29,7 +30,7 @@ class _OpMeta(type):
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> Any:
         snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
         namespace.setdefault("kind", snake)
-        return dataclass(frozen=True, eq=False)(super().__new__(mcs, name, bases, namespace))
+        return record(super().__new__(mcs, name, bases, namespace), eq=False)
 
 
 class Op(metaclass=_OpMeta):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from mansard.core.errors import VerifyError
+from mansard.core.records import dataclass
 from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op, finish
@@ -20,7 +22,7 @@ class Pattern(Protocol):
         """Return the match that ``op`` is the root of, or nothing."""
 
 
-@dataclass(eq=False)
+@dataclasses.dataclass(eq=False)
 class Match:
     """Ops a pattern found, and the edits a rule asks for.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeAlias
 
 import sympy as sp
@@ -11,6 +11,7 @@ import sympy as sp
 from mansard.core.errors import VerifyError, unknown_name
 from mansard.core.facts import TARGET as TARGET
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.core.symbols import B, Expr, ExprLike, P, R, S, Symbol, T, batch, expr, output, prompt
 from mansard.core.symbols import step as step_index
 from mansard.ir.graph import Graph

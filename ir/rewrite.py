@@ -7,8 +7,9 @@ until types are equal again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from mansard.core.records import dataclass
 from mansard.ir.graph import Graph, drop_dead
 from mansard.ir.op import Op
 from mansard.ir.pattern import Match, Pattern

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from mansard.core.records import dataclass
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op
 from mansard.ir.ops import Linear, Reshape, RMSNorm, Rope, Scale, Scores, Transpose, Values

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sympy as sp
 
 from mansard.core.errors import SpecError, unknown_name
+from mansard.core.records import dataclass
 from mansard.core.symbols import batch, least
 from mansard.ir.program import Call, Loop, Program, Step
 from mansard.passes.options import option

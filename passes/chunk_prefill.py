@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sympy as sp
 
+from mansard.core.records import dataclass
 from mansard.core.symbols import B, Expr, R, Symbol, T, ceil_div, symbol
 from mansard.ir.program import Call, Loop, Program, Step
 from mansard.passes.options import option

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mansard.core.dtypes import Encoding
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, P, S
 from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 import sympy as sp
 
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from mansard.core.records import dataclass
 from mansard.ir.builder import fresh_name
 from mansard.ir.op import Op
 from mansard.ir.ops import Add, Alibi, Cast, Multiply, Scale, Scores, SoftCap, Softmax, Values

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from mansard.core.records import dataclass
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op
 from mansard.ir.ops import (

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sympy as sp
 
 from mansard.core.dtypes import Encoding
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 from mansard.core.symbols import B, Expr, P, S, least, prompt
 from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph

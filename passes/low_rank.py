@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import sympy as sp
 
 from mansard.core.errors import SpecError
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr
 from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph

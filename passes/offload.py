@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import sympy as sp
 
 from mansard.core.errors import SpecError
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.core.symbols import B, Expr, S
 from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from mansard.core.errors import MansardError, SpecError, VerifyError, unknown_name
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.ir.program import Program
 from mansard.passes.options import Value, build
 from mansard.passes.technique import Pass

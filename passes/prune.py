@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sympy as sp
 
 from mansard.core.dtypes import Encoding
 from mansard.core.errors import SpecError
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op
 from mansard.ir.ops import Linear

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sympy as sp
 
 from mansard.core.dtypes import BITS, FORMATS, Encoding, stored
 from mansard.core.errors import SpecError
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op

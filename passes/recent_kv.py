@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sympy as sp
 
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, P, product
 from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph

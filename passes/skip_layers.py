@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.core.symbols import T, expr
 from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sympy as sp
 
 from mansard.core.errors import SpecError
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, ExprLike, least
 from mansard.ir.graph import Graph
 from mansard.ir.program import TARGET, Call, Loop, Program, Step, Wait, binding, calls

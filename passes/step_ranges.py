@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sympy as sp
 
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, least
 from mansard.ir.program import Loop, Program, Step
 from mansard.passes.schedules import replace_steps, single_decode

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import ClassVar
 
 import sympy as sp
 
 from mansard.core.errors import unknown_name
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op

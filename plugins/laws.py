@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from mansard.backends import chips
 from mansard.backends.cluster import Cluster, layouts
 from mansard.backends.roofline import estimate
+from mansard.core.records import dataclass
 from mansard.ir.program import Program
 
 CHIP = "h100-sxm"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import metadata
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from mansard.core import hooks
 from mansard.core.errors import MansardError, PluginError, SpecError, nearest, unknown_name
 from mansard.core.hooks import PROJECT
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.plugins import builtin
 
 BUILTIN = "mansard"

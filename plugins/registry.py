@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mansard.core.errors import PluginError
 from mansard.core.hooks import Backend, Frontend
+from mansard.core.records import dataclass
 from mansard.plugins import answers, builtin
 from mansard.plugins.loading import BUILTIN, LIMIT, registry
 

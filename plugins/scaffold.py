@@ -5,13 +5,13 @@ from __future__ import annotations
 import keyword
 import re
 import sys
-from dataclasses import dataclass
 from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 from mansard.core.errors import SpecError, unknown_name
+from mansard.core.records import dataclass
 
 
 @dataclass(frozen=True)

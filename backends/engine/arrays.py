@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from mansard.backends.engine.generated import compiled
 from mansard.backends.engine.points import Array, Operand
 from mansard.backends.engine.straight import Straight
+from mansard.core.records import dataclass
 
 BLOCK = 32768
 """Points evaluated at once."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from mansard.backends.engine.polynomials import Frozen, Rebound, Space, add, con
 from mansard.backends.engine.timed import NEAR
 from mansard.backends.memory import KEPT, in_flight, resident
 from mansard.backends.quantity import Tape, Terms
+from mansard.core.records import dataclass
 from mansard.ir.footprint import idle_weights, storages
 from mansard.ir.liveness import live_sets
 from mansard.ir.value import MEMORY

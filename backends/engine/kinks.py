@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mansard.backends.engine.polynomials import Space, add, constant, freeze, scaled
 from mansard.backends.engine.timed import slope_of
 from mansard.backends.quantity import Scalar, Terms
+from mansard.core.records import dataclass
 from mansard.core.symbols import Symbol
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from mansard.backends.engine.polynomials import Rebound, Space
 from mansard.backends.quantity import Terms
 from mansard.backends.table import Table, tabulate
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, Symbol
 from mansard.ir.program import Call, Loop, Program, Step, Wait
 

@@ -12,12 +12,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
 from mansard.backends.collectives import Level
 from mansard.backends.quantity import EVALUATE, ONE, Monomial, Scalar, Tape, Terms
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, Symbol
 
 Frozen: TypeAlias = tuple[tuple[Monomial, Scalar], ...]

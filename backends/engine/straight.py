@@ -14,11 +14,11 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from mansard.backends.quantity import Scalar
+from mansard.core.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from itertools import groupby
 
@@ -15,6 +15,7 @@ from mansard.backends.inverse.curves import Curves
 from mansard.backends.inverse.forms import NotAffineError
 from mansard.backends.inverse.sections import Section
 from mansard.backends.inverse.sums import mean_step
+from mansard.core.records import dataclass
 from mansard.core.symbols import SCENARIO, Symbol
 
 Flip = tuple[int, int, str]

@@ -7,7 +7,6 @@ then the answer is found by a search that a certificate of monotony allows, or b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -16,6 +15,7 @@ from mansard.backends.engine.transfers import pieces as transfer_pieces
 from mansard.backends.inverse.broken import ZERO, Broken, Piece, joined, line, summed
 from mansard.backends.quantity import EVALUATE, Terms
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 from mansard.core.symbols import Symbol
 
 

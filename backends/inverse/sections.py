@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
@@ -17,6 +16,7 @@ from mansard.backends.hardware import Hardware
 from mansard.backends.quantity import Terms
 from mansard.backends.rates import COMPUTE, LINK, MEMORY_BOUND, OVERHEAD, VECTOR, price
 from mansard.backends.table import TableRow
+from mansard.core.records import dataclass
 from mansard.ir.cost import MATRIX, Work
 from mansard.ir.program import Program
 from mansard.ir.value import MEMORY, ONCHIP

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.frontends.hf.cards import Names
 from mansard.frontends.hf.ends import AltUp, PerLayer, Positions, Transform
 from mansard.frontends.hf.fields import Field

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import PurePath
 from typing import Any
 
 from mansard.core.errors import unknown_name
+from mansard.core.records import dataclass
 from mansard.frontends.hf.read import RawConfig
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from mansard.core.errors import unknown_name
+from mansard.core.records import dataclass
 from mansard.frontends.hf.schedule import Schedule
 
 Setting = Any  # a literal, a config key, a condition or a sum: see the head of cards/llama.toml

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from mansard.core.records import dataclass
 from mansard.frontends.hf.architecture import Architecture
 from mansard.frontends.hf.quantization import EXPERTS, REGEX, ROW, Quantization, Scheme, named
 from mansard.frontends.hf.tensors import layer_tensors, parameter_tensors

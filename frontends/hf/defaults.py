@@ -8,10 +8,11 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import resources
 from typing import Any
 
+from mansard.core.records import dataclass
 from mansard.frontends.hf.cards import Card
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from mansard.core.records import dataclass
 
 PositionKind = Literal["rope", "learned", "alibi", "none"]
 

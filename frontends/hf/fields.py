@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from mansard.core.errors import SpecError, unknown_name
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.frontends.hf.cards import Card, Setting
 from mansard.frontends.hf.defaults import class_defaults
 from mansard.frontends.hf.keys import Key, canonical_keys, is_noise, show

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from mansard.core.errors import SpecError, unknown_name
+from mansard.core.records import dataclass
 
 KEYS = ("images", "image_size", "memory")
 MOST_IMAGES, LARGEST_SIDE, MOST_MEMORY = 100_000, 65_536, 2**31

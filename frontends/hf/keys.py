@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import resources
 from reprlib import Repr
 from typing import Any, Literal
 
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 
 Kind = Literal["size", "count", "number", "flag", "text", "list", "pattern", "auto", "word"]
 _WANTED = {

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mansard.core.errors import SpecError, unknown_name
+from mansard.core.records import dataclass
 from mansard.frontends.hf.architecture import Architecture
 from mansard.frontends.hf.bundled import is_bundled, load_bundled, names
 from mansard.frontends.hf.checkpoint import checkpoint_pipeline

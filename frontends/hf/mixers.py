@@ -5,10 +5,11 @@ A card names a kind and says where each field is read; each kind's lowering is a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, ClassVar
 
 from mansard.core.errors import SpecError, unknown_name
+from mansard.core.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 from mansard.frontends.hf.keys import show
 
 REGEX = "re:"

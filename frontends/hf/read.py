@@ -9,11 +9,11 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 
 MAX_BYTES = 64 * 2**20  # the largest published config.json is below 1 MB; weights are not
 LONGEST_ID = 96  # huggingface_hub, validate_repo_id

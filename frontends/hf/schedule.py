@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 
 Rule = Literal[
     "never", "always", "from", "except_from", "every", "except_every", "period", "except_period",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from mansard.core.records import dataclass
 
 HeadKind = Literal[
     "none", "pooler", "pick", "project", "match", "attention", "mlp", "merge", "average", "tiles"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import sympy as sp
 
 from mansard.core.errors import SpecError, unknown_name
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr
 from mansard.frontends.onnx.graph import Graph
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any
 
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, Symbol
 from mansard.frontends.onnx.dims import Dim, product
 from mansard.frontends.onnx.dtypes import BITS

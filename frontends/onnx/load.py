@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -12,6 +11,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto
 
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 from mansard.frontends.onnx.graph import Body
 from mansard.frontends.onnx.read import Reader
 from mansard.frontends.onnx.wire import without_weights

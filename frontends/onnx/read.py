@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TypeProto, ValueInfoProto
 
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 from mansard.frontends.onnx.dtypes import name_of
 from mansard.frontends.onnx.graph import Body, Node, Weight
 from mansard.frontends.onnx.order import ordered

@@ -9,11 +9,12 @@ engine's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from typing import TypeAlias, TypeVar, cast
 
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 from mansard.frontends.onnx.dims import Dim
 from mansard.frontends.onnx.facts import Facts
 from mansard.frontends.onnx.graph import Body, Graph, Node

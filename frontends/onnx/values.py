@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 from mansard.frontends.onnx.dims import Dim, Unresolved, product
 
 Shape: TypeAlias = tuple[Dim, ...]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sympy as sp
 
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, ceil_div, total
 from mansard.ir.op import Op, same_size
 from mansard.ir.value import Shape

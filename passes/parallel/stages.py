@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sympy as sp
 
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, total
 from mansard.ir.footprint import IN_FLIGHT
 from mansard.ir.graph import Graph, drop_dead

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sympy as sp
 
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, T, batch, ceil_div, least
 from mansard.ir.footprint import IN_FLIGHT
 from mansard.ir.graph import Graph

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mansard.core.errors import SpecError
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.ir.graph import Graph
 from mansard.ir.ops import Collective, Embedding, GroupedLinear, Linear
 from mansard.ir.program import TARGET, Program, calls

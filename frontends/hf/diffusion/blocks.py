@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import sympy as sp
 
 from mansard.core.dtypes import Encoding
+from mansard.core.records import dataclass
 from mansard.core.symbols import B, Expr, ExprLike, M, S, T
 from mansard.frontends.hf.diffusion.config import Denoiser
 from mansard.ir.builder import Builder

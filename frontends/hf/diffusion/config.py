@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from mansard.core.errors import SpecError, unknown_name
+from mansard.core.records import dataclass
 from mansard.frontends.hf.keys import show
 from mansard.frontends.hf.read import RawConfig
 

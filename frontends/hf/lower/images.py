@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 from mansard.frontends.hf.lower.heads import PROJECTORS
 from mansard.frontends.hf.towers import Head, Patches
 

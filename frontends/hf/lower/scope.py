@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mansard.core.dtypes import Encoding
+from mansard.core.records import dataclass
 from mansard.core.symbols import ExprLike
 from mansard.frontends.hf.architecture import Architecture, NormKind
 from mansard.ir.builder import Builder

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mansard.core.dtypes import Encoding
+from mansard.core.records import dataclass
 from mansard.core.symbols import B, Expr, P, S, T, expr
 from mansard.frontends.onnx.dtypes import encoded
 from mansard.frontends.onnx.graph import Node

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import sympy as sp
 
 from mansard.core.dtypes import Encoding
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 from mansard.core.symbols import T, expr
 from mansard.frontends.onnx.dtypes import BITS, encoded
 from mansard.frontends.onnx.graph import Node

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from mansard.core.records import dataclass
 from mansard.frontends.onnx.lower.wiring import Wiring, wiring
 from mansard.ir.builder import Builder
 from mansard.ir.graph import Graph

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sympy as sp
 
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, expr
 from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph, drop_dead

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from mansard.core.records import dataclass
 from mansard.core.symbols import expr
 from mansard.frontends.onnx.dims import floor_div
 from mansard.frontends.onnx.graph import Node

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from mansard.core.records import dataclass
 from mansard.frontends.onnx.graph import Node
 
 if TYPE_CHECKING:

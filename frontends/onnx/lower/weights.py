@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import sympy as sp
 
 from mansard.core.dtypes import Encoding
+from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, expr
 from mansard.frontends.onnx.dtypes import BITS, encoded
 from mansard.frontends.onnx.graph import Node, Weight
@@ -33,9 +34,13 @@ class Decoding:
     zero_bits: int = 0
 
 
+PLAIN = Decoding()
+"""Of a tensor that is what it says."""
+
+
 def stored(
     scope: Scope, name: str, *, turned: bool = False, role: str = "weight",
-    decoding: Decoding = Decoding(), shape: Shape | None = None, depth: int = 0,
+    decoding: Decoding = PLAIN, shape: Shape | None = None, depth: int = 0,
 ) -> Value:  # fmt: skip
     """Return the stored value behind a constant.
 

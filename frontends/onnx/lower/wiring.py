@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from mansard.core.records import dataclass
 from mansard.ir.graph import Graph
 from mansard.ir.value import Value, stored_parts
 

@@ -8,13 +8,13 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import click
 
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 
 FORMATS = ("table", "json", "jsonl", "csv", "md")
 SUFFIXES = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +16,7 @@ from mansard.cli.options import (
     scenario_options,
     technique_options,
 )
+from mansard.core.records import dataclass
 
 if TYPE_CHECKING:
     from mansard.query.settings import Setting

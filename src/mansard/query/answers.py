@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, cast
 
 from mansard.backends.estimate import Memory, Metrics, Phase, Row
@@ -11,6 +11,7 @@ from mansard.backends.hardware import Hardware
 from mansard.core.errors import SpecError
 from mansard.core.facts import ModelFacts
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.query.effects import Effect, Figures, Technique
 from mansard.query.estimate import Estimate
 from mansard.query.scenario import Scenario

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mansard.backends.cluster import Cluster
 from mansard.backends.hardware import Hardware
 from mansard.core.errors import SpecError, unknown_name
+from mansard.core.records import dataclass
 from mansard.ir.program import Program
 from mansard.query.overrides import Overrides
 from mansard.query.scenario import Scenario

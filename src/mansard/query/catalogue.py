@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from mansard.core.errors import unknown_name
+from mansard.core.records import dataclass
 
 if TYPE_CHECKING:
     from mansard.passes.technique import Pass

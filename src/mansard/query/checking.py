@@ -6,11 +6,11 @@ import inspect
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from mansard.core.errors import MansardError, VerifyError, unknown_name
+from mansard.core.records import dataclass
 
 if TYPE_CHECKING:
     from mansard.ir.program import Program

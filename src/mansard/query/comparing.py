@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mansard.backends.hardware import Hardware
 from mansard.core.errors import MansardError, SpecError, UnknownNameError
+from mansard.core.records import dataclass
 from mansard.query.analyze import analyze
 from mansard.query.metrics import HIGHER, METRICS, NEITHER, quantities
 from mansard.query.report import finite

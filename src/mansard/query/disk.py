@@ -14,9 +14,10 @@ import os
 import stat
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from mansard.core.records import dataclass
 
 VARIABLE = "MANSARD_CACHE"
 MOST_BYTES = 32_000_000

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from mansard.backends.estimate import Memory, Number, Phase
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 
 if TYPE_CHECKING:
     from mansard.ir.program import Program

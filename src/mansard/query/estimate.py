@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,6 +15,7 @@ from mansard.backends.hardware import Hardware
 from mansard.core.errors import unknown_name
 from mansard.core.facts import ModelFacts
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.query.effects import Effect, Figures, Technique, count_ops
 from mansard.query.find import find_row
 from mansard.query.report import result

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mansard.backends.estimate import Phase, Row
 from mansard.core.errors import unknown_name
+from mansard.core.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mansard.core.comparison import Comparison, parse_comparison
 from mansard.core.errors import SpecError, shortened
+from mansard.core.records import dataclass
 from mansard.query.metrics import METRICS, quantities
 
 if TYPE_CHECKING:

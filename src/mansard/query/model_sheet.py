@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from mansard.core.facts import ModelFacts
+from mansard.core.records import dataclass
 from mansard.ir.footprint import model_facts, storages
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op

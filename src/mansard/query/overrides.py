@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from mansard.core.errors import SpecError, unknown_name
+from mansard.core.records import dataclass
 from mansard.query.reading import AS_FOUND, Reading, read_reading
 
 SECTIONS = ("model", "hardware", "graph", "input")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mansard.core.errors import SpecError, nearest, shortened, unknown_name
+from mansard.core.records import dataclass
 from mansard.query.written import READERS
 
 PREFIX = "MANSARD_"

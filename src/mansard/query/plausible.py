@@ -8,9 +8,9 @@ and an oddity is said, not refused.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mansard.backends.hardware import Hardware
+from mansard.core.records import dataclass
 
 SHARES = {"e_compute": "of the matrix peak", "e_read": "of the bandwidth"}
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib.metadata import version
 
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from mansard.backends.cluster import Cluster
 from mansard.backends.hardware import Hardware
 from mansard.core.errors import SpecError
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.ir.program import Origin, Program
 from mansard.query.effects import Technique
 from mansard.query.overrides import Overrides, read_overrides

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from mansard.core.errors import SpecError, unknown_name
+from mansard.core.records import dataclass
 
 ALIAS = "alias."
 INPUTS = "inputs"

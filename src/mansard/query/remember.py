@@ -11,11 +11,11 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mansard.core.records import dataclass
 from mansard.query.disk import Disk
 
 if TYPE_CHECKING:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mansard.core.errors import SpecError, unknown_name
+from mansard.core.records import dataclass
 
 DEFAULT_BATCH, DEFAULT_PROMPT, DEFAULT_OUTPUT = 1, 2048, 128
 PHASES = ("prefill", "decode", "both")

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 from mansard.query.places import Layer, layers, read_file
 from mansard.query.written import READERS as READERS
 

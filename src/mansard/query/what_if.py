@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 from mansard.query.metrics import METRICS, quantities
 from mansard.query.report import finite
 from mansard.query.scenario import Scenario, check_size

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import groupby
 
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 
 
 @dataclass(frozen=True)

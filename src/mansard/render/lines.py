@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mansard.backends.estimate import Number, Phase, Row
 from mansard.core.facts import TARGET
+from mansard.core.records import dataclass
 from mansard.core.units import format_bytes
 
 DEFAULT_TOP = 10

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import IO, Any
 
+from mansard.core.records import dataclass
 from mansard.render.encodings import as_csv, as_json, as_jsonl
 from mansard.render.markdown_table import table
 

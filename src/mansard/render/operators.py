@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rich import box
 from rich.console import RenderableType
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mansard.backends.estimate import Phase
+from mansard.core.records import dataclass
 from mansard.core.units import format_count, format_time
 from mansard.render import words
 from mansard.render.bars import bar

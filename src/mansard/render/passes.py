@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from rich import box
 from rich.console import RenderableType
@@ -11,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mansard.backends.estimate import Phase
+from mansard.core.records import dataclass
 from mansard.core.units import format_bytes, format_count, format_time
 from mansard.query.effects import Effect, Figures
 from mansard.render import words

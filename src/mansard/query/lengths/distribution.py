@@ -12,11 +12,11 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 from mansard.core import units
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 from mansard.query.lengths.csv_file import HINT, read_rows
 
 _CALL = re.compile(r"\s*([a-z]+)\s*\(([^()]*)\)\s*")

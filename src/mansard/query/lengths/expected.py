@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mansard.backends.estimate import Metrics
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.query.lengths.mix import Mix
 
 if TYPE_CHECKING:

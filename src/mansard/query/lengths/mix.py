@@ -7,8 +7,9 @@ there are or by quadrature. A mean length in their place is right only where cos
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from mansard.core.records import dataclass
 
 if TYPE_CHECKING:
     from mansard.backends.engine.compiled import Compiled

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 from mansard.query.sweeps.metrics import KNOWN, read_metric
 from mansard.query.sweeps.reduce import Front, Reduction, Top
 

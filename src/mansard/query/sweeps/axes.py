@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mansard.core import units
 from mansard.core.errors import SpecError, unknown_name
+from mansard.core.records import dataclass
 from mansard.query.scenario import check_size
 from mansard.query.solving.unknowns import DIMENSIONS
 from mansard.query.sweeps.spans import AMOUNTS, SIZES, WORDS, Amount, expand

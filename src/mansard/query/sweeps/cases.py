@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mansard.core.errors import MansardError, SpecError, UnknownNameError
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.query.concerns import UNRESERVED
 from mansard.query.lengths import Averaged
 from mansard.query.prepare import Prepared
@@ -175,7 +177,7 @@ def laid_out(study: Study, axes: Sequence[Axis]) -> Layout:
 MOST_PROGRAMS = 64
 
 
-@dataclass
+@dataclasses.dataclass
 class Engines:
     """Programs that cases share, each loaded, rewritten and lowered once."""
 

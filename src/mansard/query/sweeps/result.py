@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 
 from mansard.core.notes import Note
+from mansard.core.records import dataclass
 from mansard.query.report import finite
 from mansard.query.sweeps.axes import Axis
 from mansard.query.sweeps.metrics import FIELDS, FITS

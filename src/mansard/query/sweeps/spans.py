@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol
 
 from mansard.core import units
 from mansard.core.errors import SpecError
+from mansard.core.records import dataclass
 
 MOST_VALUES = 10_000_000
 """Of one axis."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
+
+from mansard.core.records import dataclass
 
 INK, QUIET, LINE, SUNK, PAPER = "#17202c", "#566172", "#dde1e7", "#eef0f3", "#ffffff"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from mansard.backends.estimate import Phase, Row
 from mansard.backends.hardware import Hardware
 from mansard.core.errors import MansardError
+from mansard.core.records import dataclass
 from mansard.core.units import format_flops, format_rate, format_time
 from mansard.render import words
 from mansard.render.drawings.drawing import INK, QUIET, Drawing, Figure, LogAxis
