@@ -51,6 +51,7 @@ CODES: dict[str, str] = {
     "M090": "an energy without a figure of its own: that of another counts, or none",
     "M091": "the carbon of making the devices is not counted",
     "M092": "the latency between chips of a dataflow is unknown; 0 is used",
+    "M100": "images cannot be encoded: the sizes of the part that sees contradict each other",
 }
 """Code → what it is about, one line each; the docs are generated from it."""
 

@@ -187,6 +187,7 @@ class HeadCard:
     taps: Setting = None
     activation: Setting = "gelu"
     offset: bool = False
+    widths: tuple[Setting, ...] = ()
     transform: bool = False
     transform_bias: Setting = True
     tied: Setting = "tie_word_embeddings"

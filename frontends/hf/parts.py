@@ -73,6 +73,7 @@ def head_of(fields: Fields) -> Head | None:
         taps=tuple(fields.setting(card.taps) or ()),
         activation=_activation(fields, card.activation),
         offset=card.offset,
+        widths=tuple(int(fields.setting(width)) for width in card.widths),
     )
 
 

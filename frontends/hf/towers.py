@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from mansard.core.records import dataclass
 
 HeadKind = Literal[
-    "none", "pooler", "pick", "project", "match", "attention", "mlp", "merge", "average", "tiles"
+    "none", "pooler", "pick", "project", "match", "attention", "mlp", "merge", "average", "tiles",
+    "shuffle", "pooled",
 ]  # fmt: skip
 
 
@@ -31,6 +33,11 @@ class Patches:
             padded.
         layouts: of tiles, each with learned embeddings of its own.
         flexible: images of other sizes are taken as they are; else every image is resized.
+        flat: the convolution is stored as a matrix.
+        axes: of which each has a table of positions, looked up and added.
+        crops: of the stem's own size that a larger image is cut in at most, beside an overview of
+            it; each is a sequence of the stack.
+        budget: squares an image is resized to have at most, its shape kept; 0 knows none.
     """
 
     channels: int
@@ -47,13 +54,23 @@ class Patches:
     tiles: int = 1
     layouts: int = 0
     flexible: bool = False
+    flat: bool = False
+    axes: int = 1
+    crops: int = 1
+    budget: int = 0
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Return the patches along each side of an image of so many pixels.
 
-        A flexible stem resizes each side to the nearest multiple of what one token covers.
+        A flexible stem resizes each side to the nearest multiple of what one token covers; one
+        with a budget scales both to fill it, and rounds down.
         """
         unit = self.size * self.merge
+        if self.budget:
+            fill = math.sqrt(self.budget * unit**2 / (height * width))
+            most = (max(1, int(fill * side / unit)) for side in (height, width))
+            rows, columns = (min(self.budget, side) * self.merge for side in most)
+            return rows, columns
         if not self.flexible:
             return height // self.size, width // self.size
         each = (max(1, round(side / unit)) * self.merge for side in (height, width))
@@ -84,8 +101,9 @@ class Head:
         kind: ``none``; ``pooler`` (a row of each sequence, a linear, tanh); ``pick`` (the row
             alone); ``project`` (the row and a linear); ``match`` (that, compared with images);
             ``attention`` (a learned query attends over all rows); and what hands images to a
-            language model: ``mlp``, ``merge`` (squares of patches side by side), ``average``; or
-            to its cross-attention: ``tiles`` (states of several layers side by side).
+            language model: ``mlp``, ``merge`` and ``shuffle`` (squares of patches side by side),
+            ``average`` and ``pooled`` (their mean); or to its cross-attention: ``tiles`` (states
+            of several layers side by side).
         width: of the result.
         bias: of the linear.
         picks_first: the final norm is that of the picked row.
@@ -95,6 +113,7 @@ class Head:
         taps: layers after which a merger of its own makes more features (DeepStack).
         activation: between the linears.
         offset: the similarity has a stored offset beside its scale.
+        widths: what each linear of ``shuffle`` reads, then what the last one makes.
     """
 
     kind: HeadKind = "none"
@@ -107,3 +126,15 @@ class Head:
     taps: tuple[int, ...] = ()
     activation: str = "gelu"
     offset: bool = False
+    widths: tuple[int, ...] = ()
+
+    def misfit(self, hidden: int) -> str:
+        """Say where ``widths`` do not fit a stack so wide, or each other; empty where they do."""
+        if not self.widths:
+            return ""
+        (first, inner, last, made), square = self.widths, self.merge**2 * hidden
+        if first != square:
+            return f"squares of patches are {square:,} wide, and their adapter reads {first:,}"
+        if not inner == last == made:
+            return f"the adapter's linears are {inner:,}, {last:,} and {made:,} wide"
+        return ""

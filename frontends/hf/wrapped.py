@@ -70,7 +70,7 @@ def towers(wrapper: Wrapper | None, config: RawConfig, *, lowered: bool = False)
             yield Note("M007", f"{key}: only the language model is lowered")
     eyes = wrapper.towers[:1] if wrapper and wrapper.model_type in builtin_wrappers() else ()
     for key in eyes:
-        if config.values.get(key) is None:
+        if config.values.get(key) is None and not lowered:
             yield Note("M007", f"{key} is not stated: only the language model is lowered")
 
 
@@ -86,6 +86,8 @@ def vision_config(
     """
     part = wrapper.vision if wrapper else None
     inner = config.values.get(part.key) if part else None
+    if part is not None and part.default and inner is None:
+        inner = {}
     if part is None or inner is None:
         return None
     if not isinstance(inner, Mapping):

@@ -14,6 +14,7 @@ class VisionPart:
     cards: Mapping[str, str]
     key: str = "vision_config"
     reads: tuple[str, ...] = ()
+    default: bool = False
     rename: tuple[tuple[str, str], ...] = ()
 
 
@@ -29,7 +30,8 @@ class Wrapper:
         towers: keys of the other parts, which are not lowered unless ``vision`` names them.
         vision: of the part that sees: the key of its config, the card of each model_type that may
             stand there (the first is what it is unless it says so), the keys of the whole model it
-            reads, and how its tensors are named.
+            reads, and how its tensors are named; if ``default`` its class makes one where the
+            config states none.
         at_top: keys that count at the top before those of the language model.
     """
 

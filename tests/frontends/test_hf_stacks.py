@@ -193,6 +193,59 @@ class TestImages:
         block = next(mask for mask in masks if mask.size is not None)
         assert block.skipping().pairs(S, P, S) == 64 * S
 
+    def test_llama_4s_tower_multiplies_what_the_library_counts(self) -> None:
+        """34 layers of 1408, 577 tokens; squares of 4 patches through 4096 twice, to 5120.
+
+        transformers 5.23.0 on meta tensors, torch.utils.flop_counter.
+        """
+        h, n, squares = 1408, 577, 144
+        layer = 2 * n * (4 * h * h + 2 * h * 5632) + 2 * (2 * h) * n * n
+        ends = 2 * 576 * h * 3 * 14 * 14 + 2 * squares * (4 * h * 4096 + 4096**2 + 4096 * 5120)
+        graph = load("llama-4-scout-17b-16e-instruct").graph("vision")
+        assert matrix_flops(graph, n) == 34 * layer + ends == 1_015_628_557_312
+
+    @pytest.mark.parametrize(
+        ("size", "crops"),
+        [("336", 1), ("200x300", 1), ("336x672", 3), ("1344", 17), ("2000x3000", 16)],
+    )
+    def test_llama_4_reads_a_large_image_in_crops_beside_an_overview(
+        self, size: str, crops: int
+    ) -> None:
+        name = "llama-4-scout-17b-16e-instruct"
+        program = load(name, inputs={"images": "2", "image_size": size})
+        vision, prefill = program.schedule[:2]
+        assert isinstance(vision, Call)
+        assert isinstance(prefill, Call)
+        assert (vision.bind[B], vision.bind[S]) == (2 * crops * batch, 577)
+        assert prefill.bind[S] == prompt + 2 * crops * 144
+        assert model_facts(program).params == 108_641_793_536
+
+    def test_gemma_4s_tower_multiplies_what_the_library_counts(self) -> None:
+        """27 gated layers of 1152, 48 by 48 patches, their means by 9 projected to 2816.
+
+        transformers 5.23.0 on meta tensors, torch.utils.flop_counter; it writes the means as one
+        more product, which is not counted here.
+        """
+        h, n = 1152, 2304
+        layer = 2 * n * (4 * h * h + 3 * h * 4304) + 2 * (2 * h) * n * n
+        ends = 2 * n * h * 3 * 16 * 16 + 2 * (n // 9) * h * 2816
+        graph = load("gemma-4-26b-a4b").graph("vision")
+        assert matrix_flops(graph, n) == 27 * layer + ends == 3_177_282_797_568
+
+    @pytest.mark.parametrize(
+        ("size", "patches"),
+        [("", 48 * 48), ("64", 48 * 48), ("720x1280", 36 * 66), ("1x5000", 3 * 840)],
+    )
+    def test_gemma_4_scales_an_image_to_280_squares_of_nine_patches(
+        self, size: str, patches: int
+    ) -> None:
+        given = {"images": "1", **({"image_size": size} if size else {})}
+        vision, prefill = load("gemma-4-26b-a4b", inputs=given).schedule[:2]
+        assert isinstance(vision, Call)
+        assert isinstance(prefill, Call)
+        assert vision.bind[S] == patches <= 280 * 9
+        assert prefill.bind[S] == prompt + patches // 9
+
     def test_deepstack_makes_features_after_three_layers(self) -> None:
         names = [v.name for v in load("qwen3-vl-8b-instruct").graph("vision").outputs]
         assert names[0] == "image_embeds"
@@ -316,6 +369,15 @@ class TestBadInput:
         assert [n.code for n in arch.notes if n.code == "M007"] == ["M007"]
 
     def test_a_whole_model_whose_config_leaves_out_its_vision_says_so(self) -> None:
-        arch = read_architecture({"model_type": "llama4", "text_config": {}})
+        arch = read_architecture({"model_type": "llava", "text_config": {}})
         said = [n.message for n in arch.notes if n.code == "M007"]
         assert said == ["vision_config is not stated: only the language model is lowered"]
+
+    def test_llama_4s_class_defaults_contradict_each_other_so_no_image_is_encoded(self) -> None:
+        """They are stored as the class makes them; 4 patches of 768 are no 5632."""
+        config = ROWS["llama4-no-vision-config"]["config"]
+        (said,) = notes(load(config), "M100")
+        assert "3,072 wide, and their adapter reads 5,632" in said
+        with pytest.raises(SpecError, match="3,072 wide") as caught:
+            load(config, inputs={"images": "1"})
+        assert "vision_config" in (caught.value.hint or "")

@@ -8,7 +8,7 @@ from mansard.core.symbols import B, T, product
 from mansard.frontends.hf.lower.pooling import attended
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.frontends.hf.towers import Head
-from mansard.ir.ops import Activation, LastRows, Linear, Reshape, Slice
+from mansard.ir.ops import Activation, LastRows, Linear, Reshape, Scale, Slice
 from mansard.ir.ops.tensor import Elementwise, MatMul, Pool
 from mansard.ir.value import Value
 
@@ -121,6 +121,34 @@ def _average(scope: Scope, x: Value, head: Head) -> Value:
     return scope.build(Linear(y, w, name="project"), FEATURES)
 
 
+def _shuffle(scope: Scope, x: Value, head: Head) -> Value:
+    """Append Llama 4's adapter on squares of patches, two linears, and the projection."""
+    first, inner, last, made = head.widths
+    start = getattr(scope.arch.stem, "start", 0)
+    x = scope(Slice(x, 0, 0, T - start * B), "patches") if start else x
+    if head.misfit(scope.arch.hidden):
+        shapes = (("merge_fc1", inner, first), ("merge_fc2", last, last),
+                  ("project", head.width, made))  # fmt: skip
+        stored = (
+            scope.tensor(f"{scope.arch.names.path(role)}.weight", n, k) for role, n, k in shapes
+        )
+        return scope.build(Elementwise((x, *stored), x.shape, fn="unread", per=0), FEATURES)
+    y = scope.linear(_squares(scope, x, head), "merge_fc1", inner)
+    y = scope.linear(scope(Activation(y, head.activation), "merge_act"), "merge_fc2", last)
+    return _features(scope, scope(Activation(y, head.activation), "merge_out"), "project", head)
+
+
+def _pooled(scope: Scope, x: Value, head: Head) -> Value:
+    """Append means over squares of patches, scaled and standardized, a bare norm, a linear.
+
+    transformers writes the means as a product with a matrix of zeros and ones.
+    """
+    shape = (x.shape[0] / head.merge**2, x.shape[-1])
+    y = scope(Scale(scope(Pool((x,), shape, taps=head.merge**2), "average")), "scale")
+    y = scope(Elementwise((y,), shape, fn="standardize", per=2), "standardize")
+    return _features(scope, scope.norm(y, "merge_norm", "rms-none"), "project", head)
+
+
 def _features(scope: Scope, x: Value, role: str, head: Head) -> Value:
     path = scope.arch.names.path(role)
     w = scope.tensor(f"{path}.weight", head.width, x.shape[-1])
@@ -132,5 +160,7 @@ PROJECTORS: dict[str, Callable[[Scope, Value, Head], Value]] = {
     "mlp": _mlp,
     "merge": _merge,
     "average": _average,
+    "shuffle": _shuffle,
+    "pooled": _pooled,
 }
 """What hands images to a language model."""

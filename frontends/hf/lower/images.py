@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from mansard.core.errors import SpecError
 from mansard.core.records import dataclass
@@ -19,6 +20,7 @@ class Image:
         patches: tokens of the stack, learned ones in front included.
         tokens: that a language model reads; 0 where none does.
         tiles: of that size that an image is cut in, or padded to.
+        crops: of the stem's size that it is read as, an overview included.
     """
 
     height: int
@@ -26,6 +28,7 @@ class Image:
     patches: int
     tokens: int
     tiles: int = 1
+    crops: int = 1
 
     def said(self, images: int) -> str:
         """Say what each image is, in words."""
@@ -35,7 +38,9 @@ class Image:
             size = f"{what} in {self.tiles} tiles of {self.height}x{self.width} pixels"
         if not self.tokens:
             return f"{size} is {self.patches:,} tokens"
-        return f"{size}, {self.patches:,} tokens in its tower and {self.tokens:,} in the prompt"
+        times = f"{self.crops} times " if self.crops > 1 else ""
+        inside = f"{times}{self.patches:,} tokens in its tower"
+        return f"{size}, {inside} and {self.tokens:,} in the prompt"
 
 
 def image_of(stem: Patches, head: Head | None, size: tuple[int, int] | None) -> Image:
@@ -46,6 +51,8 @@ def image_of(stem: Patches, head: Head | None, size: tuple[int, int] | None) -> 
     """
     own = (stem.image, stem.image)
     height, width = size or own
+    if stem.crops > 1:
+        return _cut(stem, head, height, width)
     if not stem.flexible and (height, width) != own:
         raise SpecError(
             f"input.image_size is {height}x{width}, but this model resizes every image to "
@@ -61,3 +68,20 @@ def image_of(stem: Patches, head: Head | None, size: tuple[int, int] | None) -> 
     if head is not None and head.kind in PROJECTORS:
         tokens = head.tokens or patches // head.merge**2
     return Image(rows * stem.size, columns * stem.size, patches + stem.start, tokens)
+
+
+def _cut(stem: Patches, head: Head | None, height: int, width: int) -> Image:
+    """Return an image cut in crops: on the smallest canvas that it need not be shrunk for.
+
+    Of canvases that are all too small it takes the one it shrinks least for (transformers 5.23.0,
+    image_processing_llama4.py). A canvas of several crops is read beside an overview.
+    """
+    most, side = stem.crops, stem.image
+    canvases = [(r, c) for r in range(1, most + 1) for c in range(1, most // r + 1)]
+    scale = {at: min(at[0] * side / height, at[1] * side / width) for at in canvases}
+    wide = [s for s in scale.values() if s >= 1]
+    best = min(wide) if wide else max(scale.values())
+    rows, columns = min((at for at in canvases if scale[at] == best), key=math.prod)
+    crops = rows * columns + (rows * columns > 1)
+    one = image_of(replace(stem, crops=1), head, (side, side))
+    return replace(one, height=height, width=width, tokens=crops * one.tokens, crops=crops)

@@ -149,13 +149,18 @@ def _towers(arch: Architecture, graphs: dict[str, Graph], inputs: Inputs) -> Pla
 def _seen(arch: Architecture, graphs: dict[str, Graph], inputs: Inputs) -> Plan:
     """Return that of a language model that sees: images encoded, their tokens in the prompt."""
     image = _image(arch, inputs)
+    if misfit := _misfit(arch):
+        if inputs.images:
+            hint = "state its sizes in vision_config, or leave input.images out"
+            raise SpecError(f"the part of a {arch.family} that sees: {misfit}", hint=hint)
+        return Plan(generation(), (prompt + output,), (Note("M100", misfit),))
     if not inputs.images:
         said = f"no images: the vision graph is not called; input.images=1 adds {image.said(1)}"
         return Plan(generation(), (prompt + output,), (Note("M008", said),))
     tokens = expr(inputs.images * image.tokens)
     said = f"{image.said(inputs.images)}; {int(tokens):,} are read beside the prompt's own"
     steps = (
-        _encoded(VISION, graphs, batch * inputs.images, expr(image.patches)),
+        _encoded(VISION, graphs, batch * inputs.images * image.crops, expr(image.patches)),
         *_generated(prompt + tokens),
     )
     return Plan(steps, (prompt + tokens + output,), (Note("M008", said),))
@@ -189,6 +194,11 @@ def _told(arch: Architecture, graphs: dict[str, Graph], inputs: Inputs) -> Plan:
     )
     steps = (_encoded(MEMORY, graphs, batch, memory), *_generated(prompt, memory))
     return Plan(steps, (prompt + output,), (Note("M055", said),))
+
+
+def _misfit(arch: Architecture) -> str:
+    vision = arch.vision
+    return "" if vision is None or vision.head is None else vision.head.misfit(vision.hidden)
 
 
 def _image(arch: Architecture, inputs: Inputs) -> Image:

@@ -6,7 +6,7 @@ from mansard.core.symbols import B, S, T
 from mansard.frontends.hf.lower.ends import INDEX
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.frontends.hf.towers import Frames, Patches
-from mansard.ir.ops import Activation, Add, Embedding, Reshape, Transpose
+from mansard.ir.ops import Activation, Add, Embedding, Linear, Reshape, Slice, Transpose
 from mansard.ir.ops.tensor import Convolution, Elementwise
 from mansard.ir.value import Value
 
@@ -27,11 +27,16 @@ def _patches(scope: Scope, stem: Patches) -> Value:
     hidden, area = scope.arch.hidden, stem.size**2
     path = scope.arch.names.path("patch_embed")
     seen = S - stem.start * stem.tiles
-    taps = (*((stem.frames,) if stem.frames > 1 else ()), stem.size, stem.size)
-    pixels = scope.build.input("pixels", B, stem.channels * stem.frames, area * seen)
-    params = [scope.tensor(f"{path}.weight", hidden, stem.channels, *taps)]
-    params += [scope.tensor(f"{path}.bias", hidden)] if stem.bias else []
-    x = scope(Convolution((pixels, *params), (B * seen, hidden)), "patch_embed")
+    bias = (scope.tensor(f"{path}.bias", hidden),) if stem.bias else ()
+    if stem.flat:
+        rows = scope.build.input("pixels", B * seen, stem.channels * area)
+        w = scope.tensor(f"{path}.weight", hidden, stem.channels * area)
+        x = scope(Linear(rows, w, *bias), "patch_embed")
+    else:
+        taps = (*((stem.frames,) if stem.frames > 1 else ()), stem.size, stem.size)
+        pixels = scope.build.input("pixels", B, stem.channels * stem.frames, area * seen)
+        w = scope.tensor(f"{path}.weight", hidden, stem.channels, *taps)
+        x = scope(Convolution((pixels, w, *bias), (B * seen, hidden)), "patch_embed")
     if stem.layouts:
         x = with_layout(scope, x, stem, "pre_tile")
     if stem.start:
@@ -46,6 +51,8 @@ def _placed(scope: Scope, x: Value, stem: Patches) -> Value:
     """Append the learned positions: one a token, or mixed of four where images are of any size."""
     if not stem.rows:
         return x
+    if stem.axes > 1:
+        return _on_axes(scope, x, stem)
     hidden = scope.arch.hidden
     shape = (1, stem.rows, hidden) if stem.batched else (stem.rows, hidden)
     table = scope.param("positions", *shape)
@@ -59,6 +66,19 @@ def _placed(scope: Scope, x: Value, stem: Patches) -> Value:
     if stem.merge > 1:  # four products, three sums of them, and the sum with x
         return scope(Elementwise((x, table), x.shape, fn="interpolate", per=8), "position_add")
     return scope(Add((x, table)), "position_add")
+
+
+def _on_axes(scope: Scope, x: Value, stem: Patches) -> Value:
+    """Append a lookup of a patch's place along each axis, each in a table of its own."""
+    hidden = scope.arch.hidden
+    tables = scope.param("positions", stem.axes, stem.rows, hidden)
+    found = []
+    for axis in range(stem.axes):
+        one = scope(Slice(tables, 0, axis, 1), f"positions_{axis}")
+        table = scope(Reshape(one, (stem.rows, hidden)), f"position_rows_{axis}")
+        at = scope.build.input(f"position_ids_{axis}", T, encoding=INDEX, role="index")
+        found.append(scope(Embedding(at, table), f"position_{axis}"))
+    return scope(Add((x, *found)), "position_add")
 
 
 def with_layout(scope: Scope, x: Value, stem: Patches, role: str) -> Value:
