@@ -16,13 +16,14 @@ from mansard.core.symbols import Expr, P, S
 from mansard.ir.footprint import IN_FLIGHT, Stored, idle_weights, storages
 from mansard.ir.graph import Graph
 from mansard.ir.liveness import live_sets
+from mansard.ir.once import once
 from mansard.ir.program import Program
 from mansard.ir.value import MEMORY
 
 KEPT = {"weight": "weights", "cache": "kv_cache", "state": "kv_cache"}
 
 
-class _Footprint:
+class Footprint:
     """The sizes of one graph, ready to evaluate."""
 
     def __init__(self, graph: Graph):
@@ -43,6 +44,12 @@ class _Footprint:
         values = env.on(self._tape)(index)
         sizes = {name: (kind, values[slot]) for name, (kind, slot) in self._stored.items()}
         return sizes, max((sum(values[s] for s in alive) for alive in self._live), default=0)
+
+
+@once
+def footprint(graph: Graph) -> Footprint:
+    """Return the sizes of what a graph stores and keeps alive."""
+    return Footprint(graph)
 
 
 def memory(program: Program, stretches: Sequence[Stretch], chip: Hardware) -> Memory:
@@ -73,7 +80,6 @@ def _pool(
     idle: Mapping[str, Expr] | None = None,
 ) -> Memory:
     """Return what one device holds of the calls it runs, and the weights no call reads."""
-    footprints: dict[tuple[str, tuple[str, ...]], _Footprint] = {}
     largest: dict[str, tuple[str, Number]] = {}
     activations: Number = 0
     for stretch in stretches:
@@ -81,12 +87,10 @@ def _pool(
         if call is None:
             continue
         graph = program.graph(call.graph)
-        key = (call.graph, call.wants)
-        if key not in footprints:
-            footprints[key] = _Footprint(graph.wanting(call.wants))
+        stored = footprint(graph.wanting(call.wants))
         env = CallEnvironment(stretch, graph.defaults)
         for index in {stretch.first, stretch.last}:
-            sizes, alive = footprints[key].at(env, index)
+            sizes, alive = stored.at(env, index)
             activations = max(activations, alive)
             for name, (kind, size) in sizes.items():
                 if name not in largest or largest[name][1] < size:

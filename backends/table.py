@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 
 import sympy as sp
 
 from mansard.backends.quantity import Tape
 from mansard.core.records import dataclass
 from mansard.core.symbols import Expr
-from mansard.ir.cost import Cost, Link, Work
+from mansard.ir.cost import MATRIX, Cost, Link, Work
 from mansard.ir.graph import Graph
 from mansard.ir.kernel import Kernel
+from mansard.ir.once import once
 from mansard.ir.region import Overlap, Region
 from mansard.ir.value import Value
 
@@ -62,6 +64,35 @@ class TableRow:
     because: tuple[str, ...]
     cost: Cost
 
+    @cached_property
+    def formulas(self) -> Mapping[str, str]:
+        """The work as text, once somebody reads it."""
+        return Formulas(self.cost)
+
+
+class Formulas(Mapping[str, str]):
+    """A cost as text, written when somebody reads it: writing takes as long as pricing."""
+
+    def __init__(self, cost: Cost):
+        self._cost = cost
+
+    @cached_property
+    def _written(self) -> dict[str, str]:
+        cost = self._cost
+        matrix = sp.Add(*(n for (unit, _, _), n in cost.flops.items() if unit == MATRIX))
+        vector = sp.Add(*(n for (unit, _, _), n in cost.flops.items() if unit != MATRIX))
+        parts = {"matrix_flops": matrix, "vector_flops": vector, "bytes": cost.bytes}
+        return {name: str(value) for name, value in parts.items() if value != 0}
+
+    def __getitem__(self, name: str) -> str:
+        return self._written[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._written)
+
+    def __len__(self) -> int:
+        return len(self._written)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -71,6 +102,7 @@ class Table:
     rows: tuple[TableRow, ...]
 
 
+@once
 def tabulate(graph: Graph, name: str) -> Table:
     """Return the rows of a graph: one per kernel that does anything, equal ones merged."""
     tape = Tape()

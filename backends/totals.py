@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
-
-import sympy as sp
 
 from mansard.backends.estimate import Number, Row
 from mansard.backends.hardware import Hardware
 from mansard.backends.rates import OVERHEAD, Priced
 from mansard.backends.sums import Piece, total_of_greatest
 from mansard.backends.table import TableRow
-from mansard.ir.cost import MATRIX
 from mansard.ir.value import ONCHIP
 
 
@@ -116,7 +112,7 @@ class RowTotal:
             time_by_resource_s={r: t / n for r, t in self.busy.items()},
             members=self.row.members if len(self.row.members) > 1 else (),
             because=self.row.because,
-            formulas=_Formulas(self.row),
+            formulas=self.row.formulas,
         )
 
 
@@ -129,30 +125,6 @@ def waiting(name: str, occurrences: float, time_s: float, steps: float, total_s:
         share=time_s / total_s if total_s else 0.0, compute_dtype="", weight_encoding="",
         unit="none", graph="", device="", dims={}, flops_by_unit={}, bytes_by_place={},
     )  # fmt: skip
-
-
-class _Formulas(Mapping[str, str]):
-    """A row's work as text, written when somebody reads it: writing takes as long as pricing."""
-
-    def __init__(self, row: TableRow):
-        self._row = row
-
-    @cached_property
-    def _written(self) -> dict[str, str]:
-        cost = self._row.cost
-        matrix = sp.Add(*(n for (unit, _, _), n in cost.flops.items() if unit == MATRIX))
-        vector = sp.Add(*(n for (unit, _, _), n in cost.flops.items() if unit != MATRIX))
-        parts = {"matrix_flops": matrix, "vector_flops": vector, "bytes": cost.bytes}
-        return {name: str(value) for name, value in parts.items() if value != 0}
-
-    def __getitem__(self, name: str) -> str:
-        return self._written[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._written)
-
-    def __len__(self) -> int:
-        return len(self._written)
 
 
 def whole(value: Any) -> Number:

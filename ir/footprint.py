@@ -10,6 +10,7 @@ from mansard.core.facts import ModelFacts
 from mansard.core.records import dataclass
 from mansard.core.symbols import B, Expr, M, P, R, S, Symbol, T, symbol, total
 from mansard.ir.graph import Graph
+from mansard.ir.once import once
 from mansard.ir.ops import Dequantize
 from mansard.ir.program import TARGET, Program
 from mansard.ir.region import Region
@@ -47,6 +48,7 @@ class Stored:
         return size.xreplace({P: P + S}) if self.grows else size
 
 
+@once
 def storages(graph: Graph) -> Mapping[str, Stored]:
     """Return every storage of a graph by name; the larger value stands for it."""
     found: dict[str, Stored] = {}
@@ -98,6 +100,7 @@ def _weights_behind(value: Value, graph: Graph) -> Iterator[str]:
         yield value.storage
 
 
+@once
 def model_facts(program: Program, graph: str = TARGET) -> ModelFacts:
     """Count what a program's model stores, in every graph that is part of it."""
     parts = dict.fromkeys((graph, *program.origin.parts))

@@ -14,6 +14,7 @@ from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, Symbol
 from mansard.ir.cost import Cost, add
 from mansard.ir.kernel import Kernel, kernels
+from mansard.ir.once import once
 from mansard.ir.op import Op
 from mansard.ir.value import Value, stored_parts
 
@@ -97,6 +98,7 @@ class Graph:
             raise unknown_name("output", name, (v.name for v in self.outputs))
         return found
 
+    @once
     def wanting(self, wants: tuple[str, ...]) -> Graph:
         """Return the graph without what only unwanted outputs need; effects stay."""
         kept = tuple(self.output(name) for name in wants)

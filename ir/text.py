@@ -20,6 +20,7 @@ from mansard.core.symbols import ASSUMPTIONS, PARAMETERS, Expr, Symbol, symbol
 from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph
 from mansard.ir.mask import Mask
+from mansard.ir.once import once
 from mansard.ir.op import Op, slots
 from mansard.ir.value import MEMORY, Value
 
@@ -59,7 +60,8 @@ def literal(value: Any, names: Mapping[Value, str]) -> str:
             return f"?{quoted(repr(value))}"
 
 
-def free_symbols(graph: Graph) -> set[Symbol]:
+@once
+def free_symbols(graph: Graph) -> frozenset[Symbol]:
     """Return every symbol a graph's shapes and attributes mention."""
     found: set[Symbol] = set()
     for op, _ in graph.walk():
@@ -70,7 +72,8 @@ def free_symbols(graph: Graph) -> set[Symbol]:
             found.update(*(d.free_symbols for v in body.inputs for d in v.shape))
     for value in (*graph.inputs, *graph.leaves):
         found.update(*(d.free_symbols for d in value.shape))
-    return found | {s for key, value in graph.defaults for s in {key, *value.free_symbols}}
+    found.update(s for key, value in graph.defaults for s in (key, *value.free_symbols))
+    return frozenset(found)
 
 
 def _symbols_of(value: Any) -> set[Symbol]:

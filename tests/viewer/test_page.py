@@ -149,7 +149,7 @@ def test_a_slider_asks_anew_and_the_address_has_it(sight: Sight, address: str) -
     placed = sight.page.locator("[data-node='layers/layers.attention']").get_attribute("transform")
     sight.after(lambda: sight.page.locator("#batch").press("ArrowRight"))
     assert sight.figure("tpot_s") > before
-    assert "batch=32" in sight.page.url
+    sight.page.wait_for_url("**batch=32**")
     node = sight.page.locator("[data-node='layers/layers.attention']")
     assert node.get_attribute("transform") == placed
     assert sight.figure("tpot_s") == ms.analyze("llama-3.1-8b", on="h100-sxm", batch=32).tpot

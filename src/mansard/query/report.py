@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mansard.backends.estimate import Memory, Phase, Row
@@ -38,12 +39,10 @@ MODEL_FIELDS = (
 
 def result(estimate: Estimate) -> dict[str, Any]:
     """Return the whole document."""
-    from importlib.metadata import version
-
     asked = estimate.scenario
     document = {
         "schema": SCHEMA,
-        "mansard": version("mansard"),
+        "mansard": _version(),
         "model": model_record(estimate),
         "hardware": {"name": estimate.chip.id, "devices": estimate.devices},
         "scenario": asked.symbols,
@@ -68,6 +67,13 @@ def result(estimate: Estimate) -> dict[str, Any]:
         document |= {"backend": estimate.backend, "figures": dict(estimate.figures)}
     plain: dict[str, Any] = finite(document)
     return plain
+
+
+@cache
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("mansard")
 
 
 def model_record(estimate: Estimate) -> dict[str, Any]:
@@ -104,6 +110,11 @@ def memory_record(memory: Memory) -> dict[str, Any]:
 
 def finite(value: Any) -> Any:
     """Return a JSON value: mappings and sequences plain, NaN and infinity null."""
+    kind = type(value)
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if kind is str or kind is int:
+        return value
     if isinstance(value, dict) or hasattr(value, "items"):
         return {str(k): finite(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

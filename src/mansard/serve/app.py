@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,15 +11,15 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from mansard.core.errors import MansardError
-from mansard.serve.bundle import files, media_type
+from mansard.serve.bundle import asset
 from mansard.serve.guard import Guard, Limits
 from mansard.serve.names import Names
+from mansard.serve.packed import Packed, packed_json
 
 if TYPE_CHECKING:
     from mansard.serve.answers import Answers
@@ -80,12 +81,13 @@ def make_app(
     """
     limits = limits or Limits()
     desk = Desk(answers.names if answers else names or Names(), limits, answers)
-    known: dict[str, bytes] = {}
+    known: dict[str, Packed] = {}
 
-    def offered() -> bytes:
-        from mansard.serve.answers import listings
+    def offered() -> Packed:
+        from mansard.serve.catalogue import listings
 
-        return json.dumps({**listings(desk.answers.names), "start": dict(start or {})}).encode()
+        boot = packed_json({**listings(desk.answers.names), "start": dict(start or {})})
+        return Packed(boot.data, boot.media_type)
 
     @asynccontextmanager
     async def warm(_: Any) -> AsyncIterator[None]:
@@ -94,32 +96,34 @@ def make_app(
                 known["boot"] = await desk.run(offered)
                 if start:
                     await desk.run(lambda: desk.answers.analyze({"question": start}))
+                gc.freeze()  # what is loaded by now stays: no collection needs to walk it
 
         task = asyncio.create_task(ahead())
         yield
         task.cancel()
 
-    async def told(work: Callable[[], Any]) -> Response:
+    async def told(request: Request, work: Callable[[], Any]) -> Response:
         try:
-            return _json(await desk.run(work))
+            answer = await desk.run(lambda: packed_json(work()))
         except MansardError as error:
-            return _json({"error": error.message, "hint": error.hint}, 422)
+            return _problem(error.message, 422, hint=error.hint)
         except TimeoutError:
-            return _json({"error": f"this takes longer than {limits.seconds:g} s"}, 503)
+            return _problem(f"this takes longer than {limits.seconds:g} s", 503)
         except (RecursionError, MemoryError) as error:
-            return _json({"error": f"this is too large: {type(error).__name__}"}, 422)
+            return _problem(f"this is too large: {type(error).__name__}", 422)
+        return _send(request, answer, {"cache-control": "no-store"})
 
     def asks(name: str) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
             try:
                 body = json.loads(await request.body())
             except (ValueError, RecursionError):
-                return _json({"error": "the body is not JSON"}, 400)
+                return _problem("the body is not JSON", 400)
             except ClientDisconnect:
-                return _json({"error": "the body is too large"}, 413)
+                return _problem("the body is too large", 413)
             if not isinstance(body, dict):
-                return _json({"error": "the body is not a JSON object"}, 400)
-            return await told(lambda: getattr(desk.answers, name)(body))
+                return _problem("the body is not a JSON object", 400)
+            return await told(request, lambda: getattr(desk.answers, name)(body))
 
         return answer
 
@@ -127,30 +131,27 @@ def make_app(
         try:
             data = await request.body()
         except ClientDisconnect:
-            return _json({"error": "the file is too large"}, 413)
+            return _problem("the file is too large", 413)
         filename = request.query_params.get("name", "file")[:400]
-        return await told(lambda: desk.answers.upload(data, filename))
+        return await told(request, lambda: desk.answers.upload(data, filename))
 
     async def boot(request: Request) -> Response:
         if "boot" not in known:
             try:
                 known["boot"] = await desk.run(offered)
             except MansardError as error:
-                return _json({"error": error.message, "hint": error.hint}, 422)
-        return Response(known["boot"], media_type="application/json")
+                return _problem(error.message, 422, hint=error.hint)
+        return _fresh(request, known["boot"])
 
     async def chip(request: Request) -> Response:
-        from mansard.serve.answers import named_sheet
+        from mansard.serve.catalogue import named_sheet
 
         name = request.query_params.get("name", "")[:200]
-        return await told(lambda: named_sheet(desk.answers.names, name))
+        return await told(request, lambda: named_sheet(desk.answers.names, name))
 
     async def page(request: Request) -> Response:
-        name = request.path_params.get("name") or "index.html"
-        if name not in files():
-            return _json({"error": "there is nothing here"}, 404)
-        return Response(files()[name], media_type=media_type(name),
-                        headers={"cache-control": "no-cache"})  # fmt: skip
+        found = asset(request.path_params.get("name") or "index.html")
+        return _problem("there is nothing here", 404) if found is None else _fresh(request, found)
 
     async def favicon(request: Request) -> Response:
         return Response(status_code=204)
@@ -165,13 +166,23 @@ def make_app(
         Route("/", page),
         Route("/{name}", page),
     ]
-    zipped = GZipMiddleware(
-        Starlette(routes=routes, lifespan=warm), minimum_size=1000, compresslevel=5
-    )
-    return Guard(zipped, hosts, limits)
+    return Guard(Starlette(routes=routes, lifespan=warm), hosts, limits)
 
 
-def _json(value: Any, status: int = 200) -> Response:
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Response(text.encode("utf-8", "replace"), status, media_type="application/json",
+def _send(request: Request, body: Packed, headers: Mapping[str, str]) -> Response:
+    data, packing = body.for_reader(request.headers.get("accept-encoding", ""))
+    return Response(data, media_type=body.media_type, headers={**headers, **packing})
+
+
+def _fresh(request: Request, body: Packed) -> Response:
+    """Return what a browser may keep and asks after each time; nothing if it is the same still."""
+    headers = {"cache-control": "no-cache", "etag": body.tag}
+    if request.headers.get("if-none-match") == body.tag:
+        return Response(status_code=304, headers=headers)
+    return _send(request, body, headers)
+
+
+def _problem(message: str, status: int, **more: str | None) -> Response:
+    body = packed_json({"error": message, **more})
+    return Response(body.data, status, media_type=body.media_type,
                     headers={"cache-control": "no-store"})  # fmt: skip

@@ -11,10 +11,8 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
-import sympy as sp
-
 from mansard.backends.estimate import Row
-from mansard.ir.cost import MATRIX, Cost
+from mansard.backends.table import Formulas
 from mansard.ir.graph import Graph
 from mansard.ir.kernel import Kernel
 from mansard.ir.op import Op
@@ -115,10 +113,11 @@ class _Sketch:
                 self._add(op.body, node["id"], inside)
             else:
                 cost = lift(kernel.cost)
-                written = formulas(cost)
+                written = Formulas(cost)
                 if not cost.is_free:
                     node["row"] = self._drawing.note(self._name, kernel, written)
-                node["formulas"] = {k: v[:LONGEST_FORMULA] for k, v in written.items()}
+                if written:
+                    node["formulas"] = {k: v[:LONGEST_FORMULA] for k, v in written.items()}
                 self._nodes.append(node)
 
     def _node(self, kernel: Kernel, parent: str, stored: set[Value]) -> dict[str, Any]:
@@ -159,14 +158,6 @@ class _Sketch:
             "body_ins": [self._value(v) for v in op.body.inputs],
             "body_outs": [self._value(v) for v in op.body.outputs],
         }
-
-
-def formulas(cost: Cost) -> dict[str, str]:
-    """Return a cost as text, as an estimate's rows have it."""
-    matrix = sp.Add(*(n for (unit, _, _), n in cost.flops.items() if unit == MATRIX))
-    vector = sp.Add(*(n for (unit, _, _), n in cost.flops.items() if unit != MATRIX))
-    parts = {"matrix_flops": matrix, "vector_flops": vector, "bytes": cost.bytes}
-    return {name: str(value) for name, value in parts.items() if value != 0}
 
 
 def _type(value: Value) -> str:

@@ -52,7 +52,7 @@ class Names:
         from mansard.frontends.hf import bundled
         from mansard.query.named import plugin_models
 
-        if name in plugin_models() or bundled.is_bundled(name):
+        if bundled.is_bundled(name) or name in plugin_models():
             return name
         raise unknown_name("model", name, (*bundled.names(), *plugin_models(), *self.models))
 

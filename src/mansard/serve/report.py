@@ -13,8 +13,9 @@ from typing import Any
 from mansard.backends.hardware import Hardware
 from mansard.query.estimate import Estimate
 from mansard.query.metrics import METRICS
-from mansard.serve.answers import Answers, chip_sheet, chip_summary
 from mansard.serve.bundle import files
+from mansard.serve.catalogue import chip_sheet, chip_summary
+from mansard.serve.shown import Shown
 
 MOST = 24
 """Scenarios of one report."""
@@ -33,12 +34,14 @@ def report_page(
 
 
 def _document(asked: Sequence[tuple[str, Mapping[str, Any], Estimate]]) -> dict[str, Any]:
-    answers = Answers()
+    shown = Shown()
     drawings: dict[str, Any] = {}
     held, chips = [], {}
     for label, question, estimate in asked:
-        told, staged = answers.told(estimate), answers.staged(estimate)
+        told, staged = shown.told(estimate), shown.staged(estimate)
         drawings |= {told["graph"]: told.pop("drawing"), **staged.pop("drawings")}
+        for phase in told["result"]["phases"].values():
+            phase["ops"] = _table(phase["ops"])
         held.append({"label": label, "question": dict(question), "told": told, "staged": staged})
         chips[estimate.chip.id] = estimate.chip
     kinds: dict[str, str] = {}
@@ -63,6 +66,12 @@ def _document(asked: Sequence[tuple[str, Mapping[str, Any], Estimate]]) -> dict[
         "kinds": kinds,
         "words": list(words),
     }  # fmt: skip
+
+
+def _table(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return records of one kind with their keys once."""
+    columns = list(records[0]) if records else []
+    return {"columns": columns, "rows": [[r[c] for c in columns] for r in records]}
 
 
 def _once(drawing: Mapping[str, Any], words: dict[str, int]) -> dict[str, Any]:

@@ -1,12 +1,18 @@
 // Questions as they change: one is on its way at a time, and the last one wins.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Refused } from "./api";
 
 export interface Answer<T> {
   value: T | null;
   error: Refused | null;
   busy: boolean;
+}
+
+interface Kept<T> {
+  value: T | null;
+  error: Refused | null;
+  of: string; // the question, as text
 }
 
 let revision = 0;
@@ -19,37 +25,37 @@ export function revised(): void {
   });
 }
 
+// Layout effects run before the frame is painted: a question leaves in the frame of its slider's
+// event, and an answer is told of in the frame that shows it.
 export function useAnswer<Q, T>(question: Q | null, ask: (question: Q) => Promise<T>): Answer<T> {
-  const [answer, setAnswer] = useState<Answer<T>>({ value: null, error: null, busy: true });
+  const [answer, setAnswer] = useState<Kept<T>>({ value: null, error: null, of: "" });
+  const text = JSON.stringify(question);
   const latest = useRef<{ text: string; question: Q | null }>({ text: "", question: null });
   const flying = useRef(false);
-  const text = JSON.stringify(question);
-  useEffect(() => {
+  useLayoutEffect(() => {
     latest.current = { text, question };
-    if (question === null) return;
-    setAnswer((before) => (before.busy ? before : { ...before, busy: true }));
-    if (!flying.current) void fly();
+    if (question !== null && !flying.current) void fly();
     async function fly(): Promise<void> {
       flying.current = true;
       let asked = "";
       while (asked !== latest.current.text && latest.current.question !== null) {
         asked = latest.current.text;
-        const same = (): boolean => asked === latest.current.text;
+        const of = asked;
         try {
           const value = await ask(latest.current.question);
-          setAnswer({ value, error: null, busy: !same() });
+          setAnswer({ value, error: null, of });
         } catch (error) {
           const refused = error instanceof Refused ? error : new Refused(`no answer: ${String(error)}`, "is the server running?");
-          if (same()) setAnswer((before) => ({ value: before.value, error: refused, busy: false }));
+          if (of === latest.current.text) setAnswer((before) => ({ value: before.value, error: refused, of }));
         }
       }
       flying.current = false;
     }
   }, [text]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (answer.value || answer.error) revised();
   }, [answer.value, answer.error]);
-  return answer;
+  return { value: answer.value, error: answer.error, busy: answer.of !== text };
 }
 
 export function Problem(error: Refused | null): string {

@@ -4,6 +4,17 @@ import type { Boot, ChipSheet, Compared, Drawing, Held, Question, Report, Soluti
 
 const inlined = document.getElementById("mansard-data");
 export const report: Report | null = inlined ? (JSON.parse(inlined.textContent ?? "null") as Report) : null;
+for (const { told } of report?.held ?? []) for (const phase of Object.values(told.result.phases)) phase.ops = records(phase.ops as unknown as Columns);
+
+interface Columns {
+  columns: string[];
+  rows: unknown[][];
+}
+
+/** Records whose keys a report writes once. */
+function records<T>({ columns, rows }: Columns): T[] {
+  return rows.map((row) => Object.fromEntries(columns.map((name, k) => [name, row[k]])) as T);
+}
 
 export class Refused extends Error {
   constructor(
@@ -49,8 +60,21 @@ export function held(question: Question): Held | undefined {
   return report?.held.find((each) => same(each.question) === same(question)) ?? report?.held[0];
 }
 
+const sent = new Map<string, Promise<Told>>();
+
+/** Ask before the page that will ask is drawn: the answer is on its way meanwhile. */
+export function ahead(question: Question): void {
+  if (report) return;
+  const answer = analyze(question);
+  answer.catch(() => undefined); // whoever asks for it is told
+  sent.set(JSON.stringify(question), answer);
+}
+
 export async function analyze(question: Question): Promise<Told> {
   if (report) return held(question)!.told;
+  const early = sent.get(JSON.stringify(question));
+  sent.clear();
+  if (early) return early;
   const told = await post<Told>("analyze", { question, known: known() });
   if (told.drawing) drawings.set(told.graph, told.drawing);
   return told;

@@ -7,7 +7,7 @@ import { type Cell, csv, save, savePng, svgText } from "./saving";
 export interface Table {
   columns: string[];
   rows: { key: string; cells: ComponentChildren[]; op?: string; chosen?: boolean }[];
-  raw?: { columns: string[]; rows: Cell[][] }; // the same in SI units, for CSV
+  raw: { columns: string[]; rows: Cell[][] }; // the same in SI units, for CSV
   choose?: (key: string) => void;
 }
 
@@ -15,18 +15,18 @@ interface Props {
   title: string;
   name: string;
   note?: ComponentChildren;
-  table?: Table;
+  table?: () => Table; // made when somebody looks at it or saves it
+  twin?: boolean; // whether the table is shown in the figure's place; else it is only saved
   extra?: ComponentChildren;
   drawn?: boolean; // whether the figure is an SVG that can be saved
   children: ComponentChildren;
 }
 
-export function Card({ title, name, note, table, extra, drawn = true, children }: Props) {
+export function Card({ title, name, note, table, twin = true, extra, drawn = true, children }: Props) {
   const [flat, setFlat] = useState(false);
   const body = useRef<HTMLDivElement>(null);
   const id = useId();
   const svg = (): SVGSVGElement | null => body.current?.querySelector("svg") ?? null;
-  const raw = table?.raw;
   const menu = useRef<HTMLDetailsElement>(null);
   const kept = (act: () => void): void => {
     act();
@@ -40,24 +40,24 @@ export function Card({ title, name, note, table, extra, drawn = true, children }
         <span class="grow" />
         {extra}
         <span class="tools">
-          {table && table.columns.length > 0 && (
+          {table && twin && (
             <button type="button" class="tool" aria-pressed={flat} onClick={() => setFlat(!flat)} data-twin={name}>
               {flat ? "Figure" : "Table"}
             </button>
           )}
-          {(drawn || raw) && (
+          {(drawn || table) && (
             <details class="save" ref={menu}>
               <summary class="tool">Save</summary>
               <div class="menu">
                 {drawn && !flat && <button type="button" onClick={() => kept(() => { const found = svg(); if (found) save(`${name}.svg`, svgText(found), "image/svg+xml"); })}>SVG</button>}
                 {drawn && !flat && <button type="button" onClick={() => kept(() => { const found = svg(); if (found) void savePng(found, `${name}.png`); })}>PNG</button>}
-                {raw && <button type="button" onClick={() => kept(() => save(`${name}.csv`, csv(raw.columns, raw.rows), "text/csv"))}>CSV</button>}
+                {table && <button type="button" onClick={() => kept(() => { const { raw } = table(); save(`${name}.csv`, csv(raw.columns, raw.rows), "text/csv"); })}>CSV</button>}
               </div>
             </details>
           )}
         </span>
       </header>
-      <div ref={body} class="card-body">{flat && table ? <DataTable table={table} label={title} /> : children}</div>
+      <div ref={body} class="card-body">{flat && table ? <DataTable table={table()} label={title} /> : children}</div>
     </section>
   );
 }

@@ -109,7 +109,7 @@ function Sheet({ found }: { found: Compared }) {
   const raw = { columns: ["model", "on", "techniques", ...metrics, "fits"], rows: found.records.map((r) => ["model", "on", "techniques", ...metrics, "fits"].map((n) => r[n] as Cell)) };
   return (
     <>
-      <Card title="Metrics" name="compare" drawn={false} table={{ columns: [], rows: [], raw }}>
+      <Card title="Metrics" name="compare" drawn={false} twin={false} table={() => ({ columns: [], rows: [], raw })}>
         <div class="scroll" role="region" aria-label="Metrics, table" tabIndex={0}>
           <table class="data compare">
             <thead>
@@ -163,7 +163,7 @@ function Side({ found, phase }: { found: Compared; phase: string }) {
   if (!rows.length) return null;
   const bounds = [...new Set(rows.flatMap(({ parts }) => parts.map(([n]) => n)))];
   return (
-    <Card title={`${phase === "decode" ? "A decode step" : "Prefill"}, by what bounds it`} name={`compare-${phase}`} drawn={false} table={{ columns: ["scenario", ...bounds, "total"], rows: rows.map(({ r, parts }, k) => ({ key: String(k), cells: [title(r), ...bounds.map((b) => f.time(parts.find(([n]) => n === b)?.[1] ?? 0)), f.time(total(parts))] })), raw: { columns: ["scenario", ...bounds], rows: rows.map(({ r, parts }) => [title(r), ...bounds.map((b) => parts.find(([n]) => n === b)?.[1] ?? 0)]) } }}>
+    <Card title={`${phase === "decode" ? "A decode step" : "Prefill"}, by what bounds it`} name={`compare-${phase}`} drawn={false} table={() => ({ columns: ["scenario", ...bounds, "total"], rows: rows.map(({ r, parts }, k) => ({ key: String(k), cells: [title(r), ...bounds.map((b) => f.time(parts.find(([n]) => n === b)?.[1] ?? 0)), f.time(total(parts))] })), raw: { columns: ["scenario", ...bounds], rows: rows.map(({ r, parts }) => [title(r), ...bounds.map((b) => parts.find(([n]) => n === b)?.[1] ?? 0)]) } })}>
       {rows.map(({ r, parts }, k) => (
         <div key={k} class="stacked">
           <span class="stack-name">{title(r)}</span><span class="num">{f.time(total(parts))}</span>
@@ -180,7 +180,7 @@ function MemorySide({ found }: { found: Compared }) {
   const most = Math.max(...rows.map(({ memory }) => Math.max(memory!.capacity ?? 0, memory!.total)), 1);
   if (!rows.length) return null;
   return (
-    <Card title="Memory of a device" name="compare-memory" drawn={false} table={{ columns: ["scenario", "weights", "KV cache", "activations", "total", "capacity"], rows: rows.map(({ r, memory }, k) => ({ key: String(k), cells: [title(r), f.bytes(memory!.weights), f.bytes(memory!.kv_cache), f.bytes(memory!.activations), f.bytes(memory!.total), f.bytes(memory!.capacity)] })) }}>
+    <Card title="Memory of a device" name="compare-memory" drawn={false} table={() => ({ columns: ["scenario", "weights", "KV cache", "activations", "total", "capacity"], rows: rows.map(({ r, memory }, k) => ({ key: String(k), cells: [title(r), f.bytes(memory!.weights), f.bytes(memory!.kv_cache), f.bytes(memory!.activations), f.bytes(memory!.total), f.bytes(memory!.capacity)] })), raw: { columns: ["scenario", "weights", "kv_cache", "activations", "overhead", "total", "capacity"], rows: rows.map(({ r, memory }) => [title(r), memory!.weights, memory!.kv_cache, memory!.activations, memory!.overhead, memory!.total, memory!.capacity]) } })}>
       {rows.map(({ r, memory }, k) => (
         <div key={k} class="stacked">
           <span class="stack-name">{title(r)}</span><span class={`num ${memory!.fits === false ? "bad" : ""}`}>{f.bytes(memory!.total)} of {f.bytes(memory!.capacity)}</span>

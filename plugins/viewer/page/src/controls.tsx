@@ -1,8 +1,9 @@
 // What is asked: model, hardware, sizes, and techniques whose options come from the passes.
 
-import { useRef, useState } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 import { Refused, report, upload } from "./api";
 import { parameters } from "./format";
+import { memo } from "./memo";
 import { parseSpec, printSpec } from "./scenario";
 import type { Boot, Held, Question, Technique } from "./types";
 
@@ -17,9 +18,9 @@ const LENGTHS = Array.from({ length: 15 }, (_, k) => 2 ** (k + 6));
 const OUTPUTS = Array.from({ length: 16 }, (_, k) => 2 ** k);
 const FORMATS = ["fp8", "int8", "int4", "int3", "int2", "mxfp4", "nvfp4"];
 
-export function Controls(editing: Editing) {
+export const Controls = memo((editing: Editing) => {
   if (report) return <Holds {...editing} />;
-  const { question, change } = editing;
+  const { boot, question, change } = editing;
   const single = question.context !== undefined && question.context !== "";
   return (
     <form class="controls" aria-label="Scenario" onSubmit={(e) => e.preventDefault()}>
@@ -41,12 +42,12 @@ export function Controls(editing: Editing) {
           </>
         )}
       </fieldset>
-      <Precision {...editing} />
-      <Techniques {...editing} />
+      <Precision boot={boot} techniques={question.techniques} level={question.level} change={change} />
+      <Techniques boot={boot} techniques={question.techniques} change={change} />
       <More {...editing} />
     </form>
   );
-}
+});
 
 /** The scenarios of a report, by what they differ in. */
 function Holds({ question, change }: Editing) {
@@ -80,14 +81,13 @@ function Holds({ question, change }: Editing) {
 function Models({ boot, question, change }: Editing) {
   const file = useRef<HTMLInputElement>(null);
   const known = boot.models.some((m) => m.name === question.model);
+  const listed = useMemo(() => boot.models.map((m) => <option key={m.name} value={m.name}>{m.parameters ? `${m.name} · ${parameters(m.parameters)}` : m.name}</option>), [boot]);
   return (
     <div class="field">
       <label for="model">Model</label>
       <select id="model" value={question.model} onChange={(e) => change({ model: e.currentTarget.value })}>
         {!known && <option value={question.model}>{dropped.get(question.model) ?? question.model}</option>}
-        {boot.models.map((m) => (
-          <option key={m.name} value={m.name}>{m.parameters ? `${m.name} · ${parameters(m.parameters)}` : m.name}</option>
-        ))}
+        {listed}
       </select>
       <button type="button" class="ghost" onClick={() => file.current?.click()}>Drop or choose a config.json or .onnx</button>
       <input ref={file} type="file" hidden accept=".json,.onnx" aria-label="Model file" onChange={(e) => { const chosen = e.currentTarget.files?.[0]; if (chosen) void take(chosen, change); }} />
@@ -114,7 +114,14 @@ export async function take(file: File, change: Editing["change"]): Promise<void>
 
 function Chips({ boot, question, change }: Editing) {
   const [name, count = "1"] = question.on.split(":");
-  const vendors = [...new Set(boot.chips.map((c) => c.vendor || "other"))].sort();
+  const listed = useMemo(() => {
+    const vendors = [...new Set(boot.chips.map((c) => c.vendor || "other"))].sort();
+    return vendors.map((vendor) => (
+      <optgroup key={vendor} label={vendor}>
+        {boot.chips.filter((c) => (c.vendor || "other") === vendor).map((c) => <option key={c.id} value={c.id}>{c.id}</option>)}
+      </optgroup>
+    ));
+  }, [boot]);
   const put = (chip: string, n: string): void => change({ on: n === "1" || n === "" ? chip : `${chip}:${n}` });
   return (
     <div class="field row">
@@ -122,11 +129,7 @@ function Chips({ boot, question, change }: Editing) {
         <label for="hardware">Hardware</label>
         <select id="hardware" value={name} onChange={(e) => put(e.currentTarget.value, count)}>
           {!boot.chips.some((c) => c.id === name) && <option value={name}>{name}</option>}
-          {vendors.map((vendor) => (
-            <optgroup key={vendor} label={vendor}>
-              {boot.chips.filter((c) => (c.vendor || "other") === vendor).map((c) => <option key={c.id} value={c.id}>{c.id}</option>)}
-            </optgroup>
-          ))}
+          {listed}
         </select>
       </div>
       <div class="narrow">
@@ -150,10 +153,16 @@ export function Size({ label, name, value, steps, set }: { label: string; name: 
   );
 }
 
+interface Listed {
+  boot: Boot;
+  techniques?: string[];
+  change: Editing["change"];
+}
+
 /** Bits of weights, activations and cache: the options of one quantize pass. */
-function Precision({ boot, question, change }: Editing) {
+const Precision = memo(({ boot, techniques, level, change }: Listed & { level?: string }) => {
   const sheet = boot.techniques.find((t) => t.name === "quantize");
-  const texts = question.techniques ?? [];
+  const texts = techniques ?? [];
   const at = texts.findIndex((text) => parseSpec(text)?.name === "quantize");
   const spec = at >= 0 ? parseSpec(texts[at])! : { name: "quantize", options: [] };
   const value = (name: string): string => spec.options.find(([key]) => key === name)?.[1] ?? "";
@@ -164,7 +173,7 @@ function Precision({ boot, question, change }: Editing) {
     const made = options.length ? [printSpec({ name: "quantize", options })] : [];
     change({ techniques: at >= 0 ? [...texts.slice(0, at), ...made, ...texts.slice(at + 1)] : [...made, ...left] });
   };
-  const fused = (question.level ?? "O1") === "O1" || texts.some((t) => parseSpec(t)?.name === "fuse-attention");
+  const fused = (level ?? "O1") === "O1" || texts.some((t) => parseSpec(t)?.name === "fuse-attention");
   const fuse = (on: boolean): void => {
     const others = texts.filter((t) => !["fuse-attention", "fuse-elementwise", "merge-qkv"].includes(t));
     change(on ? { level: "O1", techniques: others } : { level: "O0", techniques: [...others, "fuse-elementwise", "merge-qkv"] });
@@ -189,13 +198,13 @@ function Precision({ boot, question, change }: Editing) {
         })}
       </div>
       <label class="check"><input id="flash" type="checkbox" checked={fused} onChange={(e) => fuse(e.currentTarget.checked)} /> FlashAttention (fuse-attention)</label>
-      <label class="check"><input id="level" type="checkbox" checked={(question.level ?? "O1") === "O0"} onChange={(e) => change({ level: e.currentTarget.checked ? "O0" : "O1" })} /> Graph as written (-O0)</label>
+      <label class="check"><input id="level" type="checkbox" checked={(level ?? "O1") === "O0"} onChange={(e) => change({ level: e.currentTarget.checked ? "O0" : "O1" })} /> Graph as written (-O0)</label>
     </fieldset>
   );
-}
+});
 
-function Techniques({ boot, question, change }: Editing) {
-  const texts = question.techniques ?? [];
+const Techniques = memo(({ boot, techniques, change }: Listed) => {
+  const texts = techniques ?? [];
   const [adding, setAdding] = useState("");
   const put = (list: string[]): void => change({ techniques: list });
   const replace = (k: number, text: string): void => put(texts.map((old, at) => (at === k ? text : old)));
@@ -227,7 +236,7 @@ function Techniques({ boot, question, change }: Editing) {
       </select>
     </fieldset>
   );
-}
+});
 
 function TechniqueForm({ text, sheets, at, put }: { text: string; sheets: Technique[]; at: number; put: (text: string) => void }) {
   const spec = parseSpec(text);

@@ -1,28 +1,29 @@
 // One model on one hardware: what it takes, and where the time goes.
 
-import { useState } from "preact/hooks";
-import { type Answer, Problem } from "./answer";
-import { drawing } from "./api";
+import { useMemo, useState } from "preact/hooks";
+import { Problem } from "./answer";
+import { drawing, type Refused } from "./api";
 import { Bound, Card, type Table } from "./card";
 import { dots, Legend, type Part, Roofline, Stack, tone } from "./charts";
 import { bound as boundBy, evaluate, type Symbols } from "./expression";
 import * as f from "./format";
 import { OperatorGraph } from "./graph";
+import { memo } from "./memo";
 import type { Cell } from "./saving";
-import type { Drawing, Memory, Node, OpRow, Phase, Question, RowExtra, Told } from "./types";
+import type { Drawing, Memory, Node, OpRow, Phase, RowExtra, Told } from "./types";
 
 interface Props {
-  answer: Answer<Told>;
-  question: Question;
+  told: Told | null;
+  error: Refused | null;
+  level: string;
   rest: Record<string, string>;
   look: (part: Record<string, string>) => void;
 }
 
 const MEMORY: [keyof Memory & string, string][] = [["weights", "weights"], ["kv_cache", "KV cache"], ["activations", "activations"], ["overhead", "reserve"]];
 
-export function Explore({ answer, question, rest, look }: Props) {
-  const told = answer.value;
-  if (!told) return <p class="quiet" role="status">{answer.error ? Problem(answer.error) : "Computing …"}</p>;
+export const Explore = memo(({ told, error, level, rest, look }: Props) => {
+  if (!told) return <p class="quiet" role="status">{error ? Problem(error) : "Computing …"}</p>;
   const phases = Object.keys(told.result.phases);
   const name = phases.includes(rest.tab) ? rest.tab : phases[phases.length - 1];
   return (
@@ -31,10 +32,10 @@ export function Explore({ answer, question, rest, look }: Props) {
       <Warnings told={told} />
       <Basis told={told} />
       <PhaseTabs told={told} name={name} look={look} />
-      <PhaseView key={name} told={told} name={name} rest={rest} look={look} question={question} />
+      <PhaseView key={name} told={told} name={name} rest={rest} look={look} level={level} />
     </>
   );
-}
+});
 
 export function Headline({ told }: { told: Told }) {
   const { metrics, memory, model, hardware } = told.result;
@@ -122,7 +123,7 @@ function PhaseTabs({ told, name, look }: { told: Told; name: string; look: Props
   );
 }
 
-function PhaseView({ told, name, rest, look, question }: { told: Told; name: string; rest: Record<string, string>; look: Props["look"]; question: Question }) {
+function PhaseView({ told, name, rest, look, level }: { told: Told; name: string; rest: Record<string, string>; look: Props["look"]; level: string }) {
   const phase = told.result.phases[name];
   const extras = told.rows[name];
   const keys = extras.map(([key]) => key);
@@ -135,7 +136,10 @@ function PhaseView({ told, name, rest, look, question }: { told: Told; name: str
   const graph = names.includes(rest.graph) ? rest.graph : (row?.graph && names.includes(row.graph) ? row.graph : names[0]);
   const [numbers, setNumbers] = useState(false);
   const symbols = symbolsOf(asked, name, graph, told);
-  const byKey = new Map(keys.map((key, k) => [key, phase.ops[k]]));
+  const of = useMemo(() => {
+    const byKey = new Map(keys.map((key, k) => [key, phase.ops[k]]));
+    return (key: string): OpRow | undefined => byKey.get(key);
+  }, [told, name]);
   const choose = (key: string): void => {
     if (key) look({ op: key });
   };
@@ -143,7 +147,7 @@ function PhaseView({ told, name, rest, look, question }: { told: Told; name: str
   return (
     <div id="phase" role="tabpanel" aria-labelledby={`tab-${name}`} class="phase">
       <div class="column">
-        <Card title="Operators" name={`${file}-graph`} note={told.result.phases[name].ops.length ? undefined : "no rows"} table={operatorTable(phase, keys, chosenKey, choose)} extra={
+        <Card title="Operators" name={`${file}-graph`} note={told.result.phases[name].ops.length ? undefined : "no rows"} table={() => operatorTable(phase, keys, chosenKey, choose)} extra={
           <>
             {names.length > 1 && (
               <select class="inline" aria-label="Graph" value={graph} onChange={(e) => look({ graph: e.currentTarget.value })}>
@@ -155,20 +159,20 @@ function PhaseView({ told, name, rest, look, question }: { told: Told; name: str
         }>
           <Finder keys={keys} rows={phase.ops} choose={choose} />
           <div class="graph-frame" tabIndex={0} role="region" aria-label="Operator graph, scrolls">
-            {asked?.graphs[graph] && <OperatorGraph sketch={asked.graphs[graph]} hash={`${told.graph}/${graph}`} of={(key) => byKey.get(key)} symbols={symbols} chosen={chosenKey} choose={choose} numbers={numbers} />}
+            {asked?.graphs[graph] && <OperatorGraph sketch={asked.graphs[graph]} hash={`${told.graph}/${graph}`} of={of} symbols={symbols} chosen={chosenKey} choose={choose} numbers={numbers} />}
           </div>
           {asked && asked.graphs[graph]?.left_out > 0 && <p class="quiet small">{asked.graphs[graph].left_out} more operators are not drawn; the table has every row.</p>}
         </Card>
       </div>
       <div class="column">
         {row && <Detail row={row} extra={extras[index]} phase={phase} drawing={asked} symbols={symbols} roofName={told.roof.name} />}
-        <Card title="Roofline" name={`${file}-roofline`} note={told.roof.name} table={rooflineTable(phase, keys, chosenKey, choose)}>
+        <Card title="Roofline" name={`${file}-roofline`} note={told.roof.name} table={() => rooflineTable(phase, keys, chosenKey, choose)}>
           <Roofline roof={told.roof} dots={dots(phase, keys)} chosen={chosenKey} choose={choose} />
           <BoundLegend phase={phase} />
         </Card>
         <Breakdown phase={phase} keys={keys} chosen={chosenKey} choose={choose} name={`${file}-breakdown`} />
         <MemoryCard memory={told.result.memory} name={`${file}-memory`} />
-        <Applied told={told} question={question} />
+        <Applied told={told} level={level} />
       </div>
     </div>
   );
@@ -258,11 +262,11 @@ function Breakdown({ phase, keys, chosen, choose, name }: { phase: Phase; keys: 
   if (rest.length) shown.push({ key: "", name: `${rest.length} more`, bound: "none", time: rest.reduce((s, b) => s + b.time, 0), share: rest.reduce((s, b) => s + b.share, 0), count: 0 });
   const most = Math.max(...shown.map((b) => b.share), 1e-9);
   const [W, H] = [620, 25];
-  const table: Table = {
+  const table = (): Table => ({
     columns: [by === "op" ? "operator" : "kind", "×", "bound", "time", "share"],
     rows: bars.map((b) => ({ key: b.key, cells: [b.name, f.plain(b.count), <Bound bound={b.bound} />, f.time(b.time), f.percent(b.share)] })),
     raw: { columns: ["name", "count", "bound", "time_s", "share"], rows: bars.map((b) => [b.name, b.count, b.bound, b.time, b.share]) },
-  };
+  });
   return (
     <Card title="Where the time goes" name={name} note={`${f.flops(phase.flops)}, ${f.bytes(phase.bytes)}`} table={table} extra={
       <span class="segmented small" role="group" aria-label="Rows">
@@ -293,11 +297,11 @@ function MemoryCard({ memory, name }: { memory: Memory; name: string }) {
   const parts = memoryParts(memory);
   const most = Math.max(memory.capacity ?? 0, memory.total);
   const used = memory.capacity ? memory.total / memory.capacity : null;
-  const table: Table = {
+  const table = (): Table => ({
     columns: ["what", "bytes", "of capacity"],
     rows: [...parts.map((p) => ({ key: p.name, cells: [p.name, p.text, f.percent(memory.capacity ? p.value / memory.capacity : null)] })), { key: "total", cells: ["total", f.bytes(memory.total), f.percent(used)] }, { key: "capacity", cells: ["capacity", f.bytes(memory.capacity), ""] }],
     raw: { columns: ["what", "bytes"], rows: [...MEMORY.map(([key, label]): Cell[] => [label, memory[key] as number]), ["total", memory.total], ["capacity", memory.capacity]] },
-  };
+  });
   return (
     <Card title="Memory of a device" name={name} note={<span class={memory.fits === false ? "bad" : ""}>{`${f.bytes(memory.total)} of ${f.bytes(memory.capacity)}${used !== null ? `, ${f.percent(used)}` : ""}`}</span>} table={table}>
       <Stack parts={parts} most={most} label="Memory" marker={memory.capacity && memory.total > memory.capacity ? { value: memory.capacity, text: `capacity ${f.bytes(memory.capacity)}` } : undefined} />
@@ -306,7 +310,7 @@ function MemoryCard({ memory, name }: { memory: Memory; name: string }) {
   );
 }
 
-function Applied({ told, question }: { told: Told; question: Question }) {
+function Applied({ told, level }: { told: Told; level: string }) {
   const { techniques } = told.result;
   if (!techniques.length) return null;
   return (
@@ -318,7 +322,7 @@ function Applied({ told, question }: { told: Told; question: Question }) {
           return <li key={k} class={t.changed ? "" : "quiet"}><b>{t.name}</b> {options && <code>{options}</code>} <span class="quiet">{t.changed || "nothing to change"}</span></li>;
         })}
       </ol>
-      {question.level === "O0" && <p class="quiet small">-O0: nothing was fused that was not asked for.</p>}
+      {level === "O0" && <p class="quiet small">-O0: nothing was fused that was not asked for.</p>}
     </section>
   );
 }

@@ -1,13 +1,13 @@
 // The operators of a program, in layers; a run of equal layers is one of them, times its trips.
 
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useCallback, useMemo, useState } from "preact/hooks";
 import { pressed, tone } from "./charts";
 import { sized, type Symbols } from "./expression";
 import { percent, shorten, time } from "./format";
 import { HEIGHT, type Placed, WIDTH } from "./layout";
 import { place } from "./placing";
 import type { OpRow, Sketch } from "./types";
-import { openAtFirst, type Seen, view } from "./view";
+import { openAtFirst, type Seen, type View, view } from "./view";
 
 type Of = ((key: string) => OpRow | undefined) | undefined;
 
@@ -27,9 +27,8 @@ const opened = new Map<string, Set<string>>();
 export function OperatorGraph({ sketch, hash, of, symbols, chosen, choose, marked, numbers }: Props) {
   const [, refresh] = useState(0);
   const open = useMemo(() => {
-    const key = `${hash}`;
-    if (!opened.has(key)) opened.set(key, openAtFirst(sketch));
-    return opened.get(key)!;
+    if (!opened.has(hash)) opened.set(hash, openAtFirst(sketch));
+    return opened.get(hash)!;
   }, [hash, sketch]);
   const stamp = [...open].join("\n");
   const seen = useMemo(() => view(sketch, open), [hash, sketch, stamp]);
@@ -38,26 +37,38 @@ export function OperatorGraph({ sketch, hash, of, symbols, chosen, choose, marke
     () => place(seen.structure, { nodes: seen.seen.map((s) => s.id), edges: seen.edges }, (found) => setLate({ structure: seen.structure, placed: found })),
     [seen.structure, late?.structure === seen.structure],
   );
-  const kept = useRef<Placed | null>(null);
-  useEffect(() => {
-    if (placed) kept.current = placed;
-  });
-  const toggle = (id: string): void => {
+  const toggle = useCallback((id: string): void => {
     if (open.has(id)) open.delete(id);
     else open.add(id);
     refresh((n) => n + 1);
-  };
+  }, [open]);
   if (!placed) return <p class="quiet" role="status">Laying out {seen.seen.length} operators …</p>;
-  const { width, height, at, paths } = placed;
-  const first = new Set<string>();
-  const labels = seen.edges.map((edge) => {
-    const key = `${edge.from}\0${edge.type}`;
-    if (first.has(key)) return false;
-    first.add(key);
-    return true;
-  });
+  return <Placing seen={seen} placed={placed} of={of} symbols={symbols} chosen={chosen} choose={choose} toggle={toggle} marked={marked} numbers={numbers} />;
+}
+
+interface Drawn extends Pick<Props, "of" | "symbols" | "chosen" | "choose" | "marked" | "numbers"> {
+  seen: View;
+  placed: Placed;
+  toggle: (id: string) => void;
+}
+
+/** What is placed: boxes, edges and their shapes stay as they are while figures change. */
+function Placing({ seen, placed, of, symbols, chosen, choose, toggle, marked, numbers }: Drawn) {
+  const { width, height, at } = placed;
+  const under = useMemo(() => <><Boxes seen={seen} placed={placed} toggle={toggle} /><Edges placed={placed} /></>, [seen, placed]);
+  const shapes = useMemo(() => <Shapes seen={seen} placed={placed} symbols={numbers ? symbols : null} />, [seen, placed, numbers && symbols]);
   return (
     <svg class="graph" role="group" aria-label={`Operator graph, ${seen.seen.length} nodes`} width={width} height={height} viewBox={`0 0 ${width} ${height}`} data-nodes={seen.seen.length}>
+      {under}
+      {seen.seen.map((item) => at[item.id] && <NodeMark key={item.id} item={item} at={at[item.id]} of={of} chosen={chosen} choose={choose} toggle={toggle} changed={marked?.has(item.id) ?? false} />)}
+      {shapes}
+    </svg>
+  );
+}
+
+function Boxes({ seen, placed: { at }, toggle }: Pick<Drawn, "seen" | "placed" | "toggle">) {
+  return (
+    <>
       {seen.boxes.map((box) => {
         const inside = box.inside.map((id) => at[id]).filter(Boolean);
         const left = Math.min(...inside.map((p) => p.x)) - WIDTH / 2 - 14;
@@ -75,22 +86,37 @@ export function OperatorGraph({ sketch, hash, of, symbols, chosen, choose, marke
           </g>
         );
       })}
-      {paths.map((path, k) => (
-        <path key={k} class="edge" d={smooth(path)} />
-      ))}
-      {seen.seen.map((item) => at[item.id] && <NodeMark key={item.id} item={item} at={at[item.id]} of={of} chosen={chosen} choose={choose} toggle={toggle} changed={marked?.has(item.id) ?? false} />)}
+    </>
+  );
+}
+
+function Edges({ placed }: { placed: Placed }) {
+  return <>{placed.paths.map((path, k) => <path key={k} class="edge" d={smooth(path)} />)}</>;
+}
+
+/** The type on one edge of each value: as the program has it, or with its sizes as numbers. */
+function Shapes({ seen, placed, symbols }: { seen: View; placed: Placed; symbols: Symbols | null }) {
+  const first = new Set<string>();
+  const labels = seen.edges.map((edge) => {
+    const key = `${edge.from}\0${edge.type}`;
+    if (first.has(key)) return false;
+    first.add(key);
+    return true;
+  });
+  return (
+    <>
       {seen.edges.map((edge, k) => {
         if (!labels[k]) return null;
-        const [a, b] = paths[k];
-        const shown = numbers ? sized(edge.type, symbols) : edge.type;
+        const [a, b] = placed.paths[k];
+        const shown = symbols ? sized(edge.type, symbols) : edge.type;
         return (
           <text key={k} class="shape" x={(a.x * 2 + b.x) / 3 + 5} y={a.y + 13}>
             {shorten(brief(shown), 28)}
-            <title>{`${edge.type}\n${sized(edge.type, symbols)}`}</title>
+            <title>{shown === edge.type ? shown : `${shown}\n${edge.type}`}</title>
           </text>
         );
       })}
-    </svg>
+    </>
   );
 }
 

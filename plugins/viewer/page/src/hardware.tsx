@@ -24,7 +24,8 @@ export function HardwarePage({ boot, question, rest, look, use }: { boot: Boot; 
   const [by, setBy] = useState<Key | "id">("id");
   const name = rest.chip ?? question.on.split(":")[0];
   const sheet = useAnswer<string, ChipSheet>(name, chip);
-  const sources = [...new Set((sheet.value?.figures ?? []).flatMap((r) => r.source.split("; ").filter(Boolean)))];
+  const figures = sheet.value?.figures ?? [];
+  const sources = [...new Set(figures.flatMap((r) => r.source.split("; ").filter(Boolean)))];
   const cited = (text: string): number[] => text.split("; ").filter(Boolean).map((s) => sources.indexOf(s) + 1);
   const shown = boot.chips
     .filter((c) => `${c.id} ${c.name} ${c.vendor} ${c.kind}`.toLowerCase().includes(text.toLowerCase()))
@@ -37,7 +38,7 @@ export function HardwarePage({ boot, question, rest, look, use }: { boot: Boot; 
       </header>
       <div class="phase even">
         <div class="column">
-          <Card title="Chips" name="hardware" drawn={false} note={`${shown.length}`} table={{ columns: [], rows: [], raw: { columns: ["id", "name", "vendor", ...COLUMNS.map(([k]) => k), "confidence"], rows: shown.map((c) => [c.id, c.name, c.vendor, ...COLUMNS.map(([k]) => c[k]), c.confidence]) } }} extra={
+          <Card title="Chips" name="hardware" drawn={false} note={`${shown.length}`} twin={false} table={() => ({ columns: [], rows: [], raw: { columns: ["id", "name", "vendor", ...COLUMNS.map(([k]) => k), "confidence"], rows: shown.map((c) => [c.id, c.name, c.vendor, ...COLUMNS.map(([k]) => c[k]), c.confidence]) } })} extra={
             <>
               <label class="hidden" for="find-chip">Find a chip</label>
               <input id="find-chip" type="search" placeholder="Find a chip" value={text} onInput={(e) => setText(e.currentTarget.value)} />
@@ -59,11 +60,11 @@ export function HardwarePage({ boot, question, rest, look, use }: { boot: Boot; 
         <div class="column">
           {sheet.error && <p class="problem" role="alert">{Problem(sheet.error)}</p>}
           {sheet.value && (
-            <Card title={String(sheet.value.name)} name={`chip-${sheet.value.id}`} drawn={false} note={`${sheet.value.vendor ?? ""} ${sheet.value.year ?? ""} · checked: ${CHECKED[String(sheet.value.confidence)] ?? "not stated"}`} extra={<button type="button" class="primary" onClick={() => use(sheet.value!.id)}>Use in the scenario</button>} table={{ columns: [], rows: [], raw: { columns: ["key", "value", "source"], rows: sheet.value.figures.map((r) => [r.key, r.value, r.source]) } }}>
+            <Card title={String(sheet.value.name)} name={`chip-${sheet.value.id}`} drawn={false} note={`${sheet.value.vendor ?? ""} ${sheet.value.year ?? ""} · checked: ${CHECKED[String(sheet.value.confidence)] ?? "not stated"}`} extra={<button type="button" class="primary" onClick={() => use(sheet.value!.id)}>Use in the scenario</button>} twin={false} table={() => ({ columns: [], rows: [], raw: { columns: ["key", "value", "source"], rows: figures.map((r) => [r.key, r.value, r.source]) } })}>
               {sheet.value.notes && <p class="quiet small">{sheet.value.notes}</p>}
               <table class="data sheet">
                 <thead><tr><th scope="col">figure</th><th scope="col">value</th><th scope="col">source</th></tr></thead>
-                <tbody>{sheet.value.figures.map((r) => <tr key={r.key}><th scope="row">{r.key}</th><td>{r.value}</td><td>{cited(r.source).map((n) => `[${n}]`).join(" ") || "–"}</td></tr>)}</tbody>
+                <tbody>{figures.map((r) => <tr key={r.key}><th scope="row">{r.key}</th><td>{r.value}</td><td>{cited(r.source).map((n) => `[${n}]`).join(" ") || "–"}</td></tr>)}</tbody>
               </table>
               <ol class="sources" aria-label="Sources">{sources.map((text) => <li key={text}>{text}</li>)}</ol>
             </Card>

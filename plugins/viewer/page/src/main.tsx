@@ -1,13 +1,14 @@
 // The page: where it is, what is asked, and the pages over it.
 
 import { render } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Problem, useAnswer } from "./answer";
-import { analyze, boot as load, report } from "./api";
+import { ahead, analyze, boot as load, report } from "./api";
 import { Compare, compareCommand } from "./compare";
 import { Controls, dropped, take } from "./controls";
 import { Explore } from "./explore";
 import { HardwarePage } from "./hardware";
+import { memo } from "./memo";
 import { Passes } from "./passes";
 import { copyText, save } from "./saving";
 import { options, type Place, read, whole, write } from "./scenario";
@@ -19,6 +20,8 @@ import "./style.css";
 const PAGES: [string, string][] = [["explore", "Explore"], ["compare", "Compare"], ["sweep", "Sweep"], ["passes", "Passes"], ["hardware", "Hardware"], ["what-if", "What if"]];
 const SHOWN = report ? PAGES.filter(([key]) => !["sweep", "what-if"].includes(key)) : PAGES;
 
+const SETTLED_MS = 150; // the address follows a slider once it rests: browsers ration changes of it
+
 function theme(): string {
   try {
     return localStorage.getItem("mansard-theme") ?? "";
@@ -27,19 +30,27 @@ function theme(): string {
   }
 }
 
+/** Where the address says the page is; the scenario it begins with where the address has none. */
+function begin(boot: Boot): Place {
+  const found = read(location.hash);
+  const start = report ? report.held[0].question : boot.start;
+  return { ...found, question: Object.keys(found.question).length ? found.question : { ...start } };
+}
+
 function App({ boot }: { boot: Boot }) {
-  const [place, setPlace] = useState<Place>(() => {
-    const found = read(location.hash);
-    const start = report ? report.held[0].question : boot.start;
-    return { ...found, question: Object.keys(found.question).length ? found.question : { ...start } };
-  });
-  const question = whole(place.question);
+  const [place, setPlace] = useState<Place>(() => begin(boot));
+  const question = useMemo(() => whole(place.question), [place.question]);
   const pushed = useRef(false);
   useEffect(() => {
-    const hash = write(place);
-    if (hash !== location.hash) history[pushed.current ? "pushState" : "replaceState"](null, "", hash);
-    pushed.current = false;
-    document.title = `${dropped.get(question.model) ?? question.model} on ${question.on} · mansard`;
+    const settle = (): void => {
+      const hash = write(place);
+      if (hash !== location.hash) history[pushed.current ? "pushState" : "replaceState"](null, "", hash);
+      pushed.current = false;
+      document.title = `${dropped.get(question.model) ?? question.model} on ${question.on} · mansard`;
+    };
+    if (pushed.current) settle();
+    const later = setTimeout(settle, SETTLED_MS);
+    return () => clearTimeout(later);
   }, [place]);
   useEffect(() => {
     const moved = (): void => setPlace(read(location.hash));
@@ -50,13 +61,13 @@ function App({ boot }: { boot: Boot }) {
       removeEventListener("hashchange", moved);
     };
   }, []);
-  const change = (part: Partial<Question>): void => setPlace((before) => ({ ...before, question: { ...before.question, ...part } }));
-  const look = (part: Record<string, string>): void => setPlace((before) => ({ ...before, rest: { ...before.rest, ...part } }));
-  const go = (page: string, part: Partial<Question> = {}): void => {
+  const change = useCallback((part: Partial<Question>): void => setPlace((before) => ({ ...before, question: { ...before.question, ...part } })), []);
+  const look = useCallback((part: Record<string, string>): void => setPlace((before) => ({ ...before, rest: { ...before.rest, ...part } })), []);
+  const go = useCallback((page: string, part: Partial<Question> = {}): void => {
     pushed.current = true;
     setPlace((before) => ({ ...before, page, question: { ...before.question, ...part } }));
     scrollTo(0, 0);
-  };
+  }, []);
   const page = SHOWN.some(([key]) => key === place.page) ? place.page : "explore";
   const answer = useAnswer<Question, Told>(page === "explore" ? question : null, analyze);
   const drop = (event: DragEvent): void => {
@@ -75,7 +86,7 @@ function App({ boot }: { boot: Boot }) {
         </aside>
         <main id="main" tabIndex={-1} data-page={page} aria-busy={page === "explore" && answer.busy}>
           {page === "explore" && answer.error && answer.value && <p class="problem" role="alert">{Problem(answer.error)}</p>}
-          {page === "explore" && <Explore answer={answer} question={question} rest={place.rest} look={look} />}
+          {page === "explore" && <Explore told={answer.value} error={answer.error} level={question.level ?? "O1"} rest={place.rest} look={look} />}
           {page === "compare" && <Compare boot={boot} question={question} rest={place.rest} look={look} />}
           {page === "sweep" && <Sweep boot={boot} question={question} rest={place.rest} look={look} go={go} />}
           {page === "passes" && <Passes question={question} rest={place.rest} look={look} />}
@@ -87,7 +98,7 @@ function App({ boot }: { boot: Boot }) {
   );
 }
 
-function Top({ page, go, question, rest, told }: { page: string; go: (page: string) => void; question: Question; rest: Record<string, string>; told: Told | null }) {
+const Top = memo(({ page, go, question, rest, told }: { page: string; go: (page: string) => void; question: Question; rest: Record<string, string>; told: Told | null }) => {
   const [said, setSaid] = useState("");
   const [dark, setDark] = useState(theme());
   useEffect(() => {
@@ -123,16 +134,23 @@ function Top({ page, go, question, rest, told }: { page: string; go: (page: stri
       <span class="grow" />
       <span class="said" role="status">{said}</span>
       <button type="button" class="tool" id="copy-command" title={commands[page]} onClick={() => void copy("command", commands[page])}>Copy command</button>
-      {!report && <button type="button" class="tool" onClick={() => void copy("link", location.href)}>Copy link</button>}
+      {!report && <button type="button" class="tool" onClick={() => void copy("link", new URL(write({ page, question, rest }), location.href).href)}>Copy link</button>}
       {told && page === "explore" && <button type="button" class="tool" onClick={() => save(`${told.result.model.name}-${told.roof.id}.json`, `${JSON.stringify(told.result, null, 2)}\n`, "application/json")}>JSON</button>}
       <button type="button" class="tool" id="theme" title="Light, dark, or as the system" onClick={() => setDark(dark === "" ? "dark" : dark === "dark" ? "light" : "")}>{dark === "dark" ? "Dark" : dark === "light" ? "Light" : "Auto"}</button>
     </header>
   );
-}
+});
 
 const root = document.getElementById("app")!;
 const chosen = theme();
 if (chosen) document.documentElement.dataset.theme = chosen;
+const linked = read(location.hash);
+const named = Object.keys(linked.question).length > 0;
+if (named && linked.page === "explore") ahead(whole(linked.question));
 load()
-  .then((boot) => render(<App boot={boot} />, root))
+  .then((boot) => {
+    const { page, question } = begin(boot);
+    if (!named && page === "explore") ahead(whole(question));
+    render(<App boot={boot} />, root);
+  })
   .catch((error: Error) => render(<p class="problem" role="alert">{error.message}</p>, root));

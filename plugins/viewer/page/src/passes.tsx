@@ -26,7 +26,7 @@ export function Passes({ question, rest, look }: { question: Question; rest: Rec
         <h1>Passes</h1>
         <p class="quiet">A technique is a rewrite of the graph. Each row is the program after one; figures are of the whole program then.</p>
       </header>
-      <Card title="The pipeline" name="passes" drawn={false} table={table(stages, phases)}>
+      <Card title="The pipeline" name="passes" drawn={false} table={() => table(stages, phases)}>
         <div class="scroll" role="region" aria-label="Pipeline, table" tabIndex={0}>
           <table class="data passes">
             <thead>

@@ -99,23 +99,23 @@ function Found({ found, boot, metric, against, go }: { found: Swept; boot: Boot;
     go("explore", part);
   };
   const fields = Object.keys(columns);
-  const raw = { columns: fields, rows: Array.from({ length: total }, (_, k) => fields.map((n) => columns[n][k] as Cell)) };
+  const raw = (): Table["raw"] => ({ columns: fields, rows: Array.from({ length: total }, (_, k) => fields.map((n) => columns[n][k] as Cell)) });
   const shownFields = [...names, "ttft_s", "tpot_s", "throughput_tok_s", "memory", "fits"];
   const table = (only?: Set<number>): Table => ({
     columns: shownFields.map((n) => boot.metrics[n]?.label ?? n),
     rows: Array.from({ length: total }, (_, k) => k).filter((k) => !only || only.has(k)).slice(0, 400).map((k) => ({ key: String(k), cells: shownFields.map((n) => (names.includes(n) || n === "fits" ? String(columns[n]?.[k]) : f.metric(n, columns[n]?.[k] as number | null))) })),
-    raw,
+    raw: raw(),
     choose: (key) => open(Number(key)),
   });
   return (
     <>
       {found.notes.length > 0 && <p class="quiet small">{found.notes.map((n) => n.message).slice(0, 4).join("; ")}</p>}
-      <Card title={`${label(metric)} by ${yName ? `${yName} and ${xName}` : xName}`} name="sweep" note={`${total.toLocaleString("en")} points`} table={table()}>
+      <Card title={`${label(metric)} by ${yName ? `${yName} and ${xName}` : xName}`} name="sweep" note={`${total.toLocaleString("en")} points`} table={table}>
         <div class="scroll" tabIndex={0} role="region" aria-label="Heat map, scrolls">
           <HeatMap xs={xs} ys={ys} values={values} fits={fits} labels={[xName, yName || metric]} shown={(v) => f.metric(metric, v)} chosen={chosen} choose={(i, j) => { setChosen(`${i},${j}`); const k = at(i, j); if (k !== undefined) open(k); }} />
         </div>
       </Card>
-      <Card title={`${label(metric)} against ${label(against)}`} name="pareto" note={`${front.size} points that no other beats`} table={table(front)}>
+      <Card title={`${label(metric)} against ${label(against)}`} name="pareto" note={`${front.size} points that no other beats`} table={() => table(front)}>
         <Scatter points={points} labels={[label(against), label(metric)]} shown={[(v) => f.metric(against, v), (v) => f.metric(metric, v)]} chosen={chosen} choose={(key) => open(Number(key))} />
       </Card>
     </>
