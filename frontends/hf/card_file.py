@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import tomllib
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from importlib import resources
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from mansard.core.errors import SpecError, unknown_name
+from mansard.frontends.hf.card_text import Lazy, own_text, read_toml, tables
 from mansard.frontends.hf.cards import (
     AttentionCard,
     Card,
@@ -59,11 +59,10 @@ def card_for(
             raise SpecError(
                 f"{where}: model_type is {model_type!r}", hint="write a model family's name"
             )
-        types = {name: card for name, card in known.items() if not card.class_of}
-        if model_type not in types:
-            whole = (name for name, card in types.items() if not card.part_of)
+        if model_type not in known or known[model_type].class_of:
+            whole = (n for n, card in known.items() if not (card.class_of or card.part_of))
             raise unknown_name("card for model_type", model_type, whole, see=NEW_FAMILY)
-        return _of_class(model_type, classes, known) or types[model_type]
+        return _of_class(known[model_type], classes, known)
     if isinstance(classes, list) and classes and isinstance(classes[0], str):
         others = {name: card for card in known.values() for name in card.architectures[1:]}
         by_class = others | {c.architectures[0]: c for c in known.values() if c.architectures}
@@ -76,11 +75,13 @@ def card_for(
     )
 
 
-def _of_class(model_type: str, classes: Any, known: Mapping[str, Card]) -> Card | None:
-    """Return the card of another class of a model type, where the config names that class."""
+def _of_class(card: Card, classes: Any, known: Mapping[str, Card]) -> Card:
+    """Return the card of another class of its model type, where the config names that class."""
     named = classes[0] if isinstance(classes, list) and classes else None
-    others = (card for card in known.values() if card.class_of == model_type)
-    return next((card for card in others if named in card.architectures), None)
+    if named is None or named in card.architectures:
+        return card
+    others = (other for other in known.values() if other.class_of == card.model_type)
+    return next((other for other in others if named in other.architectures), card)
 
 
 _ADDED: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("added", default=())
@@ -111,55 +112,45 @@ def builtin_wrappers() -> Mapping[str, Wrapper]:
 
 @functools.cache
 def _known(added: tuple[tuple[str, str], ...]) -> tuple[Mapping[str, Card], Mapping[str, Wrapper]]:
-    data = {kind: dict(tables) for kind, tables in _parsed(_text(), "cards").items()}
+    data: dict[str, Mapping[str, Any]] = dict(tables(own_text(), "cards"))
     for where, text in added:
-        for kind, tables in _parsed(text, where).items():
+        for kind, more in read_toml(text, where).items():
             if kind not in TABLES:
                 raise unknown_name(f"kind of table in {where}", kind, TABLES)
-            for name, table in tables.items():
-                if name in data.setdefault(kind, {}):
+            known = data.get(kind, {})
+            for name in more:
+                if name in known:
                     raise SpecError(
                         f"{where}: {kind}.{name} is mansard's own, or another plugin's",
                         hint="give it the model_type of a family that has no card yet",
                     )
-                data[kind][name] = table
-    return _cards(data, "cards"), _wrappers(data, "cards")
-
-
-def _text() -> str:
-    """Return every card file as one text, so that a card may inherit from one of another file."""
-    folder = resources.files("mansard.frontends.hf").joinpath("cards")
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
-    return "\n".join(f.read_text(encoding="utf-8") for f in files)
+            data[kind] = ChainMap(more, cast(Any, known))
+    cards, names, wrappers = (data.get(kind, {}) for kind in TABLES)
+    return (
+        Lazy(cards, lambda name: _card_of(name, cards, names, "cards")),
+        Lazy(wrappers, lambda name: _wrapper(name, wrappers[name], "cards")),
+    )
 
 
 def parse_cards(text: str, where: str) -> Mapping[str, Card]:
     """Read cards from TOML; the file's own ``names`` sets and bases are resolved in it."""
-    return _cards(_parsed(text, where), where)
-
-
-def _cards(data: Mapping[str, Any], where: str) -> Mapping[str, Card]:
+    data = read_toml(text, where)
     cards, names = data.get("card", {}), data.get("names", {})
-    return MappingProxyType(
-        {name: _card(name, _inherit(cards, name, where), names, where) for name in cards}
-    )
+    return MappingProxyType({name: _card_of(name, cards, names, where) for name in cards})
 
 
-def parse_wrappers(text: str, where: str) -> Mapping[str, Wrapper]:
-    """Read the model types that hold a language model from TOML."""
-    return _wrappers(_parsed(text, where), where)
+def _card_of(name: str, cards: Mapping[str, Any], names: Mapping[str, Any], where: str) -> Card:
+    return _card(name, _inherit(cards, name, where), names, where)
 
 
-def _wrappers(data: Mapping[str, Any], where: str) -> Mapping[str, Wrapper]:
-    found = {}
-    for name, table in data.get("wrapper", {}).items():
-        here = f"{where}: wrapper.{name}"
-        values = {"model_type": name, **table, **_lists(table)}
-        if vision := table.get("vision"):
-            part = {**vision, **_lists(vision)}
-            values["vision"] = _build(VisionPart, part, f"{here}.vision")
-        found[name] = _build(Wrapper, values, here)
-    return MappingProxyType(found)
+def _wrapper(name: str, table: Mapping[str, Any], where: str) -> Wrapper:
+    here = f"{where}: wrapper.{name}"
+    values = {"model_type": name, **table, **_lists(table)}
+    if vision := table.get("vision"):
+        part = {**vision, **_lists(vision)}
+        values["vision"] = _build(VisionPart, part, f"{here}.vision")
+    made: Wrapper = _build(Wrapper, values, here)
+    return made
 
 
 def _lists(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,15 +159,6 @@ def _lists(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-@functools.cache
-def _parsed(text: str, where: str) -> Mapping[str, Any]:
-    """Read a card file once, for its cards and for its wrappers."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"{where}: not valid TOML: {error}", hint="see cards/llama.toml") from error
 
 
 def _inherit(tables: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:

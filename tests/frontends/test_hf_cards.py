@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
 from mansard.core.errors import SpecError, UnknownNameError
 from mansard.frontends.hf.architecture import Architecture, Dense, Moe
 from mansard.frontends.hf.card_file import builtin_cards, card_for, parse_cards
+from mansard.frontends.hf.card_text import Lazy, own_text, tables
 from mansard.frontends.hf.quantization import Quantization, Scheme
 from mansard.frontends.hf.quantization_methods import read_quantization
 from mansard.frontends.hf.resolve import read_architecture
@@ -242,3 +245,31 @@ class TestQuantization:
 def test_a_class_of_two_families_is_the_ones_that_names_it_first() -> None:
     for name, family in (("LlamaForCausalLM", "llama"), ("GPT2LMHeadModel", "gpt2")):
         assert card_for({"architectures": [name]}).model_type == family
+
+
+def test_a_table_read_alone_is_the_one_of_the_whole_text() -> None:
+    whole = tomllib.loads(own_text())
+    alone = tables(own_text(), "cards")
+    assert {kind: dict(found) for kind, found in alone.items()} == whole
+
+
+def test_a_table_is_read_when_it_is_asked_for_and_once() -> None:
+    read: list[str] = []
+
+    def make(name: str) -> str:
+        read.append(name)
+        return name * 2
+
+    found = Lazy({"a": 1, "b": 2}, make)
+    assert (found["b"], found["b"], "a" in found, list(found), len(found)) == (
+        "bb", "bb", True, ["a", "b"], 2,
+    )  # fmt: skip
+    assert read == ["b"]
+    with pytest.raises(KeyError):
+        found["c"]
+
+
+def test_no_class_has_two_cards_of_one_model_type() -> None:
+    for card in builtin_cards().values():
+        if card.class_of:
+            assert not set(card.architectures) & set(builtin_cards()[card.class_of].architectures)
