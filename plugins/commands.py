@@ -1,17 +1,17 @@
 """Commands of plugins: entry points of group ``mansard.commands``, listed without an import.
 
-``importlib.metadata`` takes longer to import than the help may, so the list is read off the
-``entry_points.txt`` files that installers write; running a command goes through the entry point.
+The list is read off the ``entry_points.txt`` files that installers write; running a command goes
+through the entry point.
 """
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from mansard.core.errors import PluginError
+from mansard.plugins.installed import groups, stated
 
 GROUP = "mansard.commands"
 LIMIT = "MANSARD_PLUGINS"
@@ -29,12 +29,12 @@ def listed() -> dict[str, str]:
         return {}
     wanted = None if limit is None else {name.strip() for name in limit.split(",")}
     found: dict[str, str] = {}
-    for owner, text in _stated():
-        groups = _groups(text)
-        mine = {owner, *groups.get("mansard", ()), *groups.get(GROUP, ())}
+    for dist in stated():
+        owner, names = dist.owner, groups(dist.text)
+        mine = {owner, *names.get("mansard", ()), *names.get(GROUP, ())}
         if wanted is not None and not mine & wanted:
             continue
-        for name in groups.get(GROUP, ()):
+        for name in names.get(GROUP, ()):
             if found.get(name, owner) != owner:
                 raise PluginError(
                     f"two commands are called {name!r}: of {found[name]} and of {owner}",
@@ -70,37 +70,3 @@ def failed(name: str, error: Exception) -> PluginError:
         f"command {name!r} of {owner} failed: {type(error).__name__}: {error}",
         hint=f"report it to the authors of {owner}, or uninstall it",
     )
-
-
-def _stated() -> Iterator[tuple[str, str]]:
-    """Yield each distribution with the text of its entry points, the first found of a name."""
-    seen: set[str] = set()
-    for folder in dict.fromkeys(sys.path):
-        try:
-            names = sorted(os.listdir(folder or "."))
-        except OSError:
-            continue
-        for name in names:
-            if not name.endswith((".dist-info", ".egg-info")):
-                continue
-            owner = name.rpartition(".")[0].partition("-")[0].replace("_", "-")
-            try:
-                with open(os.path.join(folder, name, "entry_points.txt"), encoding="utf-8") as file:
-                    text = file.read()
-            except OSError:
-                continue
-            if owner not in seen:
-                seen.add(owner)
-                yield owner, text
-
-
-def _groups(text: str) -> dict[str, list[str]]:
-    """Return group → names of an ``entry_points.txt``."""
-    found: dict[str, list[str]] = {}
-    group = ""
-    for line in map(str.strip, text.splitlines()):
-        if line.startswith("["):
-            group = line.strip("[]").strip()
-        elif "=" in line and not line.startswith(("#", ";")):
-            found.setdefault(group, []).append(line.partition("=")[0].strip())
-    return found

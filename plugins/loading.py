@@ -7,12 +7,11 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
 from dataclasses import field
-from importlib import metadata
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
 
@@ -21,7 +20,10 @@ from mansard.core.errors import MansardError, PluginError, SpecError, nearest, u
 from mansard.core.hooks import PROJECT
 from mansard.core.notes import Note
 from mansard.core.records import dataclass
-from mansard.plugins import builtin
+from mansard.plugins import builtin, installed
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 BUILTIN = "mansard"
 LIMIT = "MANSARD_PLUGINS"
@@ -161,7 +163,7 @@ def forget() -> None:
     _registry.cache_clear()
 
 
-def chosen() -> Mapping[str, metadata.EntryPoint]:
+def chosen() -> Mapping[str, EntryPoint]:
     """Return the entry points to load by name: all, or those ``MANSARD_PLUGINS`` names.
 
     Raises:
@@ -171,8 +173,8 @@ def chosen() -> Mapping[str, metadata.EntryPoint]:
     limit = os.environ.get(LIMIT)
     if limit is not None and not limit.strip():
         return {}
-    found: dict[str, metadata.EntryPoint] = {}
-    for entry in metadata.entry_points(group=PROJECT):
+    found: dict[str, EntryPoint] = {}
+    for entry in _entries():
         if entry.name in (BUILTIN, *found):
             other = distribution(found[entry.name]) if entry.name in found else BUILTIN
             raise PluginError(
@@ -189,12 +191,20 @@ def chosen() -> Mapping[str, metadata.EntryPoint]:
     return {name: found[name] for name in wanted}
 
 
-def distribution(entry: metadata.EntryPoint) -> str:
+def _entries() -> Iterable[EntryPoint]:
+    if not installed.may_have(PROJECT):
+        return ()
+    from importlib import metadata
+
+    return metadata.entry_points(group=PROJECT)
+
+
+def distribution(entry: EntryPoint) -> str:
     """Return the distribution an entry point belongs to."""
     return entry.dist.name if entry.dist else entry.name
 
 
-def _imported(entry: metadata.EntryPoint, patience_s: float | None) -> object:
+def _imported(entry: EntryPoint, patience_s: float | None) -> object:
     """Import a plugin; what it prints goes to stderr, so that data stays data.
 
     Raises:
@@ -223,7 +233,7 @@ def _imported(entry: metadata.EntryPoint, patience_s: float | None) -> object:
     return done[0]
 
 
-def _loaded(entry: metadata.EntryPoint) -> object:
+def _loaded(entry: EntryPoint) -> object:
     """Import a plugin; one that ends the process has failed like any other."""
     try:
         return entry.load()

@@ -80,7 +80,7 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"mansard.{name}")
     if name == "__version__":
-        return import_module("importlib.metadata").version("mansard")
+        return import_module("mansard.plugins.installed").version("mansard")
     raise AttributeError(f"module 'mansard' has no attribute {name!r}")
 
 

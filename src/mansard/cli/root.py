@@ -103,7 +103,7 @@ class Group(click.Group):
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        from importlib.metadata import version
+        from mansard.plugins.installed import version
 
         click.echo(f"mansard {version('mansard')}")
         ctx.exit()

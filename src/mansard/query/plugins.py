@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from importlib.metadata import version
 
 from mansard.core.notes import Note
 from mansard.core.records import dataclass
+from mansard.plugins.installed import version
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,22 +156,24 @@ def _digest(files: Any) -> str | None:
 def _plugins() -> list[list[str]] | None:
     """Return the plugins to be loaded and their versions; None when one is being worked on."""
     from mansard.core.hooks import PROJECT
+    from mansard.plugins.installed import groups, stated
     from mansard.plugins.loading import LIMIT
 
     limit = os.environ.get(LIMIT)
     if limit is not None and not limit.strip():
         return []
     found = []
-    for entry in metadata.entry_points(group=PROJECT):
-        if entry.dist is None or _is_editable(entry.dist):
-            return None
-        found.append([entry.name, entry.value, entry.dist.name, entry.dist.version, limit or ""])
-    return sorted(found)
+    for dist in stated():
+        if PROJECT in groups(dist.text):
+            if dist.is_editable:
+                return None
+            found.append([os.path.basename(dist.folder), dist.text, limit or ""])
+    return found if _all_are_folders() else None
 
 
-def _is_editable(dist: metadata.Distribution) -> bool:
-    origin = dist.read_text("direct_url.json") or ""
-    return '"editable": true' in origin or '"editable":true' in origin
+def _all_are_folders() -> bool:
+    """Say whether nothing on the path is an archive, whose plugins were not looked for."""
+    return not any(map(os.path.isfile, sys.path))
 
 
 def _own_files() -> str:

@@ -71,7 +71,7 @@ def result(estimate: Estimate) -> dict[str, Any]:
 
 @cache
 def _version() -> str:
-    from importlib.metadata import version
+    from mansard.plugins.installed import version
 
     return version("mansard")
 

@@ -13,7 +13,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from mansard.core.hooks import hookimpl
-from mansard.plugins import loading
+from mansard.plugins import installed, loading
 
 Install = Callable[..., None]
 
@@ -31,6 +31,7 @@ def install_plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     monkeypatch.setattr(
         metadata, "entry_points", lambda group: [e for e in entries if e.group == group]
     )
+    monkeypatch.setattr(installed, "may_have", lambda group: True)
     loading.forget()
 
     def install(name: str, module: str | ModuleType | Mapping[str, object], dist: str = "") -> None:

@@ -90,7 +90,7 @@ class Solution(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the ``mansard.solution/1`` document."""
-        from importlib.metadata import version
+        from mansard.plugins.installed import version
 
         asked, at = self.asked.estimate, self.estimate
         document = {

@@ -1,0 +1,102 @@
+"""What installers wrote beside the modules, read without ``importlib.metadata``.
+
+That module takes 25 ms to import, more than a remembered answer may; it is asked where a plugin is
+loaded. A distribution in an archive on the path is left to it, too.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+DIST, EGG = ".dist-info", ".egg-info"
+
+
+class Stated(NamedTuple):
+    """A distribution with entry points.
+
+    Args:
+        owner: its name.
+        folder: of its metadata, whose name has the version.
+        text: of its ``entry_points.txt``.
+    """
+
+    owner: str
+    folder: str
+    text: str
+
+    @property
+    def is_editable(self) -> bool:
+        """Whether its modules are a tree that is worked on."""
+        said = _read(os.path.join(self.folder, "direct_url.json"))
+        return '"editable": true' in said or '"editable":true' in said
+
+
+def stated() -> Iterator[Stated]:
+    """Yield each distribution that has entry points, the first found of a name."""
+    seen: set[str] = set()
+    for folder in _folders():
+        text = _read(os.path.join(folder, "entry_points.txt"))
+        owner = _named(folder)[0]
+        if text and owner not in seen:
+            seen.add(owner)
+            yield Stated(owner, folder, text)
+
+
+def groups(text: str) -> dict[str, list[str]]:
+    """Return group → names of an ``entry_points.txt``."""
+    found: dict[str, list[str]] = {}
+    group = ""
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("["):
+            group = line.strip("[]").strip()
+        elif "=" in line and not line.startswith(("#", ";")):
+            found.setdefault(group, []).append(line.partition("=")[0].strip())
+    return found
+
+
+def may_have(group: str) -> bool:
+    """Say whether a distribution may have an entry point of a group; False is certain."""
+    return any(map(os.path.isfile, sys.path)) or any(group in groups(s.text) for s in stated())
+
+
+def version(name: str) -> str:
+    """Return the version of a distribution.
+
+    Raises:
+        PackageNotFoundError: it is not installed.
+    """
+    found = dict(map(_named, reversed([*_folders()])))
+    if found.get(name):
+        return found[name]
+    from importlib import metadata
+
+    return metadata.version(name)
+
+
+def _folders() -> Iterator[str]:
+    """Yield the folders of metadata along the path."""
+    for place in dict.fromkeys(sys.path):
+        try:
+            names = sorted(os.listdir(place or "."))
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith((DIST, EGG)):
+                yield os.path.join(place, name)
+
+
+def _named(folder: str) -> tuple[str, str]:
+    """Return name and version as the name of a folder says them."""
+    name, _, rest = os.path.basename(folder).rpartition(".")[0].partition("-")
+    return name.replace("_", "-"), rest.partition("-")[0] if folder.endswith(EGG) else rest
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError):
+        return ""
