@@ -84,4 +84,4 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, see: str = "") -
         hint = f"pick one of: {', '.join(known)}"
     else:
         hint = f"{len(known)} exist"
-    return UnknownNameError(f"no {kind} called {name!r}", hint=f"{hint} {see}".strip())
+    return UnknownNameError(f"no {kind} called {shortened(name)!r}", hint=f"{hint} {see}".strip())

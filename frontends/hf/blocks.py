@@ -101,11 +101,12 @@ def _moes(fields: Fields, card: Card, activation: str, count: int) -> list[Moe |
     if card.moe is None:
         return [None] * count
     spec, where = card.moe, fields.where
-    experts = fields.per_layer(spec.experts, count, (0, "no experts: dense"))
-    if not any(experts):
-        return [None] * count
     sparse = picks(spec.layers, fields, count)
     if not any(sparse):
+        fields.touch(spec.experts, spec.top_k, spec.width)
+        return [None] * count
+    experts = fields.per_layer(spec.experts, count, (0, "no experts: dense"))
+    if not any(experts):
         return [None] * count
     top_k = fields.per_layer(spec.top_k, count)
     width = fields.per_layer(spec.width, count)

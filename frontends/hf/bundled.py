@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import PurePath
 from typing import Any
 
 from mansard.core.errors import unknown_name
+from mansard.core.notes import Note
 from mansard.core.records import dataclass
 from mansard.frontends.hf.read import RawConfig
 
@@ -20,6 +22,8 @@ class BundledModel:
     Args:
         parameters: published or counted total the config must reproduce exactly.
         parameters_from: where that total comes from.
+        compared: a second source whose sizes are the same; empty where none was found.
+        notes: what no source states.
     """
 
     name: str
@@ -29,6 +33,8 @@ class BundledModel:
     parameters: int
     parameters_from: str
     aliases: tuple[str, ...] = ()
+    compared: str = ""
+    notes: tuple[Note, ...] = ()
 
 
 @functools.cache
@@ -72,12 +78,26 @@ def _folder() -> Any:
 @functools.cache
 def _load(name: str) -> BundledModel:
     data = tomllib.loads(_folder().joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+    config = {**data["config"], **dict.fromkeys(data.get("null", ()))}
+    notes: tuple[Note, ...] = ()
+    if not _states_dtype(config):
+        config["dtype"] = "bfloat16"
+        notes = (Note("M105", f"no source of {name} states its dtype; bf16 is counted"),)
     return BundledModel(
         name,
         data["id"],
         data["source"],
-        RawConfig(name, {**data["config"], **dict.fromkeys(data.get("null", ()))}),
+        RawConfig(name, config),
         data["parameters"],
         data["parameters_from"],
         tuple(alias.lower() for alias in data.get("aliases", ())),
+        data.get("compared", ""),
+        notes,
     )
+
+
+def _states_dtype(config: Mapping[str, Any]) -> bool:
+    """Say whether a config, or one inside it, states a dtype; image models are of theirs."""
+    if {"dtype", "torch_dtype", "_class_name"} & set(config):
+        return True
+    return any(_states_dtype(part) for part in config.values() if isinstance(part, Mapping))

@@ -40,7 +40,10 @@ TOP_ROLES = frozenset(
 HEAD_ROLES = frozenset({"lm_head", "lm_bias", "lm_transform", "lm_norm"})
 """Those a head stores, beside the stack that lies ``within`` a module."""
 
-NEW_FAMILY = "A family of its own needs a card, a few lines of TOML: docs/add-a-model.md"
+NEW_FAMILY = (
+    "`mansard models families` lists those known; one of its own needs a card, a few lines of TOML:"
+    " docs/add-a-model.md"
+)
 
 
 def card_for(
@@ -67,7 +70,7 @@ def card_for(
         others = {name: card for card in known.values() for name in card.architectures[1:]}
         by_class = others | {c.architectures[0]: c for c in known.values() if c.architectures}
         if classes[0] not in by_class:
-            raise unknown_name("architecture with a card", classes[0], by_class)
+            raise unknown_name("architecture with a card", classes[0], by_class, see=NEW_FAMILY)
         return by_class[classes[0]]
     raise SpecError(
         f"{where}: neither model_type nor architectures says which family this is",

@@ -31,13 +31,21 @@ _SHORT.maxstring = _SHORT.maxother = 60
 
 @dataclass(frozen=True)
 class Key:
-    """One canonical key: what it holds and how files spell it."""
+    """One canonical key: what it holds and how files spell it.
+
+    Args:
+        most: the sane ceiling.
+        per_layer: a list with a value a layer is allowed.
+        quiet: no note names it where the class fills it in: it sizes no tensor, or nearly every
+            config leaves it out.
+    """
 
     name: str
     kind: Kind
     aliases: tuple[str, ...] = ()
     most: int = 2**31
     per_layer: bool = False
+    quiet: bool = False
 
     def check(self, value: Any, where: str, spelled: str) -> Any:
         """Return ``value`` in the key's type; ``None`` passes, since null is a statement.
@@ -101,6 +109,7 @@ def canonical_keys() -> Mapping[str, Key]:
             tuple(row.get("aliases", ())),
             row.get("most", 2**31),
             row.get("per_layer", False),
+            row.get("quiet", False),
         )
         for name, row in _table()["keys"].items()
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mansard.core.errors import MansardError
 from mansard.frontends.hf.card_file import card_for
+from mansard.frontends.hf.cards import Card
 from mansard.frontends.hf.diffusion.config import is_diffusion
 from mansard.frontends.hf.read import RawConfig
 from mansard.frontends.hf.schedule import Schedule
@@ -23,6 +24,14 @@ def kind_words(config: RawConfig) -> tuple[str, ...]:
         card = card_for(inner.values, inner.where)
     except MansardError:
         return ()
+    found = card_words(card)
+    if wrapper is not None and any(config.values.get(key) for key in wrapper.towers):
+        found = (*found, "multimodal")
+    return found or ("dense",)
+
+
+def card_words(card: Card) -> tuple[str, ...]:
+    """Return the words of what a family's layers have besides attention and a dense block."""
     found: list[str] = []
     stateful = [kind for kind in card.mixers if kind in _STATES]
     if card.moe is not None and card.moe.layers != Schedule():
@@ -32,6 +41,4 @@ def kind_words(config: RawConfig) -> tuple[str, ...]:
     if stateful:
         mixed = "mla" in card.mixers or card.attention.layers != Schedule()
         found += ["hybrid" if mixed else "ssm", *stateful]
-    if wrapper is not None and any(config.values.get(key) for key in wrapper.towers):
-        found.append("multimodal")
-    return tuple(found) or ("dense",)
+    return tuple(found)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mansard.core.errors import SpecError, unknown_name
+from mansard.core.notes import Note
 from mansard.core.records import dataclass
 from mansard.frontends.hf.architecture import Architecture
 from mansard.frontends.hf.bundled import is_bundled, load_bundled, names
@@ -39,11 +40,13 @@ class Found:
 
     Args:
         source: ``bundled``, ``hf-config`` or ``hf-cache``.
+        notes: what is known of it besides its config.
     """
 
     config: RawConfig
     name: str
     source: str
+    notes: tuple[Note, ...] = ()
 
 
 def load(
@@ -100,7 +103,7 @@ def find(source: Source) -> Found:
         return Found(read_config(source), _file_name(Path(text)), "hf-config")
     if is_bundled(text):
         model = load_bundled(text)
-        return Found(model.config, model.name, "bundled")
+        return Found(model.config, model.name, "bundled", model.notes)
     if cached := cached_config(text):
         return Found(read_config(cached), text, "hf-cache")
     if "\0" in text or text.count("/") > 1:
@@ -117,7 +120,7 @@ def _origin(arch: Architecture, found: Found) -> Origin:
         source=found.source,
         family=arch.family,
         max_context=arch.max_context,
-        notes=arch.notes,
+        notes=(*arch.notes, *found.notes),
         facts={**dict(_facts(arch)), **_layers(arch)},
         pipeline=checkpoint_pipeline(arch),
     )

@@ -17,6 +17,7 @@ ROW = -1
 """The group that is a whole row: one scale for each output of a matrix."""
 EXPERTS = frozenset({"experts_gate_up", "experts_gate", "experts_up", "experts_down"})
 """Roles whose matrices lie in one parameter, an expert behind another."""
+_GLOB = frozenset("*?[")
 _LONGEST = 512
 _NESTED = re.compile(r"[*+}][^()]*\)\s*[*+{]")  # (a+)+ takes exponential time on some names
 
@@ -83,7 +84,7 @@ def named(module: str, entries: tuple[str, ...]) -> bool:
     spelled = tuple(_spellings(module))
     plain = tuple(entry for entry in entries if not entry.startswith(REGEX))
     exact = {run for name in spelled for run in _runs(name)}
-    if any(entry in exact if entry.isidentifier() else _globs(exact, entry) for entry in plain):
+    if any(_globs(exact, entry) if _GLOB & set(entry) else entry in exact for entry in plain):
         return True
     found = (compiled(entry) for entry in entries if entry.startswith(REGEX))
     return any(pattern.match(name) for pattern in found for name in spelled)

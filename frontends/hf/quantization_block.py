@@ -62,8 +62,14 @@ def skipped(block: Block, here: str) -> tuple[str, ...]:
     found: list[str] = []
     for key in _SKIPS:
         names = block.get(key) or []
-        if not isinstance(names, list) or any(not isinstance(name, str) for name in names):
+        if not isinstance(names, list):
             raise SpecError(f"{here}.{key} is {show(names)}", hint="write a list of module names")
+        for at, name in enumerate(names):
+            if not isinstance(name, str):
+                raise SpecError(
+                    f"{here}.{key} holds {_json(name)} at {at}, where a module's name belongs",
+                    hint="leave it out, or write the module's name",
+                )
         found += names
     return tuple(dict.fromkeys(found))
 
@@ -73,3 +79,8 @@ def flat(names: object) -> tuple[str, ...]:
     if isinstance(names, str):
         return (names,)
     return tuple(n for part in names for n in flat(part)) if isinstance(names, list) else ()
+
+
+def _json(value: object) -> str:
+    """Return a value as its file spells it."""
+    return "null" if value is None else show(value)

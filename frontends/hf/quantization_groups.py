@@ -30,9 +30,17 @@ def compressed(block: Block, here: str, skip: tuple[str, ...]) -> Found:
     quantization/quant_args.py).
     """
     groups = block.get("config_groups")
+    if not isinstance(groups, Mapping | None):
+        raise SpecError(
+            f"{here}.config_groups is {show(groups)}", hint="write an object of groups by name"
+        )
     said: list[str] = []
     schemes = []
-    for name, group in groups.items() if isinstance(groups, Mapping) else ():
+    if not groups:
+        state = "null" if "config_groups" in block and groups is None else "empty"
+        state = state if "config_groups" in block else "missing"
+        said.append(f"config_groups is {state}, so nothing says how weights lie")
+    for name, group in (groups or {}).items():
         if not isinstance(group, Mapping):
             raise SpecError(f"{here}.config_groups.{name} is {show(group)}", hint="write an object")
         weights, inputs = group.get("weights"), group.get("input_activations")

@@ -42,23 +42,26 @@ def read_quantization(block: object, where: str) -> Read:
     method = block.get("quant_method") or ("modelopt" if "quant_algo" in block else None)
     if not isinstance(method, str):
         raise SpecError(f"{here}.quant_method is {show(method)}", hint='for example "fp8"')
-    skip = skipped(block, here)
     reader = METHODS.get(method.lower())
-    found = reader(block, here, skip) if reader else None
-    if found is None or not (found[0].schemes or found[0].kv):
-        warning = (
-            f"quantization_config: the method {method!r}{_what(block)} is not known; weights count"
-            " as unquantized (-t quantize:… states what they are)"
-        )
-        return Quantization(method, (), skip), (Note("M003", warning),)
-    quantization, said = found
+    if reader is None:
+        said = f"the method {method!r}{_what(block)} is not known"
+        return Quantization(method, (), skipped(block, here)), (_unquantized(said),)
+    quantization, said = reader(block, here, skipped(block, here))
+    if not (quantization.schemes or quantization.kv):
+        why = "; ".join(said) or f"{method!r}{_what(block)} says no format of weights known here"
+        return replace(quantization, method=method), (_unquantized(why),)
     return quantization, tuple(Note("M052", f"quantization_config: {text}") for text in said)
+
+
+def _unquantized(why: str) -> Note:
+    rest = "weights count as unquantized (-t quantize:… states what they are)"
+    return Note("M003", f"quantization_config: {why}; {rest}")
 
 
 def _fp8(block: Block, here: str, skip: tuple[str, ...]) -> Found:
     """One fp32 scale a block, else one a tensor [DeepSeek-AI 2024 V3, §3.3.2]."""
     fmt = block.get("fmt", "e4m3")
-    if fmt not in ("e4m3", "e5m2"):
+    if fmt not in ("e4m3", "e5m2", "float8_e4m3fn", "float8_e5m2"):
         raise SpecError(f"{here}.fmt is {show(fmt)}", hint="e4m3 or e5m2")
     group = math.prod(block_shape(block, here)) if block.get("weight_block_size") is not None else 0
     acts = "fp8" if block.get("activation_scheme") else ""
@@ -107,11 +110,19 @@ def _bitsandbytes(block: Block, here: str, skip: tuple[str, ...]) -> Found:
     of a row is fp32 [Dettmers 2022, §3].
     """
     said: tuple[str, ...] = ()
-    if block.get("load_in_4bit") or block.get("_load_in_4bit"):
+    four, eight = (
+        bool(block.get(f"load_in_{n}bit") or block.get(f"_load_in_{n}bit")) for n in (4, 8)
+    )
+    if four and eight:
+        raise SpecError(
+            f"{here}: load_in_4bit and load_in_8bit are both true",
+            hint="a checkpoint has one of them: set the other to false",
+        )
+    if four:
         weights = "fp4" if block.get("bnb_4bit_quant_type", "fp4") == "fp4" else "int4"
         nested = block.get("bnb_4bit_use_double_quant") is True
         scheme = Scheme(weights, 64 * 256, 8 * 256 + 32) if nested else Scheme(weights, 64, 32)
-    elif block.get("load_in_8bit") or block.get("_load_in_8bit"):
+    elif eight:
         scheme = Scheme("int8", ROW, 32, 0, "int8")
         threshold = block.get("llm_int8_threshold", 6.0)
         if threshold:
@@ -120,7 +131,7 @@ def _bitsandbytes(block: Block, here: str, skip: tuple[str, ...]) -> Found:
                 " to the data, and they count as int8",
             )
     else:
-        return Quantization("bitsandbytes"), ()
+        return Quantization("bitsandbytes"), ("neither load_in_4bit nor load_in_8bit is true",)
     return Quantization("bitsandbytes", (scheme,), skip, spares=_SPARED), said
 
 

@@ -16,6 +16,7 @@ from mansard.core.errors import SpecError
 from mansard.core.records import dataclass
 
 MAX_BYTES = 64 * 2**20  # the largest published config.json is below 1 MB; weights are not
+MAX_DEPTH = 16  # the deepest published one, of a model of models, has 6 levels
 LONGEST_ID = 96  # huggingface_hub, validate_repo_id
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
@@ -69,7 +70,17 @@ def parse_config(text: str, where: str) -> dict[str, Any]:
         raise SpecError(f"{where}: {error}", hint=hint) from error
     if not isinstance(data, dict):
         raise SpecError(f"{where}: holds a JSON {_json_type(data)}, not an object", hint=hint)
+    if _deeper(data, MAX_DEPTH):
+        raise SpecError(f"{where}: nested more than {MAX_DEPTH} levels deep", hint=hint)
     return data
+
+
+def _deeper(value: object, levels: int) -> bool:
+    """Say whether objects and arrays lie in each other more than ``levels`` deep."""
+    if not isinstance(value, dict | list):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_deeper(part, levels - 1) for part in inside)
 
 
 def hub_cache() -> Path:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from mansard.core.errors import SpecError, unknown_name
-from mansard.core.notes import Note
 from mansard.frontends.hf.architecture import (
     Architecture,
     LayerSpec,
@@ -19,6 +18,7 @@ from mansard.frontends.hf.architecture import (
 from mansard.frontends.hf.blocks import ffns, mixers, shared_blocks
 from mansard.frontends.hf.card_file import builtin_cards, card_for
 from mansard.frontends.hf.cards import Card
+from mansard.frontends.hf.concerns import assumed, concerns
 from mansard.frontends.hf.ends import AltUp, PerLayer, PositionKind, Positions
 from mansard.frontends.hf.fields import Fields
 from mansard.frontends.hf.keys import show
@@ -59,17 +59,18 @@ def resolve(config: RawConfig, cards: Mapping[str, Card] | None = None) -> Archi
     if alone(wrapper, outer, card.architectures):
         wrapper = None
     fields = Fields(config, card)
-    encoder = None
+    encoder, read = None, [fields]
     if card.encoder:
         beside = Fields(config, (cards or builtin_cards())[card.encoder])
         encoder = _stack(beside, config, wrapper)
         fields.share(beside)
+        read.append(beside)
     arch = _stack(fields, config, wrapper)
     vision = _vision(outer, wrapper, arch, cards)
     said = towers(wrapper, outer, lowered=vision is not None)
     notes = (*arch.notes, *said, *(vision.notes if vision else ()))
     known = (*card.architectures, *(wrapper.architectures if wrapper else ()))
-    notes = (*notes, *_concerns(fields, known, config))
+    notes = (*notes, *assumed(read), *concerns(fields, known, config))
     return replace(arch, encoder=encoder, vision=vision, notes=tuple(dict.fromkeys(notes)))
 
 
@@ -134,7 +135,7 @@ def _vision(
         below = _renamed(_stack(inner, config, None), wrapper.vision.rename)
         fields.share(inner)
     made = _renamed(_stack(fields, config, None), wrapper.vision.rename)
-    notes = (*made.notes, *_concerns(fields, fields.card.architectures, config))
+    notes = (*made.notes, *assumed([fields]), *concerns(fields, fields.card.architectures, config))
     return replace(made, encoder=below, notes=notes)
 
 
@@ -210,22 +211,3 @@ def _check_assumptions(fields: Fields, card: Card) -> None:
                 " block for",
                 hint=f"only {' or '.join(map(repr, allowed))} is supported",
             )
-
-
-def _concerns(fields: Fields, known: tuple[str, ...], config: RawConfig) -> list[Note]:
-    card = fields.card
-    found: list[Note] = []
-    classes = config.values.get("architectures")
-    if isinstance(classes, list) and classes and known and classes[0] not in known:
-        said = f"architectures names {show(classes[0])}; read as {known[0]}"
-        found.append(Note("M006", said))
-    for key, wanted in card.expects.items():
-        if (value := fields.value(key)) != wanted:
-            said = f"{key} is {show(value)}, but {card.architectures[0]} is made for {show(wanted)}"
-            found.append(Note("M054", f"{said}: lowered so, causal and cached"))
-    if fields.value("dtype") in (None, "auto"):
-        found.append(Note("M002", "the config states no dtype; bf16 is assumed"))
-    if unread := fields.unread():
-        said = f"not understood by the {card.model_type} card, and ignored: {', '.join(unread)}"
-        found.append(Note("M001", said))
-    return found

@@ -95,6 +95,10 @@ def vision_config(
             f"{config.where}: {part.key} is {show(inner)}", hint="write an object of its keys"
         )
     kind = inner.get("model_type") or next(iter(part.cards))
+    if not isinstance(kind, str):
+        raise SpecError(
+            f"{config.where}: {part.key}.model_type is {show(kind)}", hint="write a family's name"
+        )
     if kind not in part.cards:
         return None
     known = {key: config.values[key] for key in part.reads if key in config.values}

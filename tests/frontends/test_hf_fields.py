@@ -133,6 +133,36 @@ def test_an_absent_dtype_is_assumed_aloud() -> None:
     assert arch.notes == (Note("M002", "the config states no dtype; bf16 is assumed"),)
 
 
+class TestSizesTheConfigLeavesOut:
+    def test_those_its_class_fills_in_are_named(self) -> None:
+        cut = {k: v for k, v in LLAMA.items() if k not in ("vocab_size", "hidden_size")}
+        (note,) = read_architecture(cut).notes
+        said = "the class default of transformers 5.23.0 counts: hidden_size 4096, vocab_size 32000"
+        assert note == Note("M002", f"not in the config, so {said}")
+
+    def test_a_null_says_which_rule_counts_and_that_the_class_has_another_default(self) -> None:
+        config = {**LLAMA, "model_type": "mistral", "num_key_value_heads": None,
+                  "sliding_window": None}  # fmt: skip
+        arch = read_architecture(config)
+        assert arch.layers[0].attention.kv_heads == 8
+        said = "num_key_value_heads is null, so num_attention_heads counts, 8"
+        default = "the class default of transformers 5.23.0 is 8"
+        assert arch.notes == ()  # Mistral's default is 8, too
+        arch = read_architecture({**config, "num_attention_heads": 16, "head_dim": 4})
+        assert arch.notes == (Note("M002", f"{said.replace(', 8', ', 16')}; {default}"),)
+
+    def test_the_experts_of_a_class_are_not_asked_for_where_no_layer_has_any(self) -> None:
+        config = {"model_type": "nemotron_h", "hybrid_override_pattern": "M-*", "vocab_size": 100}
+        named = [n.message for n in read_architecture(config).notes if n.code == "M002"]
+        assert not any("num_experts" in said for said in named)
+
+    def test_an_encoders_sizes_are_named_in_the_same_note(self) -> None:
+        notes = read_architecture({"model_type": "bart", "dtype": "float32"}).notes
+        assert [n.code for n in notes] == ["M002"]
+        assert "encoder_layers 12" in notes[0].message
+        assert "decoder_layers 12" in notes[0].message
+
+
 def test_another_class_than_the_causal_one_is_said() -> None:
     arch = read_architecture({**LLAMA, "architectures": ["LlamaForSequenceClassification"]})
     (note,) = arch.notes

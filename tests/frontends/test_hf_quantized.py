@@ -229,3 +229,39 @@ def test_an_expression_that_is_none_or_never_ends_is_refused(pattern: str) -> No
     with pytest.raises(SpecError) as caught:
         named("model.layers.0.mlp.gate_proj", (pattern,))
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        ({"quant_method": "compressed-tensors", "config_groups": None}, "config_groups is null"),
+        ({"quant_method": "compressed-tensors"}, "config_groups is missing"),
+        ({"quant_method": "compressed-tensors", "config_groups": {}}, "config_groups is empty"),
+        ({"quant_method": "bitsandbytes"}, "neither load_in_4bit nor load_in_8bit is true"),
+    ],
+)
+def test_a_block_that_says_nothing_of_weights_is_named_as_such(
+    block: dict[str, Any], said: str
+) -> None:
+    (note,) = read_architecture({**DENSE, "quantization_config": block}).notes
+    assert note.code == "M003"
+    assert said in note.message
+    assert "not known" not in note.message
+
+
+def test_a_null_among_the_modules_is_named_with_its_place() -> None:
+    block = {"quant_method": "fp8", "modules_to_not_convert": ["lm_head", None]}
+    with pytest.raises(SpecError, match="modules_to_not_convert holds null at 1"):
+        declared(DENSE, block)
+
+
+def test_four_and_eight_bits_at_once_are_refused() -> None:
+    block = {"quant_method": "bitsandbytes", "load_in_4bit": True, "load_in_8bit": True}
+    with pytest.raises(SpecError, match="load_in_4bit and load_in_8bit are both true"):
+        declared(DENSE, block)
+
+
+def test_torchs_spelling_of_the_format_is_read() -> None:
+    """As MiniMaxAI/MiniMax-M2.5 has it."""
+    block = {"quant_method": "fp8", "fmt": "float8_e4m3fn", "weight_block_size": [128, 128]}
+    assert declared(DENSE, block) == declared(DENSE, {**block, "fmt": "e4m3"})

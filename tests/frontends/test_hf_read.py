@@ -114,3 +114,11 @@ def test_a_mapping_that_json_cannot_hold_is_refused() -> None:
     loop["self"] = loop
     with pytest.raises(MansardError):
         read_config(loop)
+
+
+def test_a_config_nested_deeper_than_any_published_one_is_refused() -> None:
+    deep: object = 1
+    for _ in range(20):
+        deep = [deep]
+    with pytest.raises(SpecError, match="16 levels"):
+        read_config({"model_type": "llama", "rope_scaling": deep})

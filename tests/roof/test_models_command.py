@@ -146,3 +146,24 @@ class TestDownload:
 def test_the_csv_of_the_list_has_a_row_a_model(run: Run) -> None:
     rows = list(csv.DictReader(run("models", "list", "-f", "csv").out.splitlines()))
     assert len(rows) == len(bundled.names())
+
+
+def test_families_are_listed_with_their_class_and_how_many_models_are_bundled(run: Run) -> None:
+    rows = {r["name"]: r for r in json.loads(run("models", "families", "-f", "json").out)}
+    assert rows["deepseek_v3"]["architecture"] == "DeepseekV3ForCausalLM"
+    assert rows["deepseek_v3"]["kind"] == ["moe", "mla"]
+    assert rows["deepseek_v3"]["models"] == 2
+    assert "qwen2_5_vl" in rows
+    found = json.loads(run("models", "families", "mla", "deepseek", "-f", "json").out)
+    assert {r["name"] for r in found} >= {"deepseek_v2", "deepseek_v3", "deepseek_v32"}
+
+
+def test_an_unknown_family_names_the_nearest_and_the_command_that_lists_them(
+    run: Run, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text('{"model_type": "qwen9"}', encoding="utf-8")
+    ran = run("models", "show", str(config))
+    assert ran.code == 2
+    assert "did you mean 'qwen'" in ran.err
+    assert "`mansard models families`" in ran.err

@@ -61,6 +61,32 @@ def list_models(
     print_listing(Listing(columns, records, shown, f"{len(records)} models"), to)
 
 
+@models.command("families", short_help="Every model_type whose configs are read, one a line.")
+@click.argument("search", nargs=-1)
+@output_options()
+def list_families(search: tuple[str, ...], form: str | None, out: str | None) -> None:
+    """List the families that every word of SEARCH matches: a part of a name or class, or a kind.
+
+    A config.json of any of them is a model; docs/add-a-model.md says how to add a family.
+    """
+    to = read_output(form, out)
+    from mansard.query.family_list import known_families
+    from mansard.render.listing import Column, Listing
+
+    records = [vars(entry) for entry in known_families(" ".join(search))]
+    if not records:
+        matching(("",), " ".join(search))
+    columns = (
+        Column("name", "model_type"),
+        Column("architecture", "class", flexible=True, spare=2),
+        Column("kind", "kind", flexible=True, spare=1),
+        Column("models", "bundled", number=True),
+        Column("owner", "from", spare=3),
+    )
+    shown = [r | {"kind": _kind(r["kind"]), "models": str(r["models"] or "")} for r in records]
+    print_listing(Listing(columns, records, shown, f"{len(records)} families"), to)
+
+
 @models.command("show", short_help="One model: what was read and where.")
 @click.argument("model")
 @click.option(
@@ -153,9 +179,11 @@ def _rows(program: Program, sheet: ModelSheet) -> Iterator[tuple[str, str, str]]
 
 
 def _config_source(program: Program) -> str:
-    """Return where a bundled model's config was read; empty where the file is the user's own."""
+    """Return where a bundled model's config was read, and compared; empty for a user's own file."""
     if program.origin.source != "bundled":
         return ""
     from mansard.frontends.hf.bundled import load_bundled
 
-    return load_bundled(program.origin.name).source
+    model = load_bundled(program.origin.name)
+    with_what = f"compared with {model.compared}" if model.compared else "no second source found"
+    return f"{model.source}; {with_what}"
