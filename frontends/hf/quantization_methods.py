@@ -46,11 +46,11 @@ def read_quantization(block: object, where: str) -> Read:
     if reader is None:
         said = f"the method {method!r}{_what(block)} is not known"
         return Quantization(method, (), skipped(block, here)), (_unquantized(said),)
-    quantization, said = reader(block, here, skipped(block, here))
+    quantization, lost = reader(block, here, skipped(block, here))
     if not (quantization.schemes or quantization.kv):
-        why = "; ".join(said) or f"{method!r}{_what(block)} says no format of weights known here"
+        why = "; ".join(lost) or f"{method!r}{_what(block)} says no format of weights known here"
         return replace(quantization, method=method), (_unquantized(why),)
-    return quantization, tuple(Note("M052", f"quantization_config: {text}") for text in said)
+    return quantization, tuple(Note("M052", f"quantization_config: {text}") for text in lost)
 
 
 def _unquantized(why: str) -> Note:

@@ -94,11 +94,7 @@ def vision_config(
         raise SpecError(
             f"{config.where}: {part.key} is {show(inner)}", hint="write an object of its keys"
         )
-    kind = inner.get("model_type") or next(iter(part.cards))
-    if not isinstance(kind, str):
-        raise SpecError(
-            f"{config.where}: {part.key}.model_type is {show(kind)}", hint="write a family's name"
-        )
+    kind = _stated_type(inner, f"{config.where}: {part.key}") or next(iter(part.cards))
     if kind not in part.cards:
         return None
     known = {key: config.values[key] for key in part.reads if key in config.values}
@@ -107,8 +103,16 @@ def vision_config(
     return RawConfig(where, {**own, **inner, "model_type": kind}), part.cards[kind]
 
 
+def _stated_type(inner: Mapping[str, Any], where: str) -> str:
+    """Return the ``model_type`` of a config inside another; empty where it states none."""
+    kind = inner.get("model_type") or ""
+    if not isinstance(kind, str):
+        raise SpecError(f"{where}.model_type is {show(kind)}", hint="write a family's name")
+    return kind
+
+
 def _type(wrapper: Wrapper, inner: Mapping[str, Any]) -> dict[str, str]:
-    stated = inner.get("model_type") in builtin_cards()
+    stated = _stated_type(inner, wrapper.text) in builtin_cards()
     if not wrapper.inner or (stated and not wrapper.fixed):
         return {}
     return {"model_type": wrapper.inner}
