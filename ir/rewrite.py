@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from mansard.core.records import dataclass
+from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph, drop_dead
 from mansard.ir.op import Op
 from mansard.ir.pattern import Match, Pattern
@@ -154,6 +155,24 @@ def rebuild(
     if given == graph.inputs and outputs == graph.outputs and tuple(ops) == graph.ops:
         return graph
     return replace(graph, inputs=given, ops=tuple(ops), outputs=outputs)
+
+
+def keeping_outputs(before: Graph, after: Graph) -> Graph:
+    """Return ``after`` with outputs called as those of ``before``: calls name what they want."""
+    pairs = zip(before.outputs, after.outputs, strict=False)
+    names = {new: old.name for old, new in pairs if new.name != old.name}
+    names = {new: name for new, name in names.items() if new in after.producers}
+    if not names or len(before.outputs) != len(after.outputs):
+        return after
+    taken = {v.name for v in (*after.inputs, *after.producers)} | set(names.values())
+    wanted = set(names.values())
+    for value in after.producers:
+        if value.name in wanted and value not in names:
+            names[value] = fresh_name(value.name, taken)
+    swapped = {value: Value(name, value.type) for value, name in names.items()}
+    makers = dict.fromkeys(after.producers[value] for value in swapped)
+    edits = {op: (replace(op, outs=tuple(swapped.get(v, v) for v in op.outs)),) for op in makers}
+    return rebuild(after, edits=edits, swapped=swapped)
 
 
 def _resolve(now: Mapping[Value, Value], value: Value) -> Value:

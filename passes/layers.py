@@ -16,7 +16,7 @@ from mansard.ir.builder import fresh_name
 from mansard.ir.graph import Graph, drop_dead
 from mansard.ir.op import Op, finish
 from mansard.ir.region import Repeat
-from mansard.ir.rewrite import rebuild
+from mansard.ir.rewrite import keeping_outputs, rebuild
 from mansard.ir.value import Value
 from mansard.ir.verify import verify
 from mansard.passes.editing import edited
@@ -128,7 +128,8 @@ def cut(graph: Graph, what: str, at: tuple[int, ...]) -> Graph:
             made.append(finish(piece, fresh_name(old.out.name, taken)))
             ins = (*made[-1].outs, *old.ins[len(made[-1].outs) :])
     swapped = dict(zip(old.outs, made[-1].outs, strict=True))
-    return verify(rebuild(graph, edits={old: made}, swapped=swapped))
+    made_of = verify(rebuild(graph, edits={old: made}, swapped=swapped))
+    return keeping_outputs(graph, made_of)
 
 
 def inlined(

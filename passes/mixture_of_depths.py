@@ -15,7 +15,7 @@ from mansard.ir.op import Op, finish
 from mansard.ir.ops import Activation, Linear, Multiply
 from mansard.ir.program import Program
 from mansard.ir.region import Repeat, Routed
-from mansard.ir.rewrite import Rewritten, rebuild
+from mansard.ir.rewrite import Rewritten, keeping_outputs, rebuild
 from mansard.ir.value import TensorType, Value
 from mansard.ir.verify import verify
 from mansard.passes.editing import edited
@@ -60,7 +60,8 @@ class MixtureOfDepths(Pass):
         outcome = super().run(program)
         if not self.phase or outcome.program is program:
             return outcome  # other phases name the same layers alike
-        alike = self._interleaved(program.graph(self.on), routed=False).graph
+        before = program.graph(self.on)
+        alike = keeping_outputs(before, self._interleaved(before, routed=False).graph)
         return replace(outcome, program=outcome.program.with_graph(self.on, alike))
 
     def transform(self, graph: Graph) -> Rewritten:

@@ -31,7 +31,7 @@ STRUCTURES = (*SIZES, "layers", "experts")
 """Options that say which share of a dimension is kept."""
 
 EXPLOITED = ("2:4",)
-"""Patterns a matrix unit may exploit [Mishra 2021, §3]; others save memory alone."""
+"""Patterns a matrix unit may exploit [Mishra 2021]; others save memory alone."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class Prune(Pass):
             kept = sp.Rational(n, m)
             return replace(old, of=decoded, density=kept, index_bits=bits, structure=structure)
         kept = 1 - exact(self.sparsity)
-        if self.format == "csr":  # a 16-bit column for each [Xia 2023 Flash-LLM, §4.2]
+        if self.format == "csr":  # a 16-bit column for each [Xia 2023 Flash-LLM, §4.3.1]
             return replace(old, of=decoded, density=kept, index_bits=16)
         return replace(old, of=decoded, density=kept, bitmap=True)
 

@@ -15,7 +15,7 @@ from mansard.core.symbols import Expr
 from mansard.ir.graph import Graph
 from mansard.ir.op import Op
 from mansard.ir.program import TARGET, Call, Loop, Program, Step, Together, Wait
-from mansard.ir.rewrite import Rewritten, Rule, rewrite
+from mansard.ir.rewrite import Rewritten, Rule, keeping_outputs, rewrite
 from mansard.passes.options import check, option, spelled, written
 
 EVERY = "*"
@@ -88,7 +88,7 @@ class Pass:
         changed: list[str] = []
         for name in self._graphs(program):
             before = program.graph(name)
-            done = self.transform(before)
+            done = self._rewritten(before)
             found += done.matches
             if done.graph is not before:
                 said = self.describe(before, done.graph)
@@ -96,11 +96,16 @@ class Pass:
                 program = program.with_graph(name, done.graph)
         return Outcome(program, found, ", ".join(changed), self.nothing(found))
 
+    def _rewritten(self, before: Graph) -> Rewritten:
+        """Rewrite a graph; whatever makes its outputs now, calls find them by their names."""
+        done = self.transform(before)
+        return Rewritten(keeping_outputs(before, done.graph), done.matches)
+
     def _on_phase(self, program: Program) -> Outcome:
         """Rewrite the variant that only one phase calls, made when there is none yet."""
         name = f"{self.on}@{self.phase}"
         before = program.graphs.get(name) or program.graph(self.on)
-        done = self.transform(before)
+        done = self._rewritten(before)
         if done.graph is before:
             return Outcome(program, done.matches, notes=self.nothing(done.matches))
         changed = f"{self.describe(before, done.graph)} in {name}"

@@ -24,12 +24,13 @@ class Carbon:
     """
 
     name: ClassVar[str] = "carbon"
-    source: ClassVar[str] = "[Li 2025 EcoServe; Ember 2024]"
+    source: ClassVar[str] = "[Li 2025 EcoServe; Ember 2024; NVIDIA 2025 HGX]"
     grid: float = ms.option(480.0, "g CO2e a kWh; the world's mean in 2023 [Ember 2024]", least=0)
     pue: float = ms.option(1.0, "power of the whole building over that of the machines", least=1)
     power: float = ms.option(0.0, "of a device; 0: its TDP", least=0, unit="power")
     host: float = ms.option(0.0, "host power for each device", least=0, unit="power")
-    embodied: float = ms.option(0.0, "kg CO2e of making a device and its share of the host",
+    embodied: float = ms.option(0.0, "kg CO2e of making a device and its share of the host; 164 is"
+                                " an H100 on its board of eight, without a host [NVIDIA 2025 HGX]",
                                 least=0)  # fmt: skip
     lifetime: float = ms.option(5.0, "years a device is used", least=0.1)
 

@@ -38,17 +38,29 @@ class Cascade(ms.Pass):
     def run(self, program: ms.Program) -> ms.Outcome:
         """Put the small model's steps before the model's, which run for a share of the batches."""
         made = with_guest(program, loaded(self.small, self.name), SMALL)
-        cheap = asked(program, self.on, SMALL)
+        cheap = asked(made, self.on, SMALL, self.name)
         dear = with_share(program, exact(self.escalate), yields=False)
         made = replace(made, schedule=(*cheap, *dear))
         return ms.Outcome(made, 1, f"{self.escalate:.0%} of the answers are escalated")
 
 
-def asked(program: ms.Program, graph: str, other: str) -> tuple[Step, ...]:
-    """Return a program's steps with calls of one graph made to another."""
+def asked(program: ms.Program, graph: str, other: str, who: str) -> tuple[Step, ...]:
+    """Return a program's steps with calls of one graph made to another.
+
+    Raises:
+        MansardError: a call wants what the other does not make.
+    """
+    made = {value.name for value in program.graph(other).outputs}
 
     def pointed(call: Call) -> Call:
-        return replace(call, graph=other) if call.graph == graph else call
+        if call.graph != graph:
+            return call
+        if missing := [want for want in call.wants if want not in made]:
+            raise ms.MansardError(
+                f"{who}: the model is asked for {missing[0]!r}, which {other!r} does not make",
+                hint="take a smaller model of the same kind: small=…",
+            )
+        return replace(call, graph=other)
 
     return tuple(each_call(step, pointed) for step in program.schedule)
 

@@ -14,8 +14,8 @@ from mansard.backends.hardware import Hardware
 from mansard.backends.totals import RowTotal
 from mansard.ir.program import Program
 
-# The 7 nm and DRAM figures are cited but were not compared with the paper again; of the 45 nm ones
-# the fp32 figures were.
+# Both tables, the memories' rows too, were compared with what others quote of them:
+# docs/references.md, "Figures and who else states them".
 PICO = 1e-12
 WORD_BYTES = 8
 """Both tables state energies of 64-bit accesses."""
@@ -34,7 +34,10 @@ VECTOR_PJ: Mapping[str, float] = {"7nm": (1.31 + 0.38) / 2, "45nm": (3.7 + 0.9) 
 SRAM_PJ: Mapping[str, float] = {"7nm": 14.0, "45nm": 100.0}
 """64 bits of a 1 MB SRAM, of the same tables."""
 DRAM_PJ: Mapping[str, float] = {"HBM": 350.0, "GDDR": 415.0, "DDR": 1300.0}
-"""64 bits [Jouppi 2021, table 2]: HBM2 250-450 and GDDR6 350-480 at their middle, DDR4 1300."""
+"""64 bits [Jouppi 2021, table 2]: HBM2 250-450 and GDDR6 350-480 at their middle, DDR4 1300.
+
+A reader of the table takes them as those of the interface alone: a floor, like all of this.
+"""
 WIDER: Mapping[str, tuple[str, ...]] = {
     "fp16": ("bf16",), "bf16": ("fp16",), "tf32": ("fp32",), "fp8": ("fp16", "bf16"),
     "fp4": ("fp16", "bf16"), "fp6": ("fp16", "bf16"), "int4": ("int8",), "int2": ("int8",),

@@ -46,8 +46,8 @@ class EntropyCode(ms.Pass):
     assumes = ("every matrix has the same entropy",)
     omits = ("the time of look-ups, which can exceed what is saved",)
 
-    bits: float = ms.option(10.9, "stored bits of a weight [Zhang 2025 DFloat11, tbl. 1: 70 % of "
-                            "16]", least=1, most=16)  # fmt: skip
+    bits: float = ms.option(10.9, "stored bits of a weight: six models have 10.8 to 11.1 [Zhang"
+                            " 2025 DFloat11]", least=1, most=16)  # fmt: skip
     where: str = ms.option("memory", "where decoded weights go", choices=("memory", "chip"))
     skip: tuple[str, ...] = ms.option(KEPT, "modules left as they are")
 

@@ -26,6 +26,7 @@ class Launches:
 
     name: ClassVar[str] = "launches"
     source: ClassVar[str] = "[Vellaisamy 2025]"
+    example: ClassVar[str] = "launch=5us"
     launch: float = ms.option(UNKNOWN, "time between two launches; it must be given: it depends on"
                               " host, driver and framework", least=0, unit="time")  # fmt: skip
 

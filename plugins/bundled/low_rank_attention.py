@@ -25,7 +25,8 @@ class ProjectTokens(ms.Op):
 
     Args:
         x: ``[B, kv_heads, tokens, d]``.
-        e: ``[rank, tokens]``: as many columns as there are tokens, of those it was trained for.
+        e: ``[rank, most]``: a column for each of the most tokens it was trained for, of which as
+            many are read as there are tokens.
     """
 
     kind = "project_tokens"
@@ -39,11 +40,14 @@ class ProjectTokens(ms.Op):
 
     def cost(self) -> ms.Cost:
         """See the class."""
-        return self.streamed(2 * self.e.shape[0] * self.x.numel, unit=MATRIX)
+        rank, tokens = self.e.shape[0], self.x.shape[2]
+        whole = self.streamed(2 * rank * self.x.numel, unit=MATRIX)
+        column = self.e.bytes / self.e.shape[1]
+        return replace(whole, reads={**whole.reads, self.e: column * tokens})
 
     def dims(self) -> dict[str, Expr | str]:
         """Rank and tokens."""
-        return {"rank": self.e.shape[0], "tokens": self.e.shape[1]}
+        return {"rank": self.e.shape[0], "tokens": self.x.shape[2]}
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,19 @@ class LowRankAttention(ms.Pass):
     name = "low-rank-attention"
     noun = "attention"
     source = "[Wang 2020; Zhou 2024, §5.1.2]"
-    example = "rank=64"
+    example = "rank=64 tokens=4096"
     removes = "pairs of queries and keys, beyond the mixtures"
     assumes = ("a layer's heads share one projection of keys and one of values",)
     omits = ("training the model for it",)
 
     rank: int = ms.option(256, "mixtures", least=1)
+    tokens: int = ms.option(0, "longest input the projections are made for; 0: the model's own",
+                            least=0, unit="tokens")  # fmt: skip
+
+    def run(self, program: ms.Program) -> ms.Outcome:
+        """Change attention; projections are as long as the longest input."""
+        sized = replace(self, tokens=self.tokens or program.origin.max_context or 0)
+        return super(LowRankAttention, sized).run(program)
 
     def transform(self, graph: ms.Graph) -> Rewritten:
         """Project in front of every attention without mask and cache."""
@@ -88,12 +99,21 @@ class LowRankAttention(ms.Pass):
         why = f"{self.name}: mixtures of tokens {self.source}"
         where = op.name.rpartition(".")[0] or "layers"
         storage = f"{where}.{{i}}.{what}_projection" if where == "layers" else f"{where}.{what}_mix"
-        kind = ms.TensorType((sp.Integer(self.rank), old.shape[2]), old.encoding.plain, "weight",
-                             storage)  # fmt: skip
+        shape = (sp.Integer(self.rank), self._most(old.shape[2]))
+        kind = ms.TensorType(shape, old.encoding.plain, "weight", storage)
         made = ProjectTokens(old, ms.Value(storage, kind), because=(why,))
         done = finish(made, fresh_name(f"{op.out.name}.{what}", taken))
         after = op.with_operands({old: done.out}).explained(why)
         return [replace(done, name=f"{op.name}.{what}_projection"), after]
+
+    def _most(self, tokens: Expr) -> Expr:
+        """Return how many tokens a projection is made for: those there are, where that is fixed."""
+        if tokens.is_Integer:
+            return tokens
+        if not self.tokens:
+            raise ms.MansardError("low-rank-attention: how long inputs may be is not known",
+                                  hint="write tokens=…, the longest")  # fmt: skip
+        return sp.Integer(self.tokens)
 
     def counts(self, op: Op) -> bool:
         """One attention a product with keys."""

@@ -33,7 +33,7 @@ class Route(ms.Pass):
         small = loaded(self.small, self.name)
         made = with_guest(program, small, SMALL)
         share = exact(self.away)
-        other = replace(made, schedule=asked(program, self.on, SMALL))
+        other = replace(made, schedule=asked(made, self.on, SMALL, self.name))
         steps = (*with_share(other, share), *with_share(program, 1 - share))
         said = f"{self.away:.0%} of the prompts go to {small.origin.name or 'the small model'}"
         return ms.Outcome(replace(made, schedule=steps), 1, said)

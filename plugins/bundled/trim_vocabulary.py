@@ -12,6 +12,9 @@ from mansard.ir.ops import Embedding, Linear
 from mansard.ir.rewrite import Rewritten, retype
 from mansard.passes.written_numbers import exact
 
+LOGITS = "logits"
+"""The output of a head over a vocabulary."""
+
 
 @dataclass(frozen=True)
 class TrimVocabulary(ms.Pass):
@@ -41,10 +44,12 @@ class TrimVocabulary(ms.Pass):
     def transform(self, graph: ms.Graph) -> Rewritten:
         """Shorten the head, and the table of embeddings with it where that is asked."""
         tables = {op.w for op in graph.ops if isinstance(op, Embedding)}
-        heads = {op.w for op in graph.ops if isinstance(op, Linear)
-                 and op.out in graph.outputs and op.w.storage}  # fmt: skip
+        makers = [op for op in graph.ops if isinstance(op, Linear) and op.w.storage
+                  and op.out in graph.outputs and op.out.name == LOGITS]  # fmt: skip
+        heads = {op.w for op in makers}
         rows = {head.shape[0] for head in heads}
         chosen = {head for head in heads if self.of == "both" or head not in tables}
+        chosen |= {op.bias for op in makers if op.bias is not None and op.w in chosen}
         if self.of == "both":
             chosen |= {table for table in tables if table.shape[0] in rows}
         if not chosen:
@@ -61,7 +66,7 @@ class TrimVocabulary(ms.Pass):
 
     def describe(self, before: ms.Graph, after: ms.Graph) -> str:
         """Say how many entries are left."""
-        left, all_ = (g.output("logits").shape[-1] for g in (after, before))
+        left, all_ = (g.output(LOGITS).shape[-1] for g in (after, before))
         return f"{left} of {all_} tokens"
 
     def counts(self, op: Op) -> bool:

@@ -25,7 +25,7 @@ def bits(program: Program, storage: str = GATE) -> sp.Expr:
 
 
 def test_two_of_four_stores_the_published_share() -> None:
-    """A 2-bit index for each kept weight [Mishra 2021, §3]."""
+    """A 2-bit index for each kept weight [Mishra 2021]."""
     assert bits(through(LLAMA, "prune:pattern=2:4")) / 16 == sp.Rational(5625, 10000)
     for width, share in ((8, "0.625"), (4, "0.75")):
         narrow = through(LLAMA, f"quantize:weights=int{width},prune:pattern=2:4")

@@ -47,7 +47,7 @@ def test_there_are_at_least_forty_techniques_each_with_source_and_assumptions() 
 
 def test_all_of_mansard_passes_its_own_check() -> None:
     """On models that differ; `mansard plugins check mansard` takes all of them."""
-    found = check("mansard", limit_s=600, models=6)
+    found = check("mansard", limit_s=600, most=6)
     assert [f for f in found if f.problem and "applies to none" not in f.problem] == []
     none = {f.thing for f in found if f.problem}
     # Needs a model that is not among the first six: latents, a mesh, an encoder.

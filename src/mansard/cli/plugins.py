@@ -67,19 +67,22 @@ def new_plugin(name: str, kind: str, folder: Path) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--models", type=click.IntRange(1), help="How many bundled models a technique is"
               " tried on. Default: all.")  # fmt: skip
+@click.option("--jobs", type=click.IntRange(1), default=1, metavar="N",
+              help="Processes that share the models. Default: 1.")  # fmt: skip
 @click.option("--limit", "limit_s", type=click.FloatRange(1), default=60.0, metavar="SECONDS",
               help="Try no further model after this long. Default: 60.")  # fmt: skip
 @output_options()
 @click.pass_context
 def check_plugins(
-    ctx: click.Context, names: tuple[str, ...], models: int | None, limit_s: float,
-    form: str | None, out: str | None,
+    ctx: click.Context, names: tuple[str, ...], models: int | None, jobs: int,
+    limit_s: float,    form: str | None, out: str | None,
 ) -> None:  # fmt: skip
     """Check metadata, docs, sources and the laws of everything a plugin adds.
 
     A technique runs on the bundled models it applies to: its graph must be valid and its text read
     back, it must be the identity where it says so, and no arithmetic may be gone unless it says
-    what it leaves out. NAME is a distribution or its plugin; without one every installed plugin is
+    what it leaves out; where it does not apply it must say why, and what to do. A backend must
+    answer every phase with the program's own work and numbers that can be. NAME is a distribution or its plugin; without one every installed plugin is
     checked. Exits with 1 when anything is wrong.
     """
     to = read_output(form, out)
@@ -90,7 +93,7 @@ def check_plugins(
     from mansard.render.listing import Column, Listing
 
     chosen = names or tuple(dict.fromkeys(o for o in registry().owners.values() if o != BUILTIN))
-    found: list[Finding] = [f for name in chosen for f in check(name, limit_s, models)]
+    found: list[Finding] = [f for name in chosen for f in check(name, limit_s, models, jobs)]
     records = [asdict(f) | {"holds": not f.problem} for f in found]
     shown = [
         {"holds": "BAD" if f.problem else "ok", "thing": f.thing, "what": f.what,

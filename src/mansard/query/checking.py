@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mansard.core.errors import MansardError, VerifyError, unknown_name
+from mansard.core.errors import MansardError, unknown_name
 from mansard.core.records import dataclass
+from mansard.query import trials
+from mansard.query.trials import Trial
 
 if TYPE_CHECKING:
-    from mansard.ir.program import Program
     from mansard.passes.technique import Pass
-    from mansard.plugins.laws import WorkDone
-
-FIRST = (
-    "gpt2", "llama-3.1-8b", "mixtral-8x7b-v0.1", "gemma-2-9b", "deepseek-v2-lite", "qwen3-8b",
-    "bloom-560m", "mamba-130m", "jamba-1.5-mini", "rwkv-4-7b", "gpt-oss-20b", "falcon-7b",
-)  # fmt: skip
-"""Bundled models that differ most, tried first, so that a short check is a wide one."""
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -41,13 +36,16 @@ class Finding:
     said: str = ""
 
 
-def check(name: str, limit_s: float = 60.0, models: int | None = None) -> tuple[Finding, ...]:
+def check(
+    name: str, limit_s: float = 60.0, most: int | None = None, jobs: int = 1
+) -> tuple[Finding, ...]:
     """Check everything a distribution provides.
 
     Args:
         name: of the distribution, or of its plugin; ``mansard`` is the bundled ones.
-        limit_s: after this long no technique is tried on another model.
-        models: how many bundled models each technique is tried on at most.
+        limit_s: after this long nothing is tried on another model.
+        most: how many bundled models techniques and backends are tried on at most.
+        jobs: processes that try them.
 
     Raises:
         UnknownNameError: nothing of that name is installed.
@@ -61,10 +59,11 @@ def check(name: str, limit_s: float = 60.0, models: int | None = None) -> tuple[
     if owner not in owners.values():
         raise unknown_name("installed plugin", name, [*owners, *owners.values()])
     found = [*_metadata(owner)]
-    programs = _Programs(time.monotonic() + limit_s, models)
+    tried = _by_thing(tried_on(owner, limit_s, most, jobs))
     for technique, provided in registry.passes().items():
         if provided.owner == owner:
-            found += _technique(technique, provided.thing, programs)
+            thing = f"technique {technique}"
+            found += _technique(technique, provided.thing, tried.get(thing, []))
     for kind, op in registry.ops().items():
         if op.owner == owner:
             found += _described(f"op {kind}", op.thing)
@@ -74,12 +73,54 @@ def check(name: str, limit_s: float = 60.0, models: int | None = None) -> tuple[
     for model, config in registry.models().items():
         if config.owner == owner and config.thing:
             found += _model(model)
-    things = (("frontend", registry.frontends()), ("backend", registry.backends()))
-    for noun, objects in things:
-        for each, thing in objects.items():
-            if thing.owner == owner:
-                found += _described(f"{noun} {each}", type(thing.thing))
+    for each, frontend in registry.frontends().items():
+        if frontend.owner == owner:
+            found += _described(f"frontend {each}", type(frontend.thing))
+    for each, backend in registry.backends().items():
+        if backend.owner == owner:
+            thing = f"backend {each}"
+            found += _described(thing, type(backend.thing))
+            found += _backend(thing, tried.get(thing, []))
     return tuple(found)
+
+
+def tried_on(
+    owner: str, limit_s: float = 60.0, most: int | None = None, jobs: int = 1
+) -> Iterator[Trial]:
+    """Try the techniques and backends of a distribution on bundled models.
+
+    Args:
+        owner: the distribution.
+        limit_s: no further model is begun after this long.
+        most: how many models at most.
+        jobs: processes that share the models.
+    """
+    until = time.monotonic() + limit_s
+    names = trials.models(most)
+    if not trials.something(owner):
+        return
+    if jobs > 1:
+        from concurrent.futures import ProcessPoolExecutor, as_completed
+
+        with ProcessPoolExecutor(jobs) as pool:
+            asked = [pool.submit(_in_time, name, owner, until) for name in names]
+            for done in as_completed(asked):
+                yield from done.result()
+        return
+    for at, name in enumerate(names):
+        yield from _in_time(name, owner, until if at else math.inf)
+
+
+def _in_time(model: str, owner: str, until: float) -> tuple[Trial, ...]:
+    """Try what a distribution adds on a model, unless it is too late."""
+    return trials.on_model(model, owner) if time.monotonic() < until else ()
+
+
+def _by_thing(tried: Iterable[Trial]) -> dict[str, list[Trial]]:
+    found: dict[str, list[Trial]] = {}
+    for trial in tried:
+        found.setdefault(trial.thing, []).append(trial)
+    return found
 
 
 def _metadata(owner: str) -> Iterator[Finding]:
@@ -104,111 +145,54 @@ def _described(thing: str, cls: type) -> Iterator[Finding]:
     yield Finding(thing, "docs", missing, "described")
 
 
-class _Programs:
-    """Bundled models, loaded once, in the order in which they are tried."""
-
-    def __init__(self, until: float, models: int | None):
-        from mansard.frontends.hf import bundled
-
-        names = bundled.names()
-        rest = [n for n in names if n not in FIRST]
-        self.names: Sequence[str] = [*(n for n in FIRST if n in names), *rest][:models]
-        self._until, self._known = until, dict[str, tuple[Any, Any]]()
-
-    def __iter__(self) -> Iterator[tuple[str, Program, WorkDone]]:
-        from mansard.plugins.laws import work
-        from mansard.query.source import load
-
-        for name in self.names:
-            if name not in self._known:
-                if time.monotonic() > self._until and self._known:
-                    return
-                program = load(name)
-                self._known[name] = program, work(program)
-            yield name, *self._known[name]
-
-
-def _technique(name: str, cls: type[Pass], programs: Iterable[Any]) -> Iterator[Finding]:
-    from mansard.passes.pipeline import parse
-    from mansard.query.techniques import with_programs
-
+def _technique(name: str, cls: type[Pass], tried: Sequence[Trial]) -> Iterator[Finding]:
     thing = f"technique {name}"
     yield from _described(thing, cls)
     missing = [w for w in ("source", "assumes") if not getattr(cls, w)]
     yield Finding(thing, "source", f"no {' and no '.join(missing)}" if missing else "", cls.source)
-    known = {name: cls}
     try:
-        text = f"{name}{{{cls.example}}}" if cls.example else name
-        shown = with_programs(parse(text, known)[0])
-        same = parse(f"{name}{{{cls.identity}}}", known)[0] if cls.identity else None
+        as_tried = trials.subject(name, cls)
     except MansardError as error:
         yield Finding(thing, "options", f"its example or identity: {error.message}")
         return
-    yield from _laws(thing, shown, same, _prepared(cls.requires, programs))
-
-
-def _prepared(requires: Sequence[str], programs: Iterable[Any]) -> Iterator[Any]:
-    """Yield the models after what a technique works on, each with its own example."""
-    from mansard.passes.pipeline import parse, run
-    from mansard.plugins.laws import work
-    from mansard.query.techniques import known_passes
-
-    if not requires:
-        yield from programs
-        return
-    known = known_passes()
-    texts = (f"{n}{{{e}}}" if (e := known[n].example) else n for n in requires)
-    first = parse(",".join(texts), known)
-    for name, program, _ in programs:
-        try:
-            made = run(program, first)[0]
-        except MansardError:
-            continue
-        if made is not program:
-            yield name, made, work(made)
-
-
-def _laws(thing: str, shown: Pass, same: Pass | None, programs: Iterable[Any]) -> Iterator[Finding]:
-    """Run a technique on every model: identity, conservation, text form."""
-    from mansard.plugins.laws import reads_back, removed, work
-
-    tried = applied = 0
-    problems: dict[str, str] = {}
-    for model, program, before in programs:
-        tried += 1
-        try:
-            if same is not None and same.run(program).program is not program:
-                problems.setdefault("identity", f"{same} changes {model}")
-            after = shown.run(program).program
-            if after is program:
-                continue
-            after.verified()
-        except VerifyError as error:
-            problems.setdefault("graph", f"{shown} on {model}: {error.message}")
-            continue
-        except MansardError:
-            continue  # it says that it does not apply
-        except Exception as error:
-            said = f"{type(error).__name__}: {error}"
-            problems.setdefault("graph", f"{shown} on {model}: {said}")
-            continue
-        applied += 1
-        if not shown.removes and (gone := removed(before, work(after))):
-            units = ", ".join(f"{n:.3g} {unit}" for unit, n in gone.items())
-            problems.setdefault("conservation", f"{shown} removes {units} FLOP of {model}")
-        if wrong := reads_back(after):
-            problems.setdefault("text form", f"{shown} on {model}: {wrong}")
-    if tried and not applied:
-        problems.setdefault("graph", f"{shown} applies to none of {tried} models")
-    on = f"{applied} of {tried} models"
+    shown, same = as_tried.shown, as_tried.same
     held = {
-        "graph": f"valid on {on}",
+        "graph": "valid",
         "identity": str(same) if same is not None else "none stated",
-        "conservation": f"leaves out {shown.removes}" if shown.removes else f"no FLOP gone on {on}",
-        "text form": f"reads back on {on}",
+        "conservation": f"leaves out {shown.removes}" if shown.removes else "no FLOP is gone",
+        "text form": "reads back",
     }
-    for what, words in held.items():
-        yield Finding(thing, what, problems.get(what, ""), words)
+    yield from _tried(thing, str(shown), tried, held)
+
+
+def _backend(thing: str, tried: Sequence[Trial]) -> Iterator[Finding]:
+    held = {"phases": "each is answered", "work": "the program's", "numbers": "finite, not less"
+            " than 0"}  # fmt: skip
+    yield from _tried(thing, thing, tried, held)
+
+
+def _tried(
+    thing: str, shown: str, tried: Sequence[Trial], held: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Yield where a thing applies, and each rule with the first model that breaks it."""
+    broken: dict[str, str] = {}
+    for trial in tried:
+        if trial.rule:
+            broken.setdefault(trial.rule, f"{shown} on {trial.model}: {trial.said}")
+    applied = sum(bool(t.rule) or t.held for t in tried)
+    none = f"{shown} applies to none of {len(tried)} models" if tried and not applied else ""
+    elsewhere = Counter(_reason(t.said) for t in tried if t.said and not t.rule)
+    said = f"to {applied} of {len(tried)} models"
+    if elsewhere:
+        said += "; " + "; ".join(f"{n}: {why}" for why, n in elsewhere.most_common(3))
+    yield Finding(thing, "applies", none, said)
+    for what, words in {**dict.fromkeys(broken, ""), **held}.items():
+        yield Finding(thing, what, broken.get(what, ""), words)
+
+
+def _reason(said: str) -> str:
+    """Return why something does not apply, in few words: without its own name and the sizes."""
+    return re.sub(r"\d+", "N", said.partition(": ")[2] or said)
 
 
 def _chip(name: str) -> Iterator[Finding]:
