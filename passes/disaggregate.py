@@ -36,6 +36,7 @@ class Disaggregate(Pass):
 
     name = "disaggregate"
     noun = "step"
+    divides = True
     source = "[Zhong 2024, §3; Patel 2023, §4]"
     assumes = (
         "batches follow one another without a gap",

@@ -45,7 +45,8 @@ class Pass:
 
     Class variables: ``name`` (a verb phrase), ``source`` (a citation of ``docs/references.md``),
     ``noun`` (what it changes, for reports), ``requires`` and ``conflicts`` (names of passes that
-    must, or must not, have run before), ``assumes`` and ``omits`` (sentences for the catalogue).
+    must, or must not, have run before), ``assumes`` and ``omits`` (sentences for the catalogue),
+    ``divides`` (it says how several devices share the model).
     What ``mansard plugins check`` needs: ``example`` (options that show what it does, as pipeline
     text), ``identity`` (options with which it changes nothing; empty where there are none) and
     ``removes`` (what of the model's arithmetic it leaves out; empty where it is nothing).
@@ -61,6 +62,7 @@ class Pass:
     example: ClassVar[str] = ""
     identity: ClassVar[str] = ""
     removes: ClassVar[str] = ""
+    divides: ClassVar[bool] = False
 
     on: str = option(TARGET, "the graph it changes, with its variants; * is every graph")
     phase: str = option("", "only this phase: the graph is copied and its calls re-pointed")

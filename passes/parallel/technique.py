@@ -47,6 +47,7 @@ class Parallel(Pass):
     name = "parallel"
     example = "tp=2"
     identity = "tp=1"
+    divides = True
     noun = "op"
     source = "[Shoeybi 2019, §3]"
     assumes = (
@@ -116,8 +117,9 @@ class Parallel(Pass):
             notes += self._copied(graph, name, again)
             if self.pp > 1:
                 because = _why("one stage of a pipeline [Narayanan 2021, §2.2]")
-                stages[name] = busiest(graph, self.pp, self._axis("pp"), because)
-                graph = stages[name].graph
+                called = f"{self.on}@{self.phase}" if self.phase else name
+                stages[called] = busiest(graph, self.pp, self._axis("pp"), because)
+                graph = stages[called].graph
             if self.overlap:
                 graph, runs = with_runs_overlapped(graph, _why("messages beside arithmetic"))
                 if not runs:

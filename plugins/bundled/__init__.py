@@ -13,6 +13,7 @@ TECHNIQUES: tuple[str, ...] = (
     "lookahead_decode:LookaheadDecode",
     "low_rank_attention:LowRankAttention",
     "replace_model:ReplaceModel",
+    "reshard:Reshard",
     "retrieve:Retrieve",
     "rotate_activations:RotateActivations",
     "route:Route",
@@ -37,6 +38,7 @@ BACKENDS = (
 OPS: tuple[str, ...] = (
     "entropy_code:Decompress",
     "low_rank_attention:ProjectTokens",
+    "reshard:MoveShard",
     "rotate_activations:Hadamard",
     "select_keys:ScanPages",
     "vector_quantize:LookUpCodes",

@@ -53,6 +53,14 @@ def test_stages_wait_while_the_pipeline_fills_and_not_in_decode_when_every_stage
     assert sum(r.time_s * r.count for r in waits["decode"]) == 0
 
 
+def test_a_pipeline_of_one_phase_fills_and_empties_as_one_of_both_does() -> None:
+    whole, one = (
+        answer(through(LLAMA, f"parallel:pp=4{only}"), batch=16) for only in ("", ",phase=prefill")
+    )
+    assert one.phases["prefill"].time_s == whole.phases["prefill"].time_s
+    assert not [row for row in one.phases["decode"].ops if row.kind == "wait"]
+
+
 def test_a_batch_smaller_than_the_stages_leaves_some_waiting_in_every_step() -> None:
     two, eight = (answer(through(LLAMA, "parallel:pp=4"), batch=b) for b in (2, 8))
     assert two.metrics.tpot_s == pytest.approx(eight.metrics.tpot_s, rel=0.05)

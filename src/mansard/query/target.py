@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from mansard.query.techniques import Spec
 
 PARALLEL = "parallel"
-SHARING = (PARALLEL, "disaggregate")
-"""Techniques that say how several devices are used."""
 
 
 class DevicesError(SpecError):
@@ -141,7 +139,7 @@ def spread_over(
     from mansard.query.techniques import read_techniques
 
     passes = read_techniques(techniques)
-    if any(p.name in SHARING for p in passes):
+    if any(p.divides for p in passes):
         return passes, ()
     said = f"{target.name}: nothing says how {target.devices} devices share the model, so"
     note = Note("M040", f"{said} tp={target.devices} is used")

@@ -21,7 +21,6 @@ from mansard.query.report import finite
 from mansard.query.several import several
 from mansard.query.source import Source, load_with
 from mansard.query.study import Study, study
-from mansard.query.target import SHARING
 from mansard.query.techniques import Spec, read_techniques
 
 SCHEMA = "mansard.plan/1"
@@ -176,7 +175,7 @@ def _one_device(asked: Study) -> Study:
     if asked.scenario.phase != "both" or asked.scenario.single_step:
         raise SpecError("a plan needs both phases", hint="leave --phase and --context out")
     for technique in read_techniques(asked.techniques):
-        if technique.name in (*SHARING, "batch-continuously"):
+        if technique.divides or technique.name == "batch-continuously":
             raise SpecError(f"{technique.name} is what a plan chooses", hint="leave it out")
     overrides = read_overrides(asked.set)
     program = load_with(asked.source, overrides.model, overrides.reading)
