@@ -9,7 +9,7 @@ ARGS ?=
 WORKERS ?= auto
 SECONDS ?= 55
 
-.PHONY: help demo test check types lint fuzz format bench bench-ui viewer breadth extras lowest clean
+.PHONY: help demo test check types lint fuzz format bench bench-ui viewer check-plugins breadth extras lowest clean
 
 help: ## show these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -48,6 +48,9 @@ bench: $(VENV)/dev.stamp ## run every script in benchmarks/
 extras: $(VENV)/dev.stamp ## install every extra and run the tests that need one
 	$(PIP) install --editable '.[fast,distributed,tables]'
 	$(BIN)/pytest tests/roof/test_sweep.py tests/roof/test_sweep_cluster.py tests/backends/engine $(ARGS)
+
+check-plugins: $(VENV)/dev.stamp ## try every technique and backend on every model: minutes (ARGS="--jobs 4")
+	$(BIN)/python scripts/check_plugins.py $(ARGS)
 
 breadth: $(VENV)-breadth/breadth.stamp ## compare every causal LM of transformers (ARGS="llama" one)
 	HF_HUB_OFFLINE=1 $(VENV)-breadth/bin/python scripts/breadth.py $(ARGS)

@@ -53,7 +53,7 @@ def _page(tried: Sequence[Trial]) -> Iterator[str]:
 
 
 def _rows(tried: Sequence[Trial]) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for thing in dict.fromkeys(sorted(t.thing for t in tried)):
         mine = [t for t in tried if t.thing == thing]
         why = Counter(_reason(t) for t in mine if t.said and not t.rule)

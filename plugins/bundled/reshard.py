@@ -76,7 +76,10 @@ class Reshard(ms.Pass):
         "each direction of a link carries its own traffic",
         "a device adds to what it has, and keeps what both layouts share",
     )
-    omits = ("moving beside arithmetic", "the time to first token of a batch that waits for weights")
+    omits = (
+        "moving beside arithmetic",
+        "the time to first token of a batch that waits for weights",
+    )
 
     prefill_tp: int = ms.option(1, "ranks that divide products in prefill", least=1, most=4096)
     prefill_pp: int = ms.option(1, "stages of a pipeline in prefill", least=1, most=4096)

@@ -65,7 +65,7 @@ def new_plugin(name: str, kind: str, folder: Path) -> None:
 
 @plugins.command("check", short_help="Whether a plugin is described and keeps the laws.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--models", type=click.IntRange(1), help="How many bundled models a technique is"
+@click.option("--models", type=click.IntRange(1), help="How many bundled models things are"
               " tried on. Default: all.")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(1), default=1, metavar="N",
               help="Processes that share the models. Default: 1.")  # fmt: skip
@@ -74,16 +74,17 @@ def new_plugin(name: str, kind: str, folder: Path) -> None:
 @output_options()
 @click.pass_context
 def check_plugins(
-    ctx: click.Context, names: tuple[str, ...], models: int | None, jobs: int,
-    limit_s: float,    form: str | None, out: str | None,
+    ctx: click.Context, names: tuple[str, ...], models: int | None, jobs: int, limit_s: float,
+    form: str | None, out: str | None,
 ) -> None:  # fmt: skip
     """Check metadata, docs, sources and the laws of everything a plugin adds.
 
-    A technique runs on the bundled models it applies to: its graph must be valid and its text read
-    back, it must be the identity where it says so, and no arithmetic may be gone unless it says
-    what it leaves out; where it does not apply it must say why, and what to do. A backend must
-    answer every phase with the program's own work and numbers that can be. NAME is a distribution or its plugin; without one every installed plugin is
-    checked. Exits with 1 when anything is wrong.
+    Techniques and backends are tried on bundled models. A technique's graph must be valid and its
+    text read back, it must be the identity where it says so, and no arithmetic may be gone unless
+    it says what it leaves out; where it does not apply it must say why, and what to do. A backend
+    must answer every phase, with the program's own work and numbers that can be. NAME is a
+    distribution or its plugin; without one every installed plugin is checked. Exits with 1 when
+    anything is wrong.
     """
     to = read_output(form, out)
     from dataclasses import asdict

@@ -19,6 +19,7 @@ from mansard.query.trials import Trial
 if TYPE_CHECKING:
     from mansard.passes.technique import Pass
 
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that was checked.

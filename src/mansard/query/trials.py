@@ -127,11 +127,11 @@ def _subjects(owner: str) -> tuple[list[tuple[str, Subject]], list[tuple[str, st
     return techniques, backends
 
 
-class Broken(Exception):
+class BrokenRuleError(Exception):
     """A rule that was broken: its name, and how."""
 
 
-class Idle(Exception):
+class NothingToDoError(Exception):
     """Nothing to do, and why."""
 
 
@@ -139,10 +139,10 @@ def _tried(thing: str, model: str, attempt: Callable[[], None]) -> Trial:
     """Return what became of an attempt; whatever it raises is told."""
     try:
         attempt()
-    except Broken as broken:
+    except BrokenRuleError as broken:
         rule, said = broken.args
         return Trial(thing, model, rule, said)
-    except Idle as idle:
+    except NothingToDoError as idle:
         return Trial(thing, model, said=str(idle))
     except VerifyError as error:
         return Trial(thing, model, "graph", error.message)
@@ -195,8 +195,8 @@ def _keeps_laws(technique: Subject, runs: _Runs) -> None:
     """Run a technique on one model: identity, a valid graph, conservation, text form.
 
     Raises:
-        Broken: a rule.
-        Idle: it found nothing to change.
+        BrokenRuleError: a rule.
+        NothingToDoError: it found nothing to change.
         MansardError: it does not apply.
     """
     from mansard.plugins.laws import reads_back, removed, work
@@ -204,31 +204,33 @@ def _keeps_laws(technique: Subject, runs: _Runs) -> None:
     shown, same = technique.shown, technique.same
     program = runs.after(technique.first)
     if same is not None and same.run(program).program is not program:
-        raise Broken("identity", f"{same} changes it")
+        raise BrokenRuleError("identity", f"{same} changes it")
     done = shown.run(program)
     if done.program is program:
-        raise Idle(_because(done))
+        raise NothingToDoError(_because(done))
     after = done.program.verified()
     try:
         left = work(after)
     except UnknownNameError as error:
-        raise Broken("graph", f"its schedule and graphs differ: {error.message}") from error
+        raise BrokenRuleError(
+            "graph", f"its schedule and graphs differ: {error.message}"
+        ) from error
     if not shown.removes and (gone := removed(runs.work(program), left)):
         units = ", ".join(f"{n:.3g} {unit}" for unit, n in gone.items())
-        raise Broken("conservation", f"{units} FLOP are gone")
+        raise BrokenRuleError("conservation", f"{units} FLOP are gone")
     if wrong := reads_back(after):
-        raise Broken("text form", wrong)
+        raise BrokenRuleError("text form", wrong)
 
 
 def _because(done: Outcome) -> str:
     """Return why a technique changed nothing: its own note.
 
     Raises:
-        Broken: it has none.
+        BrokenRuleError: it has none.
     """
     said = "; ".join(note.message for note in done.notes)
     if not said:
-        raise Broken("refusal", "it changes nothing and does not say so")
+        raise BrokenRuleError("refusal", "it changes nothing and does not say so")
     return said
 
 
@@ -236,7 +238,7 @@ def _answers(text: str, program: Program) -> None:
     """Ask a backend about one model: numbers that can be, and the work that is there.
 
     Raises:
-        Broken: a rule.
+        BrokenRuleError: a rule.
         MansardError: it does not answer for this model.
     """
     from mansard.backends import chips
@@ -248,15 +250,17 @@ def _answers(text: str, program: Program) -> None:
     answer = read_backend(text)(program, on, SMALL, ())
     bound = read_backend(None)(program, on, SMALL, ())
     if bad := next((name for name, n in _numbers(answer) if not 0 <= n < float("inf")), ""):
-        raise Broken("numbers", f"{bad} is negative, infinite or no number")
+        raise BrokenRuleError("numbers", f"{bad} is negative, infinite or no number")
     for name, phase in bound.phases.items():
         told = answer.phases.get(name)
         if told is None:
-            raise Broken("phases", f"{name} is not answered")
+            raise BrokenRuleError("phases", f"{name} is not answered")
         if abs(_flops(told) - _flops(phase)) > SLACK * _flops(phase):
-            raise Broken("work", f"{name} has {_flops(told):.6g} FLOP, not {_flops(phase):.6g}")
+            raise BrokenRuleError(
+                "work", f"{name} has {_flops(told):.6g} FLOP, not {_flops(phase):.6g}"
+            )
         if _flops(phase) and not told.time_s > 0:
-            raise Broken("numbers", f"{name} takes no time")
+            raise BrokenRuleError("numbers", f"{name} takes no time")
 
 
 def _flops(phase: Phase) -> float:
