@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mansard.core.errors import MansardError, UnknownNameError, VerifyError
+from mansard.core.records import dataclass
 
 if TYPE_CHECKING:
     from mansard.backends.estimate import Phase
