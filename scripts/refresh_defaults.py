@@ -20,6 +20,7 @@ FROM_INSTANCE = (
     "_sliding_window_pattern", "rope_parameters", "layers_block_type", "cross_attention_layers",
     "supported_aspect_ratios", "intermediate_layers_indices", "fullatt_block_indexes",
     "deepstack_visual_indexes", "output_embedding_size",
+    "sscp_conv_channel_size", "sscp_conv_kernel_size", "sscp_conv_stride_size",
 )  # fmt: skip
 
 # Per-layer lists that a class makes of nothing that it declares.

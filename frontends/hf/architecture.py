@@ -12,9 +12,11 @@ from mansard.frontends.hf.ends import AltUp, PerLayer, Positions, Transform
 from mansard.frontends.hf.fields import Field
 from mansard.frontends.hf.mixers import Cross, Mixer
 from mansard.frontends.hf.quantization import Quantization
-from mansard.frontends.hf.towers import Frames, Head, Patches
+from mansard.frontends.hf.towers import Head, Stem
 
-Topology = Literal["pre", "post", "branch", "sandwich", "parallel", "parallel2", "altup"]
+Topology = Literal[
+    "pre", "post", "branch", "sandwich", "parallel", "parallel2", "altup", "conformer"
+]
 NormKind = Literal["rms", "layer", "layer-nobias", "none", "rms-none"]
 Gate = Literal["", "heads", "full"]
 QkNorm = Literal["none", "head", "full"]
@@ -234,6 +236,7 @@ class Architecture:
         head: what is made of the last hidden states; ``None`` is the logits of a language model.
         encoder: the stack whose memory this one's cross-attention reads.
         vision: the stack that makes of images what this one reads as tokens.
+        audio: the stack that makes of sounds what this one reads as tokens.
         start: tokens an encoder-decoder's decoder begins with.
         stored: tensors that a checkpoint holds and no step of generation reads.
         notes: what a reader of the numbers should know; nothing unknown is silently ignored.
@@ -260,7 +263,7 @@ class Architecture:
     mtp_layers: int = 0
     per_layer: PerLayer | None = None
     altup: AltUp | None = None
-    stem: Patches | Frames | None = None
+    stem: Stem | None = None
     types: int = 0
     spare: int = 0
     project_last: bool = False
@@ -268,6 +271,7 @@ class Architecture:
     head: Head | None = None
     encoder: Architecture | None = None
     vision: Architecture | None = None
+    audio: Architecture | None = None
     start: int = 1
     stored: tuple[tuple[str, tuple[int, ...]], ...] = ()
     provenance: tuple[Field, ...] = field(default=(), repr=False, compare=False)

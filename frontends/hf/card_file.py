@@ -27,7 +27,7 @@ from mansard.frontends.hf.cards import (
     StemCard,
 )
 from mansard.frontends.hf.schedule import RULES, Schedule
-from mansard.frontends.hf.wrapper_card import VisionPart, Wrapper
+from mansard.frontends.hf.wrapper_card import TowerPart, Wrapper
 
 TABLES = ("card", "names", "wrapper")
 """What a card file may hold."""
@@ -149,9 +149,10 @@ def _card_of(name: str, cards: Mapping[str, Any], names: Mapping[str, Any], wher
 def _wrapper(name: str, table: Mapping[str, Any], where: str) -> Wrapper:
     here = f"{where}: wrapper.{name}"
     values = {"model_type": name, **table, **_lists(table)}
-    if vision := table.get("vision"):
-        part = {**vision, **_lists(vision)}
-        values["vision"] = _build(VisionPart, part, f"{here}.vision")
+    for key in ("vision", "audio"):
+        if tower := table.get(key):
+            part = {"key": f"{key}_config", **tower, **_lists(tower)}
+            values[key] = _build(TowerPart, part, f"{here}.{key}")
     made: Wrapper = _build(Wrapper, values, here)
     return made
 

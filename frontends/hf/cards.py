@@ -161,7 +161,10 @@ class EmbeddingCard:
 
 @dataclass(frozen=True)
 class StemCard:
-    """What makes hidden states of images or sounds: ``patches`` or ``frames``, and their fields."""
+    """What makes hidden states of images or sounds, and the fields of its kind.
+
+    Kinds are ``patches``, ``frames``, ``spectrogram`` and ``convnet``, whose only field is a name.
+    """
 
     kind: str
     fields: Mapping[str, Setting]
@@ -188,6 +191,8 @@ class HeadCard:
     activation: Setting = "gelu"
     offset: bool = False
     widths: tuple[Setting, ...] = ()
+    rows: Setting = 0
+    scaled: bool = False
     transform: bool = False
     transform_bias: Setting = True
     tied: Setting = "tie_word_embeddings"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from mansard.core.errors import SpecError, unknown_name
 from mansard.core.records import dataclass
 
-KEYS = ("images", "image_size", "memory")
+KEYS = ("images", "image_size", "sounds", "memory")
 MOST_IMAGES, LARGEST_SIDE, MOST_MEMORY = 100_000, 65_536, 2**31
 _SIZE = re.compile(r"(\d+)(?:\s*[x×]\s*(\d+))?")
 
@@ -19,6 +19,7 @@ class Inputs:
 
     Args:
         images: of each sequence; ``None`` where nobody said, which is none for a language model.
+        sounds: of each sequence, each one window of the model's.
         size: height and width in pixels; ``None`` where nobody said.
         memory: tokens another model makes for this one's cross-attention to read.
     """
@@ -26,6 +27,7 @@ class Inputs:
     images: int | None = None
     size: tuple[int, int] | None = None
     memory: int | None = None
+    sounds: int | None = None
 
 
 def read_inputs(values: Mapping[str, str]) -> Inputs:
@@ -38,9 +40,10 @@ def read_inputs(values: Mapping[str, str]) -> Inputs:
     for key in values:
         if key not in KEYS:
             raise unknown_name("input", key, KEYS)
-    images = _images(values["images"]) if "images" in values else None
+    images, sounds = (_number(key, values.get(key)) for key in ("images", "sounds"))
     size = _size(values["image_size"]) if "image_size" in values else None
-    return Inputs(images, size, _memory(values["memory"]) if "memory" in values else None)
+    memory = _memory(values["memory"]) if "memory" in values else None
+    return Inputs(images, size, memory, sounds)
 
 
 def _memory(text: str) -> int:
@@ -51,10 +54,12 @@ def _memory(text: str) -> int:
     return int(text)
 
 
-def _images(text: str) -> int:
+def _number(key: str, text: str | None) -> int | None:
+    if text is None:
+        return None
     if not text.strip().isdecimal() or int(text) > MOST_IMAGES:
         raise SpecError(
-            f"input.images is {text[:40]!r}", hint=f"write a whole number from 0 to {MOST_IMAGES}"
+            f"input.{key} is {text[:40]!r}", hint=f"write a whole number from 0 to {MOST_IMAGES}"
         )
     return int(text)
 

@@ -130,7 +130,8 @@ def _facts(arch: Architecture, prefix: str = "") -> Iterator[tuple[str, tuple[st
     """Yield what was read of every stack, those beside the first under their names."""
     for found in arch.provenance:
         yield f"{prefix}{found.key}", (show(found.value), found.source)
-    for name, part in (("encoder", arch.encoder), ("vision", arch.vision)):
+    towers = (("encoder", arch.encoder), ("vision", arch.vision), ("audio", arch.audio))
+    for name, part in towers:
         if part is not None:
             yield from _facts(part, f"{prefix}{name}.")
 

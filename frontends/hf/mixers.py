@@ -225,6 +225,28 @@ class Cross(Mixer):
 
 
 @dataclass(frozen=True)
+class Conformer(Mixer):
+    """Attention of blocks of ``chunk`` tokens to those around them, and a short convolution.
+
+    Args:
+        left: tokens a query sees, itself included; ``right`` come after it.
+        taps: of the convolution.
+    """
+
+    kind = "conformer"
+    heads: int
+    chunk: int
+    left: int
+    right: int
+    taps: int
+
+    @property
+    def before(self) -> int:
+        """Tokens before a query that it sees."""
+        return max(0, self.left - 1)
+
+
+@dataclass(frozen=True)
 class Differential(Mixer):
     """Attention that subtracts one softmax from another, over pairs of heads."""
 
@@ -265,6 +287,7 @@ MIXERS: dict[str, type[Mixer]] = {
         Cross,
         Differential,
         RoutedAttention,
+        Conformer,
     )
 }
 """Every kind by the name a card gives it."""

@@ -7,20 +7,21 @@ from typing import Any, get_args
 from mansard.core.errors import SpecError, unknown_name
 from mansard.frontends.hf.activations import ACTIVATIONS
 from mansard.frontends.hf.cards import Setting
+from mansard.frontends.hf.convnets import convnet
 from mansard.frontends.hf.ends import Transform
 from mansard.frontends.hf.fields import Fields
 from mansard.frontends.hf.keys import show
 from mansard.frontends.hf.mixers import Cross, make_mixer
 from mansard.frontends.hf.schedule import mentioned
-from mansard.frontends.hf.towers import Frames, Head, HeadKind, Patches
+from mansard.frontends.hf.towers import Frames, Head, HeadKind, Patches, Spectrogram, Stem
 
 IMAGE = 896
 """Side of an image where a model takes any and its config states none [pixels]: 64 patches of 14,
 8 windows of 112, 28 tokens of 32."""
-STEMS = ("patches", "frames")
+STEMS = ("patches", "frames", "spectrogram", "convnet")
 
 
-def stem_of(fields: Fields) -> Patches | Frames | None:
+def stem_of(fields: Fields) -> Stem | None:
     """Return what makes hidden states of images or sounds; ``None`` where tokens are looked up.
 
     Raises:
@@ -38,6 +39,10 @@ def stem_of(fields: Fields) -> Patches | Frames | None:
             )
     if card.kind == "frames":
         return Frames(**given)
+    if card.kind == "convnet":
+        return convnet(str(given["name"]))
+    if card.kind == "spectrogram":
+        return Spectrogram(**{**given, "channels": tuple(given["channels"])})
     if card.kind != "patches":
         raise unknown_name("stem of a card", card.kind, STEMS)
     rows = given.pop("rows", True)
@@ -73,6 +78,8 @@ def head_of(fields: Fields) -> Head | None:
         taps=tuple(fields.setting(card.taps) or ()),
         activation=_activation(fields, card.activation),
         offset=card.offset,
+        rows=fields.setting(card.rows) or 0,
+        scaled=card.scaled,
         widths=tuple(int(fields.setting(width)) for width in card.widths),
     )
 

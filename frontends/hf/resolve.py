@@ -27,8 +27,8 @@ from mansard.frontends.hf.parts import cross_of, head_of, stem_of, transform_of
 from mansard.frontends.hf.picks import choice, picks
 from mansard.frontends.hf.quantization_methods import read_quantization
 from mansard.frontends.hf.read import RawConfig, read_config
-from mansard.frontends.hf.wrapped import alone, towers, unwrapped, vision_config
-from mansard.frontends.hf.wrapper_card import Wrapper
+from mansard.frontends.hf.wrapped import alone, tower_config, towers, unwrapped
+from mansard.frontends.hf.wrapper_card import TowerPart, Wrapper
 
 DTYPES = {
     "bfloat16": "bf16", "bf16": "bf16", "float16": "fp16", "fp16": "fp16", "half": "fp16",
@@ -66,12 +66,20 @@ def resolve(config: RawConfig, cards: Mapping[str, Card] | None = None) -> Archi
         fields.share(beside)
         read.append(beside)
     arch = _stack(fields, config, wrapper)
-    vision = _vision(outer, wrapper, arch, cards)
-    said = towers(wrapper, outer, lowered=vision is not None)
-    notes = (*arch.notes, *said, *(vision.notes if vision else ()))
+    seen = _tower(wrapper.vision if wrapper else None, outer, arch, cards)
+    heard = _tower(wrapper.audio if wrapper else None, outer, arch, cards)
+    made = [part for part in (seen, heard) if part]
+    said = towers(wrapper, outer, [part for _, part in made])
+    notes = (*arch.notes, *said, *(note for tower, _ in made for note in tower.notes))
     known = (*card.architectures, *(wrapper.architectures if wrapper else ()))
     notes = (*notes, *assumed(read), *concerns(fields, known, config))
-    return replace(arch, encoder=encoder, vision=vision, notes=tuple(dict.fromkeys(notes)))
+    return replace(
+        arch,
+        encoder=encoder,
+        vision=seen[0] if seen else None,
+        audio=heard[0] if heard else None,
+        notes=tuple(dict.fromkeys(notes)),
+    )
 
 
 def _stack(fields: Fields, config: RawConfig, wrapper: Wrapper | None) -> Architecture:
@@ -119,12 +127,12 @@ def _stack(fields: Fields, config: RawConfig, wrapper: Wrapper | None) -> Archit
     return replace(arch, provenance=fields.records(), notes=(*fields.notes, *said))
 
 
-def _vision(
-    outer: RawConfig, wrapper: Wrapper | None, arch: Architecture, cards: Mapping[str, Card] | None
-) -> Architecture | None:
-    """Return the part that sees; ``None`` where there is none, or no card describes it."""
-    found = vision_config(wrapper, outer, arch)
-    if found is None or wrapper is None or wrapper.vision is None:
+def _tower(
+    part: TowerPart | None, outer: RawConfig, arch: Architecture, cards: Mapping[str, Card] | None
+) -> tuple[Architecture, TowerPart] | None:
+    """Return the part that sees, or hears; ``None`` where there is none, or none is described."""
+    found = None if part is None else tower_config(part, outer, arch)
+    if found is None or part is None:
         return None
     config, name = found
     known = cards or builtin_cards()
@@ -132,11 +140,11 @@ def _vision(
     below = None
     if fields.card.encoder:
         inner = Fields(config, known[fields.card.encoder])
-        below = _renamed(_stack(inner, config, None), wrapper.vision.rename)
+        below = _renamed(_stack(inner, config, None), part.rename)
         fields.share(inner)
-    made = _renamed(_stack(fields, config, None), wrapper.vision.rename)
+    made = _renamed(_stack(fields, config, None), part.rename)
     notes = (*made.notes, *assumed([fields]), *concerns(fields, fields.card.architectures, config))
-    return replace(made, encoder=below, notes=notes)
+    return replace(made, encoder=below, notes=notes), part
 
 
 def _renamed(arch: Architecture, rules: tuple[tuple[str, str], ...]) -> Architecture:

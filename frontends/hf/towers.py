@@ -6,10 +6,11 @@ import math
 from typing import Literal
 
 from mansard.core.records import dataclass
+from mansard.frontends.hf.convnets import ConvNet
 
 HeadKind = Literal[
     "none", "pooler", "pick", "project", "match", "attention", "mlp", "merge", "average", "tiles",
-    "shuffle", "pooled",
+    "shuffle", "pooled", "embedder",
 ]  # fmt: skip
 
 
@@ -94,16 +95,40 @@ class Frames:
 
 
 @dataclass(frozen=True)
+class Spectrogram:
+    """A mel spectrogram: two convolutions over time and frequency, each halving both.
+
+    Args:
+        bins: mel bins.
+        channels: of each convolution.
+        frames: of the window a sound is cut to.
+    """
+
+    bins: int
+    channels: tuple[int, ...]
+    frames: int
+
+    @property
+    def rows(self) -> int:
+        """What a window is for the layers."""
+        return -(-self.frames // 4)
+
+
+Stem = Patches | Frames | ConvNet | Spectrogram
+"""What makes hidden states of images or sounds."""
+
+
+@dataclass(frozen=True)
 class Head:
     """What is made of the last hidden states.
 
     Args:
         kind: ``none``; ``pooler`` (a row of each sequence, a linear, tanh); ``pick`` (the row
             alone); ``project`` (the row and a linear); ``match`` (that, compared with images);
-            ``attention`` (a learned query attends over all rows); and what hands images to a
-            language model: ``mlp``, ``merge`` and ``shuffle`` (squares of patches side by side),
-            ``average`` and ``pooled`` (their mean); or to its cross-attention: ``tiles`` (states
-            of several layers side by side).
+            ``attention`` (a learned query attends over all rows); and what hands images or sounds
+            to a language model: ``mlp``, ``merge`` and ``shuffle`` (squares of patches side by
+            side), ``average`` and ``pooled`` (their mean), ``embedder`` (every so many rows,
+            normalized); or to its cross-attention: ``tiles`` (states of several layers).
         width: of the result.
         bias: of the linear.
         picks_first: the final norm is that of the picked row.
@@ -113,6 +138,8 @@ class Head:
         taps: layers after which a merger of its own makes more features (DeepStack).
         activation: between the linears.
         offset: the similarity has a stored offset beside its scale.
+        rows: of a table whose tokens the same linear projects; stored beside it.
+        scaled: rows are scaled before they are normalized.
         widths: what each linear of ``shuffle`` reads, then what the last one makes.
     """
 
@@ -127,6 +154,8 @@ class Head:
     activation: str = "gelu"
     offset: bool = False
     widths: tuple[int, ...] = ()
+    rows: int = 0
+    scaled: bool = False
 
     def misfit(self, hidden: int) -> str:
         """Say where ``widths`` do not fit a stack so wide, or each other; empty where they do."""

@@ -11,7 +11,7 @@ from mansard.frontends.hf.architecture import Architecture
 from mansard.frontends.hf.card_file import builtin_cards, builtin_wrappers
 from mansard.frontends.hf.keys import show
 from mansard.frontends.hf.read import RawConfig
-from mansard.frontends.hf.wrapper_card import Wrapper
+from mansard.frontends.hf.wrapper_card import TowerPart, Wrapper
 
 NESTS = ("text_config", "llm_config", "language_config")
 """Keys under which published configs keep a language model."""
@@ -62,34 +62,35 @@ def alone(wrapper: Wrapper | None, config: RawConfig, inner: Sequence[str]) -> b
     return classes[0] in inner and classes[0] not in wrapper.architectures
 
 
-def towers(wrapper: Wrapper | None, config: RawConfig, *, lowered: bool = False) -> Iterator[Note]:
+def towers(
+    wrapper: Wrapper | None, config: RawConfig, lowered: Sequence[TowerPart] = ()
+) -> Iterator[Note]:
     """Yield a note for each part of the model that is not lowered or not described."""
+    seen = {part.key for part in lowered}
     for key in wrapper.towers if wrapper else ():
-        seen = lowered and wrapper is not None and wrapper.vision and key == wrapper.vision.key
-        if config.values.get(key) and not seen:
+        if config.values.get(key) and key not in seen:
             yield Note("M007", f"{key}: only the language model is lowered")
     eyes = wrapper.towers[:1] if wrapper and wrapper.model_type in builtin_wrappers() else ()
     for key in eyes:
-        if config.values.get(key) is None and not lowered:
+        if config.values.get(key) is None and key not in seen:
             yield Note("M007", f"{key} is not stated: only the language model is lowered")
 
 
-def vision_config(
-    wrapper: Wrapper | None, config: RawConfig, arch: Architecture
+def tower_config(
+    part: TowerPart, config: RawConfig, arch: Architecture
 ) -> tuple[RawConfig, str] | None:
-    """Return the config of the part that sees, and the name of its card.
+    """Return the config of the part that sees or hears, and the name of its card.
 
     It says the dtype where its own states none, and what it reads of the whole model.
 
     Raises:
         SpecError: it is no object.
     """
-    part = wrapper.vision if wrapper else None
-    inner = config.values.get(part.key) if part else None
-    if part is not None and part.default and inner is None:
+    inner = config.values.get(part.key)
+    if inner is None:
+        if not part.default:
+            return None
         inner = {}
-    if part is None or inner is None:
-        return None
     if not isinstance(inner, Mapping):
         raise SpecError(
             f"{config.where}: {part.key} is {show(inner)}", hint="write an object of its keys"

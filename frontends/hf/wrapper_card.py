@@ -8,8 +8,8 @@ from mansard.core.records import dataclass
 
 
 @dataclass(frozen=True)
-class VisionPart:
-    """The part of a model that sees; see ``Wrapper``."""
+class TowerPart:
+    """The part of a model that sees, or hears; see ``Wrapper``."""
 
     cards: Mapping[str, str]
     key: str = "vision_config"
@@ -27,11 +27,13 @@ class Wrapper:
         inner: the language model's ``model_type`` where its own config states none, or whatever
             it states where ``fixed``.
         rename: (how a tensor's path begins, how it does in the whole model), first match counts.
-        towers: keys of the other parts, which are not lowered unless ``vision`` names them.
+        towers: keys of the other parts, which are not lowered unless ``vision`` or ``audio``
+            names them.
         vision: of the part that sees: the key of its config, the card of each model_type that may
             stand there (the first is what it is unless it says so), the keys of the whole model it
             reads, and how its tensors are named; if ``default`` its class makes one where the
             config states none.
+        audio: the same of the part that hears.
         at_top: keys that count at the top before those of the language model.
     """
 
@@ -42,5 +44,6 @@ class Wrapper:
     fixed: bool = False
     rename: tuple[tuple[str, str], ...] = ()
     towers: tuple[str, ...] = ("vision_config", "audio_config")
-    vision: VisionPart | None = None
+    vision: TowerPart | None = None
+    audio: TowerPart | None = None
     at_top: tuple[str, ...] = ("tie_word_embeddings", "quantization_config")

@@ -24,6 +24,8 @@ class Scores(Op):
         k: ``[B, kv_heads, keys, d]``.
         heads: query heads.
         sweeps: how often K is streamed past blocks of queries.
+        queries: of each sequence, where they are not its new tokens: places of an image, of which
+            a deeper layer has fewer. No mask but the full one knows what that means.
     """
 
     q: Value
@@ -31,13 +33,14 @@ class Scores(Op):
     heads: Expr
     mask: Mask = Mask()
     sweeps: Expr = 1
+    queries: Expr = S
 
     def infer(self) -> tuple[TensorType, ...]:
-        """``[B, heads, S, keys]``, of which the mask leaves ``pairs``."""
+        """``[B, heads, queries, keys]``, of which the mask leaves ``pairs``."""
         b, _, keys, d = self.k.shape
-        require_size(self, "width of q", self.q.numel, B * S * self.heads * d)
-        live = b * self.heads * self.mask.pairs(S, P, keys)
-        shape = (b, self.heads, S, keys)
+        require_size(self, "width of q", self.q.numel, B * self.queries * self.heads * d)
+        live = b * self.heads * self.mask.pairs(self.queries, P, keys)
+        shape = (b, self.heads, self.queries, keys)
         return (TensorType(shape, self.q.encoding.plain, live=live),)
 
     def cost(self) -> Cost:
@@ -52,7 +55,7 @@ class Scores(Op):
 
     def dims(self) -> dict[str, Expr | str]:
         """The sizes attention kernels are keyed by."""
-        return _dims(self.heads, self.k, self.mask)
+        return _dims(self.heads, self.k, self.mask, self.queries)
 
 
 class Softmax(Op):
@@ -114,7 +117,7 @@ class Values(Op):
 
     def dims(self) -> dict[str, Expr | str]:
         """The sizes attention kernels are keyed by."""
-        return _dims(self.p.shape[1], self.v, self.mask)
+        return _dims(self.p.shape[1], self.v, self.mask, self.p.shape[2])
 
 
 class Alibi(Op):
@@ -161,14 +164,14 @@ def _swept(cache: Value, mask: Mask, sweeps: Expr, heads: Expr) -> dict[Value, E
     return {part: size * sweeps for part, size in rows.items()}
 
 
-def _dims(heads: Expr, cache: Value, mask: Mask) -> dict[str, Expr | str]:
+def _dims(heads: Expr, cache: Value, mask: Mask, queries: Expr) -> dict[str, Expr | str]:
     b, kv_heads, _, d = cache.shape
     return {
         "batch": b,
         "heads": heads,
         "kv_heads": kv_heads,
         "head_dim": d,
-        "q_len": S,
+        "q_len": queries,
         "kv_len": _keys(cache, mask),
         "kv_dtype": stored_parts(cache)[0].encoding.dtype,
         "mask": mask.kind,

@@ -19,6 +19,7 @@ from mansard.frontends.hf.towers import Patches
 from mansard.ir.cost import MATRIX
 from mansard.ir.footprint import model_facts, storages
 from mansard.ir.graph import Graph
+from mansard.ir.op import Op
 from mansard.ir.ops import RelativeBias, Scores, Store
 from mansard.ir.program import Call, Loop, Program, binding, calls
 
@@ -30,6 +31,11 @@ def matrix_flops(graph: Graph, new: int, past: int = 0, memory: int = 0) -> int:
     bind = {**binding(1, new, past), M: memory}
     found = (n for (unit, *_), n in graph.cost.flops.items() if unit == MATRIX)
     return int(sp.Add(*found).xreplace(bind))
+
+
+def matrix_of(op: Op) -> int:
+    found = (n for (unit, *_), n in op.cost().flops.items() if unit == MATRIX)
+    return int(sp.Add(*found).xreplace(binding(1, 256, 0)))
 
 
 def called(program: Program) -> list[tuple[str, str]]:
@@ -246,6 +252,57 @@ class TestImages:
         assert vision.bind[S] == patches <= 280 * 9
         assert prefill.bind[S] == prompt + patches // 9
 
+    def test_gemma_3ns_eyes_are_a_convolutional_network_of_timm(self) -> None:
+        """timm 1.0.27 on meta tensors, torch.utils.flop_counter, and the projection of 256 rows."""
+        program = load("gemma-3n-e4b", inputs={"images": "2"})
+        vision, prefill = program.schedule[:2]
+        assert isinstance(vision, Call)
+        assert isinstance(prefill, Call)
+        assert (vision.bind[B], prefill.bind[S]) == (2 * batch, prompt + 2 * 256)
+        timm = 775_676_657_664 + 95_806_291_968  # convolutions, and products of attention
+        assert matrix_flops(program.graph("vision"), 256) == timm + 2 * 256 * 2048 * 2048
+        queries = {op.queries for op, _ in program.graph("vision").walk() if isinstance(op, Scores)}
+        assert queries == {48 * 48, 24 * 24}
+
+    def test_mobilenets_first_blocks_multiply_what_a_hand_count_says(self) -> None:
+        """3 to 64 channels, 64 to 256 to 128 by 3x3 taps: places of 384, then 192 a side."""
+        first, *edges = (
+            matrix_of(op)
+            for op, _ in load("gemma-3n-e4b").graph("vision").walk()
+            if op.name in ("conv_stem.conv", "stages.0.conv_exp")
+        )
+        assert first == 2 * 384**2 * 64 * 3 * 9
+        assert edges == [2 * 192**2 * 256 * 64 * 9, 2 * 192**2 * 512 * 128 * 9]
+
+    def test_gemma_3n_hears_a_window_in_blocks_of_twelve_tokens(self) -> None:
+        """transformers 5.23.0 on meta tensors: 3000 frames, 750 tokens, 188 in the prompt.
+
+        12 layers: 63 blocks of 12 queries meet 24 keys and 13 distances, in 8 heads of 192.
+        """
+        program = load("gemma-3n-e4b", inputs={"sounds": "3"})
+        audio, prefill = program.schedule[:2]
+        assert isinstance(audio, Call)
+        assert isinstance(prefill, Call)
+        assert (audio.graph, audio.bind[B], audio.bind[S]) == ("audio", 3 * batch, 750)
+        assert prefill.bind[S] == prompt + 3 * 188
+        d, n, rows = 1536, 750, 63 * 12
+        attention = 8 * 2 * 192 * rows * (24 + 24 + 13) + 2 * 13 * d * d
+        layer = attention + 2 * n * (16 * d * d + 4 * d * d + 3 * d * d + 5 * d)
+        stem = 2 * 9 * (2 * n * 64 * 128 + n * 32 * 32 * 128) + 2 * n * 1024 * d
+        whole = 12 * layer + stem + 2 * 188 * d * 2048
+        assert matrix_flops(program.graph("audio"), n) == whole == 984_855_650_304
+
+    def test_without_sounds_the_audio_graph_is_not_called_and_a_note_says_so(self) -> None:
+        program = load("gemma-3n-e4b", inputs={"images": "1", "sounds": "0"})
+        assert "audio" not in {name for name, _ in called(program)}
+        assert "188 in the prompt" in notes(program, "M101")[0]
+
+    def test_a_convolutional_tower_of_another_name_is_refused_with_those_known(self) -> None:
+        config = {**ROWS["gemma3n"]["config"], "vision_config": {"architecture": "resnet50"}}
+        with pytest.raises(MansardError, match="resnet50") as caught:
+            load(config)
+        assert "mobilenetv5_300m_enc" in (caught.value.hint or "")
+
     def test_deepstack_makes_features_after_three_layers(self) -> None:
         names = [v.name for v in load("qwen3-vl-8b-instruct").graph("vision").outputs]
         assert names[0] == "image_embeds"
@@ -311,7 +368,19 @@ class TestBadInput:
                 "resizes every image",
             ),
             ("llava-1.5-7b", {"image": "1"}, "image"),
+            ("llava-1.5-7b", {"image_size": "336"}, "no images are"),
+            ("llava-1.5-7b", {"images": "0", "image_size": "336"}, "no images are"),
+            ("llava-1.5-7b", {"sounds": "1"}, "takes no sounds"),
+            ("gemma-3n-e4b", {"sounds": "-1"}, "input.sounds is '-1'"),
+            (
+                "gemma-3n-e4b",
+                {"images": "1", "image_size": "512"},
+                "resizes every image to 768x768",
+            ),
+            ("gemma-3n-e4b", {"memory": "9"}, "reads no memory"),
             ("llama-3.1-8b", {"images": "1"}, "takes no images"),
+            ("llama-3.1-8b", {"image_size": "336"}, "takes no images"),
+            ("vit-base-patch16-224-in21k", {"sounds": "1"}, "takes no sounds"),
             ("bert-base-uncased", {"image_size": "224"}, "takes no images"),
             ("whisper-tiny", {"images": "1"}, "takes no images"),
             ("vit-base-patch16-224-in21k", {"images": "0"}, "needs images"),

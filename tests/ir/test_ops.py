@@ -14,7 +14,7 @@ from mansard.ir.builder import Builder
 from mansard.ir.cost import touched
 from mansard.ir.graph import Graph
 from mansard.ir.mask import Mask
-from mansard.ir.ops import GroupedLinear, Join, Linear
+from mansard.ir.ops import GroupedLinear, Join, Linear, Scores
 from mansard.ir.region import Routed
 
 EXAMPLES = every_op()
@@ -225,3 +225,14 @@ def test_a_graph_drops_what_no_wanted_output_needs_and_keeps_effects() -> None:
     kept = both.wanting(("keys",))
     assert [op.kind for op in kept.ops] == ["append", "append"]
     assert full.wanting(("out",)) is full
+
+
+def test_queries_may_be_another_number_than_the_sequence_has_new_tokens() -> None:
+    """Places of an image: 2304 of them look at 576, 12 heads of 64 over one shared key."""
+    g = Builder()
+    q, k = g.input("q", B * 2304, 12 * 64), g.input("k", B, 1, 576, 64)
+    g(Scores(q, k, 12, Mask("full"), queries=2304), "scores")
+    (op,) = g.done().ops
+    assert op.outs[0].shape == (B, 12, 2304, 576)
+    assert op.cost().total_flops == 2 * 64 * 12 * 2304 * 576 * B
+    assert op.dims()["q_len"] == 2304

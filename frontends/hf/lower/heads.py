@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from mansard.core.symbols import B, T, product
+from mansard.core.symbols import B, S, T, ceil_div, product
 from mansard.frontends.hf.lower.pooling import attended
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.frontends.hf.towers import Head
 from mansard.ir.ops import Activation, LastRows, Linear, Reshape, Scale, Slice
-from mansard.ir.ops.tensor import Elementwise, MatMul, Pool
+from mansard.ir.ops.tensor import Elementwise, MatMul, Move, Pool
 from mansard.ir.value import Value
 
 FEATURES = "image_embeds"
@@ -31,7 +31,7 @@ def headed(scope: Scope, states: Mapping[int, Value], head: Head) -> tuple[Value
         features = PROJECTORS[head.kind](scope, read, head)
         merged = tuple(_merged(scope, states[tap], head, str(k)) for k, tap in enumerate(head.taps))
         rest = () if x is read else (_picked(scope, x) if head.picks_first else x,)
-        return (features, *merged, *rest)
+        return (features, *merged, *rest, *_looked_up(scope, x, head))
     if head.kind == "none":
         return (x,)
     if head.kind == "attention":
@@ -149,6 +149,26 @@ def _pooled(scope: Scope, x: Value, head: Head) -> Value:
     return _features(scope, scope.norm(y, "merge_norm", "rms-none"), "project", head)
 
 
+def _embedder(scope: Scope, x: Value, head: Head) -> Value:
+    """Append Gemma 3n's: every ``merge``-th row, a norm, a linear, a norm without weights."""
+    if head.merge > 1:
+        shape = (B * ceil_div(S, head.merge), x.shape[-1])
+        x = scope(Move((x,), shape, fn="every", taken=product(shape)), "every")
+    x = scope(Scale(x), "scale") if head.scaled else x
+    y = scope.linear(scope.norm(x, "merge_norm", "rms"), "project", head.width)
+    return scope.norm(y, "features_norm", "rms-none", output=FEATURES)
+
+
+def _looked_up(scope: Scope, x: Value, head: Head) -> tuple[Value, ...]:
+    """Append an output that nothing wants: a table of tokens that stand for no image or sound."""
+    if not head.rows:
+        return ()
+    width = x.shape[-1]
+    table = scope.tensor(f"{scope.arch.names.path('hard_table')}.weight", head.rows, width)
+    norm = scope.tensor(f"{scope.arch.names.path('hard_norm')}.weight", width)
+    return (scope(Elementwise((x, table, norm), x.shape, fn="unread", per=0), "unread"),)
+
+
 def _features(scope: Scope, x: Value, role: str, head: Head) -> Value:
     path = scope.arch.names.path(role)
     w = scope.tensor(f"{path}.weight", head.width, x.shape[-1])
@@ -162,5 +182,6 @@ PROJECTORS: dict[str, Callable[[Scope, Value, Head], Value]] = {
     "average": _average,
     "shuffle": _shuffle,
     "pooled": _pooled,
+    "embedder": _embedder,
 }
 """What hands images to a language model."""

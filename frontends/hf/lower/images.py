@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from mansard.core.errors import SpecError
 from mansard.core.records import dataclass
+from mansard.frontends.hf.convnets import ConvNet
 from mansard.frontends.hf.lower.heads import PROJECTORS
-from mansard.frontends.hf.towers import Head, Patches
+from mansard.frontends.hf.towers import Head, Patches, Stem
 
 
 @dataclass(frozen=True)
@@ -43,22 +44,24 @@ class Image:
         return f"{size}, {inside} and {self.tokens:,} in the prompt"
 
 
-def image_of(stem: Patches, head: Head | None, size: tuple[int, int] | None) -> Image:
+def image_of(stem: Stem, head: Head | None, size: tuple[int, int] | None) -> Image:
     """Return an image of a size, or of the stem's own.
 
     Raises:
         SpecError: every image is resized to another size, or is smaller than one patch.
     """
+    if not isinstance(stem, (Patches, ConvNet)):
+        raise TypeError(f"no images for {stem!r}")
     own = (stem.image, stem.image)
     height, width = size or own
+    if isinstance(stem, ConvNet):
+        if (height, width) != own:
+            raise _resized(stem.image, height, width)
+        return Image(height, width, stem.sides**2, stem.sides**2)
     if stem.crops > 1:
         return _cut(stem, head, height, width)
     if not stem.flexible and (height, width) != own:
-        raise SpecError(
-            f"input.image_size is {height}x{width}, but this model resizes every image to "
-            f"{stem.image}x{stem.image}",
-            hint="leave input.image_size out",
-        )
+        raise _resized(stem.image, height, width)
     if stem.tiles > 1:
         patches = stem.tiles * (math.prod(stem.grid(height, width)) + stem.start)
         return Image(height, width, patches, 0, stem.tiles)
@@ -68,6 +71,11 @@ def image_of(stem: Patches, head: Head | None, size: tuple[int, int] | None) -> 
     if head is not None and head.kind in PROJECTORS:
         tokens = head.tokens or patches // head.merge**2
     return Image(rows * stem.size, columns * stem.size, patches + stem.start, tokens)
+
+
+def _resized(side: int, height: int, width: int) -> SpecError:
+    said = f"input.image_size is {height}x{width}, but this model resizes every image to "
+    return SpecError(f"{said}{side}x{side}", hint="leave input.image_size out")
 
 
 def _cut(stem: Patches, head: Head | None, height: int, width: int) -> Image:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from mansard.frontends.hf.architecture import Attention, ChannelMix, LayerSpec, NormKind
+from mansard.frontends.hf.architecture import Attention, ChannelMix, Dense, LayerSpec, NormKind
 from mansard.frontends.hf.lower.attention import attention
+from mansard.frontends.hf.lower.conformer import attention as local_attention
+from mansard.frontends.hf.lower.conformer import conformer_layer
 from mansard.frontends.hf.lower.cross import cross
 from mansard.frontends.hf.lower.delta import gated_delta, lightning
 from mansard.frontends.hf.lower.differential import differential
@@ -21,6 +23,7 @@ from mansard.frontends.hf.lower.routed_attention import routed_attention
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.frontends.hf.lower.shared import shared_block
 from mansard.frontends.hf.mixers import (
+    Conformer,
     Cross,
     Differential,
     GatedDelta,
@@ -53,6 +56,7 @@ LOWERINGS: dict[type, Callable[[Scope, Value, Any, NormKind], Value]] = {
     Cross: cross,
     Differential: differential,
     RoutedAttention: routed_attention,
+    Conformer: local_attention,
 }
 """How each kind of mixer is lowered."""
 
@@ -78,6 +82,10 @@ def layer(scope: Scope, x: Value, spec: LayerSpec) -> Value:
             raise TypeError(f"a {spec.topology} layer needs a feed-forward block")
         return _scaled(scope, feed(scope, y, spec.ffn), spec, "ffn_scale")
 
+    if spec.topology == "conformer":
+        if not isinstance(spec.mixer, Conformer) or not isinstance(spec.ffn, Dense):
+            raise TypeError(f"no conformer layer of {spec.mixer!r} and {spec.ffn!r}")
+        return conformer_layer(scope, x, spec.mixer, spec.ffn, norm)
     if spec.topology == "altup":
         return altup_layer(scope, x, norm, mix, fed)
     x = _around(scope, x, spec, mix, fed)

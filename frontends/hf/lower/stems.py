@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from mansard.core.symbols import B, S, T
+from mansard.frontends.hf.convnets import ConvNet
 from mansard.frontends.hf.lower.ends import INDEX
+from mansard.frontends.hf.lower.maps import Maps
+from mansard.frontends.hf.lower.mobilenet import convolved
 from mansard.frontends.hf.lower.scope import Scope
-from mansard.frontends.hf.towers import Frames, Patches
+from mansard.frontends.hf.towers import Frames, Patches, Spectrogram, Stem
 from mansard.ir.ops import Activation, Add, Embedding, Linear, Reshape, Slice, Transpose
 from mansard.ir.ops.tensor import Convolution, Elementwise
 from mansard.ir.value import Value
 
 
-def begun(scope: Scope, stem: Patches | Frames) -> tuple[Value, tuple[Value, ...]]:
+def begun(scope: Scope, stem: Stem) -> tuple[Value, tuple[Value, ...]]:
     """Append a stem; return hidden states ``[T, hidden]``, and what is stored but not used."""
-    if isinstance(stem, Frames):
-        return _frames(scope, stem), ()
+    match stem:
+        case Frames():
+            return _frames(scope, stem), ()
+        case Spectrogram():
+            return _spectrogram(scope, stem), ()
+        case ConvNet():
+            return convolved(scope, stem), ()
     x = _patches(scope, stem)
     if not stem.mask:
         return x, ()
@@ -114,3 +122,16 @@ def _frames(scope: Scope, stem: Frames) -> Value:
         x = scope(Activation(x, "gelu"), f"{name}_act")
     x = scope(Reshape(scope(Transpose(x, (0, 2, 1)), "frames"), (T, hidden)), "frame_rows")
     return scope(Add((x, scope.param("positions", stem.rows, hidden))), "position_add")
+
+
+def _spectrogram(scope: Scope, stem: Spectrogram) -> Value:
+    """Append Gemma 3n's: ``4·S`` mel frames, two convolutions, a linear of what is left of each."""
+    maps = Maps(scope.build, scope.arch.names.path("subsample"), encoding=scope.encoding)
+    x = scope.build.input("mel", B * 4 * S * stem.bins, 1)
+    for k, width in enumerate(stem.channels):
+        each = maps.inside(f"conv_{k}")
+        x = each.conv(x, "conv", width, 3, 2)
+        x = each.group_norm(x, "norm", "cumulative_group_norm", bias=False)
+        x = each(Activation(x, "relu"), "act")
+    rows = scope(Reshape(x, (T, x.numel / (B * S))), "frame_rows")
+    return scope.linear(rows, "stem_proj", scope.arch.hidden)

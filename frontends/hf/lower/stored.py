@@ -11,11 +11,12 @@ from mansard.frontends.hf.cards import Names
 from mansard.ir.footprint import storages
 from mansard.ir.graph import Graph
 
-_INDEX = re.compile(r"(?<=\.)(?:\{[^}]*\}|\d+)(?=\.)")
+_PART = r"(?:\{[^}]*\}|\d+)"
+_INDEX = re.compile(rf"(?<=\.){_PART}(?:\.{_PART})*(?=\.)")
 
 
 class Tensor(NamedTuple):
-    """A name pattern (``*`` is the layer's index), a shape, and how many such tensors exist."""
+    """A name pattern (``*`` is a layer's index), a shape, and how many such tensors exist."""
 
     name: str
     shape: tuple[int, ...]
@@ -34,10 +35,15 @@ def stored_tensors(graph: Graph, names: Names) -> list[Tensor]:
     found: Counter[tuple[str, tuple[int, ...]]] = Counter()
     for stored in storages(graph).values():
         if stored.value.role == "weight":
-            name = _INDEX.sub("*", stored.value.storage, count=1)
+            name = _INDEX.sub(_stars, stored.value.storage, count=1)
             shape = _whole(stored.value.shape)
             found[name, _swapped(shape) if name in turned else shape] += int(stored.copies)
     return [Tensor(name, shape, copies) for (name, shape), copies in found.items()]
+
+
+def _stars(found: re.Match[str]) -> str:
+    """Return a star for each index of a run of them: ``blocks.2.9`` has two."""
+    return ".".join("*" for _ in found[0].split("."))
 
 
 def _whole(shape: tuple[Expr, ...]) -> tuple[int, ...]:

@@ -38,6 +38,8 @@ def _stacks(arch: Architecture) -> Iterator[list[Tensor]]:
         yield stored_tensors(memory_graph(arch), arch.names)
     if arch.vision is not None:
         yield stored_tensors(vision_graph(arch.vision, arch), arch.vision.names)
+    if arch.audio is not None:
+        yield stored_tensors(decoder_graph(arch.audio), arch.audio.names)
     if arch.encoder is not None:
         both = encoder_graph(arch.encoder, arch)
         yield stored_tensors(both, arch.encoder.names)
