@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -13,11 +14,13 @@ import mansard as ms
 from mansard.backends.estimate import Memory
 from mansard.render.bars import bar, cells
 from mansard.render.console import uncoloured
+from mansard.render.ink import cells as cells_of
 from mansard.render.lines import View
 from mansard.render.memory_bar import memory_bar
 from mansard.render.palette import FREE, MEMORY
-from mansard.render.terminal import plain, renderables
+from mansard.render.terminal import plain, renderables, show
 from mansard.render.words import CAVEATS, capacity, caveat
+from mansard.render.written import UNUSUAL, written
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 140, 200])
@@ -134,3 +137,39 @@ def test_renderables_of_one_phase_show_only_that_phase(answer: ms.Estimate) -> N
     text = uncoloured(renderables(decode, width=100), 100)
     assert "Decode" in text
     assert "Prefill" not in text
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 140])
+def test_lines_are_the_same_with_rich_and_without(answer: ms.Estimate, width: int) -> None:
+    for view in (View(), View(top=None), View("kind")):
+        parts = list(renderables(answer, width=width, view=view))
+        ours = written(parts, width, coloured=False)
+        assert ours is None or ours.splitlines() == uncoloured(parts, width).splitlines()
+        assert ours is not None or width < 80
+
+
+def test_colours_of_a_terminal_leave_the_text_alone(
+    answer: ms.Estimate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    def shown() -> str:
+        stream = Terminal()
+        show(answer, stream, View())
+        return stream.getvalue()
+
+    for name in UNUSUAL:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "100")
+    bare = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", shown()).splitlines()]
+    assert bare == written(renderables(answer, width=100), 100, coloured=False).splitlines()  # type: ignore[union-attr]
+    assert "\x1b[34m" in shown()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[34m" not in shown()
+
+
+def test_wide_characters_take_two_cells() -> None:
+    assert [cells_of(text) for text in ("abc", "…·×━█", "模型", "é")] == [3, 5, 4, 1]

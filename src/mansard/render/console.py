@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterable
 from typing import IO
 
 from rich.console import Console, RenderableType
 
-PLAIN_WIDTH = 100
-"""Of text that goes to a file or a pipe, where no terminal says how wide it is."""
+from mansard.render.written import PLAIN_WIDTH, plain_width
+
+__all__ = ["PLAIN_WIDTH", "show_parts", "uncoloured"]
 
 
 def uncoloured(parts: Iterable[RenderableType], width: int) -> str:
@@ -29,6 +29,5 @@ def show_parts(make: Callable[[int], Iterable[RenderableType]], stream: IO[str])
         for part in make(console.width):
             console.print(part)
         return
-    columns = os.environ.get("COLUMNS", "")
-    width = int(columns) if columns.isascii() and columns.isdigit() else PLAIN_WIDTH
+    width = plain_width()
     stream.write(f"{uncoloured(make(width), width)}\n")

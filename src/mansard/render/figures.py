@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from rich.text import Text
-
 from mansard.core.units import format_bytes, format_time
 from mansard.query.estimate import Estimate
+from mansard.render.ink import Text
 from mansard.render.palette import QUIET, STRONG
 
 UNITS: dict[str, Callable[[float], str]] = {

@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-
-from rich import box
-from rich.console import Group, RenderableType
-from rich.panel import Panel
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mansard.core.units import format_bytes
 from mansard.query.estimate import Estimate
 from mansard.render import words
+from mansard.render.ink import Text
+from mansard.render.layout import Panel
 from mansard.render.palette import BAD, GOOD, QUIET, STRONG, bound_style
 from mansard.render.steps import totals
 
+if TYPE_CHECKING:
+    from rich.text import Text as RichText
 
-def headline(estimate: Estimate, width: int) -> RenderableType:
+T = TypeVar("T", "Text", "RichText")
+"""A line of ours, or of rich."""
+
+
+def headline(estimate: Estimate, width: int) -> Panel:
     """Return the panel."""
     parts = [*_metrics(estimate), _memory(estimate), *_bounds(estimate)]
     asked = [*words.scenario(estimate), *words.model(estimate)]
-    return Panel(
-        Group(
-            *packed([Text(part, QUIET) for part in asked], width - 4, Text(" · ", QUIET)),
-            *packed(parts, width - 4, Text("   ")),
-        ),
-        title=Text(f"{words.shorten(words.title(estimate), width - 8)}", STRONG),
-        title_align="left",
-        box=box.ROUNDED,
-        border_style=QUIET,
-        padding=(0, 1),
-    )
+    lines = [
+        *packed([Text(part, QUIET) for part in asked], width - 4, Text(" · ", QUIET)),
+        *packed(parts, width - 4, Text("   ")),
+    ]
+    return Panel(lines, Text(words.shorten(words.title(estimate), width - 8), STRONG), QUIET)
 
 
 def caveat(width: int) -> Text:
@@ -55,16 +53,17 @@ def worth(estimate: Estimate, width: int) -> Iterator[Text]:
         yield Text(f" {line}", QUIET)
 
 
-def packed(parts: Sequence[Text], width: int, gap: Text, indent: int = 0) -> Iterator[Text]:
+def packed(parts: Sequence[T], width: int, gap: T, indent: int = 0) -> Iterator[T]:
     """Yield lines of as many parts as fit; no part is broken while it fits in a line."""
-    line = Text()
+    kind: Any = type(gap)
+    line = kind()
     for part in parts:
         if line and line.cell_len + gap.cell_len + part.cell_len > width:
-            yield Text.assemble(" " * indent, line)
-            line = Text()
-        line = Text.assemble(line, gap if line else "", part)
+            yield kind.assemble(" " * indent, line)
+            line = kind()
+        line = kind.assemble(line, gap if line else "", part)
     if line:
-        yield Text.assemble(" " * indent, line)
+        yield kind.assemble(" " * indent, line)
 
 
 def _metrics(estimate: Estimate) -> Iterator[Text]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.console import RenderableType
-from rich.text import Text
-
 from mansard.backends.estimate import Memory
 from mansard.core.units import format_bytes
 from mansard.render import words
 from mansard.render.bars import cells
 from mansard.render.headline import packed
+from mansard.render.ink import Text
 from mansard.render.palette import BAD, FREE, MEMORY, QUIET, STRONG
 
 LABELS = {
@@ -20,7 +18,7 @@ LABELS = {
 }  # fmt: skip
 
 
-def memory_bar(memory: Memory, width: int, kept: str = "KV cache") -> Iterator[RenderableType]:
+def memory_bar(memory: Memory, width: int, kept: str = "KV cache") -> Iterator[Text]:
     """Yield the heading, the bar and its legend; those of a device of each pool where several.
 
     Args:
@@ -43,7 +41,7 @@ def _heading(memory: Memory) -> Text:
     return text.append(f" of {words.capacity(memory)}", QUIET)
 
 
-def _drawn(memory: Memory, width: int, kept: str) -> Iterator[RenderableType]:
+def _drawn(memory: Memory, width: int, kept: str) -> Iterator[Text]:
     sizes = {name: float(getattr(memory, name)) for name in MEMORY}
     capacity = float(memory.capacity or 0)
     yield _bar(sizes, capacity, min(width - 4, 100))

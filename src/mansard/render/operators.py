@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from rich import box
-from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
-
 from mansard.backends.estimate import Phase
 from mansard.core.records import dataclass
 from mansard.core.units import format_count, format_time
 from mansard.render import words
 from mansard.render.bars import bar
 from mansard.render.headline import packed
+from mansard.render.ink import Text
+from mansard.render.layout import Column, Table
 from mansard.render.lines import Line, View, lines, total
 from mansard.render.palette import QUIET, STRONG, bound_style
 
@@ -46,7 +43,7 @@ FULL = (
 NARROW = (_COUNT, _BOUND, _TIME, _SHARE)
 
 
-def operators(phase: Phase, of: str, view: View, width: int) -> Iterator[RenderableType]:
+def operators(phase: Phase, of: str, view: View, width: int) -> Iterator[Text | Table]:
     """Yield the heading and the table of a phase; figures are of all occurrences in a step.
 
     Args:
@@ -84,24 +81,23 @@ def _heading(phase: Phase, of: str, width: int) -> Iterator[Text]:
 def _table(every: list[Line], shown: int, title: str, width: int) -> Table:
     columns, name_width, bar_width = _layout(every, width)
     longest = max((line.share for line in every[:shown]), default=0.0) or 1.0
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),
-                  header_style=STRONG)  # fmt: skip
-    table.add_column(title, no_wrap=True)
+    heads = [Column(title)]
     for column in columns:
         if column is _SHARE and bar_width:
-            table.add_column("", no_wrap=True, min_width=bar_width)
-        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
+            heads.append(Column("", least=bar_width))
+        heads.append(Column(column.title, right=column.right))
+    table = Table(heads, STRONG)
     for at, line in enumerate(every):
         style = bound_style(line.bound)
-        name = Text(words.shorten(line.name, name_width), style="" if at < shown else QUIET)
+        name = Text(words.shorten(line.name, name_width), "" if at < shown else QUIET)
         cells = [name]
         for column in columns:
             if column is _SHARE and bar_width:
                 drawn = bar(line.share / longest, bar_width) if at < shown else ""
-                cells.append(Text(drawn, style=style))
-            cells.append(Text(column.write(line), style=style if column is _BOUND else ""))
+                cells.append(Text(drawn, style))
+            cells.append(Text(column.write(line), style if column is _BOUND else ""))
         last = at == len(every) - 1 and at >= shown
-        table.add_row(*cells, style=STRONG if last else None)
+        table.add(cells, STRONG if last else "")
     return table
 
 

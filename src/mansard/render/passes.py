@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from rich import box
-from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
-
 from mansard.backends.estimate import Phase
 from mansard.core.records import dataclass
 from mansard.core.units import format_bytes, format_count, format_time
 from mansard.query.effects import Effect, Figures
 from mansard.render import words
+from mansard.render.ink import Text
+from mansard.render.layout import Column, Table
 from mansard.render.palette import QUIET, STRONG
 from mansard.render.technique_words import UNCHANGED, said, written
 
@@ -39,7 +36,7 @@ class Line:
     figures: tuple[str, ...]
 
 
-def passes(effects: Sequence[Effect], width: int) -> Iterator[RenderableType]:
+def passes(effects: Sequence[Effect], width: int) -> Iterator[Text | Table]:
     """Yield a heading and a table that begins with the program as it was loaded."""
     if not effects:
         return
@@ -106,19 +103,15 @@ def _widths(every: Sequence[Line], room: int) -> tuple[int, int]:
 
 def _table(every: Sequence[Line], measures: Sequence[Measure], width: int) -> Table:
     name_width, change_width = _widths(every, _room(every, measures, width))
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),
-                  header_style=STRONG)  # fmt: skip
-    table.add_column("technique", overflow="fold", max_width=name_width)
-    table.add_column("changed", max_width=change_width)
-    for measure in measures:
-        table.add_column(measure.title, justify="right", no_wrap=True)
+    heads = [Column("technique", most=name_width), Column("changed", most=change_width)]
+    table = Table([*heads, *(Column(m.title, right=True) for m in measures)], STRONG)
     before = every[0].figures
     for at, line in enumerate(every):
         pairs = zip(before, line.figures, strict=True)
         cells = [Text(SAME, QUIET) if at and old == new else Text(new) for old, new in pairs]
         name = line.name if len(line.name) <= name_width else _broken(line.name, name_width)
         quiet = QUIET if line.changed == UNCHANGED else ""
-        table.add_row(Text(name, "cyan" if at else QUIET), Text(line.changed, quiet), *cells)
+        table.add((Text(name, "cyan" if at else QUIET), Text(line.changed, quiet), *cells))
         before = line.figures
     return table
 
