@@ -33,7 +33,7 @@ class Attribution:
         scenario: batch, prompt and output.
     """
 
-    def __init__(self, priced: Priced, scenario: Mapping[str, int]) -> None:
+    def __init__(self, priced: Priced, scenario: Mapping[str, float]) -> None:
         env = {SCENARIO[name]: value for name, value in scenario.items()}
         self.priced = priced
         self._bound = Bound(priced.space, env, None, ZERO, ZERO)

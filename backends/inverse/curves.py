@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
+from typing import TypeAlias
 
 from mansard.backends.engine.lowered import Segment
 from mansard.backends.inverse.broken import ZERO, Broken, greatest, line, summed
@@ -19,6 +20,10 @@ KINDS = ("weights", "kv_cache", "activations")
 CAPACITY, RESERVE = "memory.capacity", "memory.reserve"
 
 
+Each: TypeAlias = "Sequence[tuple[Curves, Fraction]]"
+"""Curves of several lengths with the share of each; of one length, one with all of it."""
+
+
 class Curves:
     """Each figure as a ``Broken``, made when it is asked for.
 
@@ -31,16 +36,21 @@ class Curves:
     """
 
     def __init__(
-        self, priced: Priced, scenario: Mapping[str, int], unknown: str,
+        self, priced: Priced, scenario: Mapping[str, float], unknown: str,
         low: Fraction | int, high: Fraction | int,
     ) -> None:  # fmt: skip
         self.priced, self.unknown = priced, unknown
         self.low, self.high = Fraction(low), Fraction(high)
-        env: dict[Symbol, int] = {SCENARIO[k]: v for k, v in scenario.items() if k != unknown}
+        env: dict[Symbol, float] = {SCENARIO[k]: v for k, v in scenario.items() if k != unknown}
         self.bound = Bound(priced.space, env, SCENARIO.get(unknown), self.low, self.high)
         self._scenario = scenario
         self._known: dict[str, Broken] = {}
         self._seconds: dict[str, Broken] = {}
+
+    @property
+    def each(self) -> Each:
+        """Itself, with all of the weight."""
+        return ((self, Fraction(1)),)
 
     @property
     def is_field(self) -> bool:
@@ -130,7 +140,7 @@ class Curves:
         ttft, tpot = self.figure("ttft"), self.figure("tpot")
         if self.unknown == "output":
             raise NotAffineError("output times the mean step")
-        rest = self._scenario["output"] - 1
+        rest = Fraction(self._scenario["output"]) - 1
         if ttft is None or (tpot is None and rest):
             return None
         between = [self.seconds(p) for p in self.priced.phases if p not in ("prefill", "decode")]

@@ -10,9 +10,10 @@ from itertools import groupby
 import numpy as np
 
 from mansard.backends.engine.points import Array, Points
-from mansard.backends.inverse.broken import Broken, winners
-from mansard.backends.inverse.curves import Curves
+from mansard.backends.inverse.broken import Broken, line, winners
+from mansard.backends.inverse.curves import Curves, Each
 from mansard.backends.inverse.forms import NotAffineError
+from mansard.backends.inverse.mixed import expectation
 from mansard.backends.inverse.sections import Section
 from mansard.backends.inverse.sums import mean_step
 from mansard.core.records import dataclass
@@ -44,18 +45,18 @@ class Bounds:
         """Return the resource that bounds it at a value."""
         return next((r for low, high, r in self.flips if low <= value <= high), self.flips[-1][2])
 
-    def seconds(self, curves: Curves, value: int) -> float:
+    def seconds(self, each: Each, value: int) -> float:
         """Return the time of the row in its mean step at a value [s]."""
         if self.needed:
             return max(f.near(value) for f in self.needed.values())
-        at = seconds_at(curves, self.section, SCENARIO[curves.unknown], np.array([float(value)]))
+        at = expected_seconds(each, self.section, np.array([float(value)]))
         return max(float(v[0]) for v in at.values())
 
 
-def bounds(curves: Curves, section: Section) -> Bounds:
-    """Return what bounds a row at every whole value of the unknown."""
+def bounds(each: Each, section: Section) -> Bounds:
+    """Return what bounds a row at every whole value of the unknown, lengths being of each kind."""
     try:
-        needed = mean_step(curves.sums, section)
+        needed = _needed(each, section)
         if not needed:
             return Bounds(section, (), True)
         names = list(needed)
@@ -63,7 +64,19 @@ def bounds(curves: Curves, section: Section) -> Bounds:
         found = [(p.low, p.high, names[which]) for p, which in pieces]
         return Bounds(section, _whole(found), True, needed)
     except NotAffineError:
-        return Bounds(section, _enumerated(curves, section), False)
+        return Bounds(section, _enumerated(each, section), False)
+
+
+def _needed(each: Each, section: Section) -> dict[str, Broken]:
+    """Return the expectation of the seconds each resource needs, over lengths that run the row."""
+    steps = [(mean_step(curves.sums, section), weight) for curves, weight in each]
+    ran = [(needed, weight) for needed, weight in steps if needed]
+    names = dict.fromkeys(name for needed, _ in ran for name in needed)
+    zero = line(0, 0, each[0][0].low, each[0][0].high)
+    return {
+        name: expectation([(needed.get(name, zero), weight) for needed, weight in ran])
+        for name in names
+    }
 
 
 def _whole(pieces: Sequence[tuple[Fraction, Fraction, str]]) -> tuple[Flip, ...]:
@@ -83,10 +96,10 @@ def _whole(pieces: Sequence[tuple[Fraction, Fraction, str]]) -> tuple[Flip, ...]
     return tuple(found)
 
 
-def _enumerated(curves: Curves, section: Section) -> tuple[Flip, ...]:
-    low = int(curves.low)
-    xs = np.arange(low, min(int(curves.high), low + ENUMERATED - 1) + 1, dtype=float)
-    needed = seconds_at(curves, section, SCENARIO[curves.unknown], xs)
+def _enumerated(each: Each, section: Section) -> tuple[Flip, ...]:
+    low, high = int(each[0][0].low), int(each[0][0].high)
+    xs = np.arange(low, min(high, low + ENUMERATED - 1) + 1, dtype=float)
+    needed = expected_seconds(each, section, xs)
     names = list(needed)
     best = np.argmax(np.array([needed[n] for n in names]), axis=0)
     found: list[Flip] = []
@@ -94,6 +107,16 @@ def _enumerated(curves: Curves, section: Section) -> tuple[Flip, ...]:
         members = list(group)
         found.append((int(xs[members[0]]), int(xs[members[-1]]), names[which]))
     return tuple(found)
+
+
+def expected_seconds(each: Each, section: Section, xs: Array) -> dict[str, Array]:
+    """Return the expectation, over lengths, of what ``seconds_at`` returns."""
+    total: dict[str, Array] = {}
+    for curves, weight in each:
+        at = seconds_at(curves, section, SCENARIO[curves.unknown], xs)
+        for name, seconds in at.items():
+            total[name] = total.get(name, 0.0) + float(weight) * seconds
+    return total
 
 
 def seconds_at(curves: Curves, section: Section, unknown: Symbol, xs: Array) -> dict[str, Array]:

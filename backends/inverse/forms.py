@@ -87,7 +87,7 @@ class Bound:
     """
 
     def __init__(
-        self, space: Space, env: Mapping[Symbol, int], unknown: Symbol | None,
+        self, space: Space, env: Mapping[Symbol, float], unknown: Symbol | None,
         low: Fraction, high: Fraction,
     ) -> None:  # fmt: skip
         self.space, self.env, self.unknown = space, env, unknown

@@ -180,3 +180,27 @@ def test_objectives_are_arithmetic_over_what_users_see() -> None:
         size=2,
     )
     assert held.tolist() == [True, False]
+
+
+def test_a_plan_of_distributed_lengths_is_of_expectations() -> None:
+    lengths: dict[str, Any] = {"prompt": "uniform(100,102)", "output": "uniform(16,17)"}
+    found = plan("qwen2.5-0.5b", on="l4:2", slo="tpot<8ms", rate=50, **lengths)
+    assert "expectations" in found.assumes[0]
+    together = next(o for o in found.options if len(o.pools) == 1)
+    (pool,) = together.pools
+    layout = f"parallel{{{pool.layout}}}" if pool.devices_each > 1 else ""
+    again = ms.analyze(
+        "qwen2.5-0.5b", on=f"l4:{pool.devices_each}", batch=pool.batch, **lengths,
+        techniques=[t for t in ("batch-continuously", layout) if t],
+    )  # fmt: skip
+    assert together.tpot_s == pytest.approx(again.tpot, rel=1e-9)
+    assert again.throughput is not None
+    assert pool.requests_per_s == pytest.approx(again.throughput / 16.5, rel=1e-9)
+    apart = next(o for o in found.options if len(o.pools) == 2)
+    (one, _) = apart.pools
+    pairs = [ms.analyze("qwen2.5-0.5b", on=f"l4:{2 * one.devices_each}", prompt=p, output=16,
+                        techniques=["disaggregate"]) for p in (100, 101, 102)]  # fmt: skip
+    sent = math.fsum(e.phases["prefill"].total_s + e.phases["transfer"].total_s for e in pairs) / 3
+    assert apart.ttft_s == pytest.approx(sent, rel=1e-9)
+    with pytest.raises(ms.MansardError, match="plans look at every length"):
+        plan("qwen2.5-0.5b", on="l4", slo="tpot<8ms", rate=50, prompt="uniform(1,5000)")

@@ -52,7 +52,7 @@ def analyze(
     from mansard.render.lines import DEFAULT_TOP, View
 
     conditions = _read_gates(gates)
-    model, keywords = asked.keywords(spread=True)
+    model, keywords = asked.keywords()
     if backend is not None:
         keywords["backend"] = backend
     question = Question.of(model, keywords)

@@ -28,7 +28,7 @@ def compare(asked: Asked, variants: tuple[str, ...], form: str | None, out: str 
     from mansard.cli.analyze import print_notes
     from mansard.query.comparing import compare as ask
 
-    model, keywords = asked.keywords(spread=True)
+    model, keywords = asked.keywords()
     pipelines = [() if v.strip() == NONE else (v,) for v in variants] or [()]
     if len(pipelines) == 1 and pipelines != [()]:
         pipelines = [(), *pipelines]

@@ -71,25 +71,15 @@ class Asked:
         changed = {"set": v} if (v := {**read_assignments(self.overrides), **said}) else {}
         return question(self.model, given | changed)
 
-    def keywords(self, *, spread: bool = False) -> tuple[Any, dict[str, Any]]:
+    def keywords(self) -> tuple[Any, dict[str, Any]]:
         """Return the model, and the keywords of ``analyze``.
-
-        Args:
-            spread: whether the command takes lengths that are distributions.
 
         Raises:
             SpecError: as ``settings``; or no model or no hardware is named.
         """
-        from mansard.core.errors import SpecError
         from mansard.query.settings import keywords
 
-        model, values = keywords(self.settings())
-        for name in ("prompt", "output"):
-            if not spread and isinstance(values.get(name), str):
-                raise SpecError(f"{name} is a distribution; this command takes one length",
-                                hint=f"give --{name} a number; analyze, compare and sweep take"
-                                " distributions")  # fmt: skip
-        return model, values
+        return keywords(self.settings())
 
 
 def bound_options(command: F) -> F:

@@ -64,7 +64,7 @@ def sweep(
     from mansard.query.sweeps.axes import named
     from mansard.query.sweeps.run import sweep as run
 
-    model, keywords = asked.keywords(spread=True)
+    model, keywords = asked.keywords()
     models, chips = named(model), named(keywords.pop("on"))
     axes: dict[str, object] = {}
     if len(models) > 1:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mansard.backends.estimate import Metrics
+from mansard.backends.estimate import Memory, Metrics
 from mansard.backends.hardware import Hardware
 from mansard.backends.spending import spent
 from mansard.core.errors import SpecError, unknown_name
@@ -151,9 +151,9 @@ def answered(
     if missing:
         known = [n for n in dict.fromkeys(s.phase for s in program.schedule) if n]
         raise unknown_name("phase of this model's schedule", missing[0], known)
-    metrics, tokens = answer.metrics, float(asked.output)
+    metrics, tokens, memory = answer.metrics, float(asked.output), answer.memory
     if mix is not None:
-        metrics, tokens = _expected(program, target, asked, mix)
+        metrics, tokens, memory = _expected(program, target, asked, mix, memory)
     said = [
         *([said_of(mix, ready.origin.max_context)] if mix is not None else []),
         *skipped_plugins(),
@@ -163,9 +163,7 @@ def answered(
         *dealt(asked.batch, program.mesh),
         *fixed_batch(asked, program),
         *drafts(applied, program),
-        *concerns(
-            longest(asked, ready.origin), ready.origin.max_context, target.chip, answer.memory
-        ),
+        *concerns(longest(asked, ready.origin), ready.origin.max_context, target.chip, memory),
     ]
     return Estimate(
         model=_whole_model(program, applied),
@@ -178,7 +176,7 @@ def answered(
         techniques=applied,
         program=program,
         phases=answer.phases,
-        memory=answer.memory,
+        memory=memory,
         metrics=spent(metrics, target.chip, target.devices, asked.batch * tokens, price),
         notes=_once(said),
         price=priced,
@@ -189,13 +187,13 @@ def answered(
 
 
 def _expected(
-    program: Program, target: Target, asked: Scenario, mix: Mix
-) -> tuple[Metrics, float]:  # fmt: skip
-    """Return the expectation of the metrics over lengths, and of a request's tokens."""
+    program: Program, target: Target, asked: Scenario, mix: Mix, memory: Memory
+) -> tuple[Metrics, float, Memory]:
+    """Return the expectation of the metrics over lengths, of a request's tokens, of the memory."""
     from mansard.backends.engine.compiled import compile_program
 
     engine = compile_program(program, target.laid_out(program.mesh), asked.phases)
-    return metrics_of(engine, mix, asked.batch)
+    return metrics_of(engine, mix, asked.batch, memory)
 
 
 def _whole_model(program: Program, applied: Sequence[Technique]) -> ModelFacts:

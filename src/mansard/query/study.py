@@ -84,16 +84,7 @@ class Study:
 
     @cached_property
     def question(self) -> Question:
-        """The study as inverse questions see it.
-
-        Raises:
-            SpecError: its lengths are a distribution, of which there is no inverse yet.
-        """
-        if self.mix is not None:
-            raise SpecError(
-                f"an inverse question takes one length, not {self.mix.text}",
-                hint="give prompt and output as numbers; analyze and sweep take distributions",
-            )
+        """The study as inverse questions see it."""
         from mansard.query.solving.question import Question
 
         return Question(self)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from mansard.core.units import format_bytes, format_time
 from mansard.query.planning.options import Option, Pool
-from mansard.query.planning.plan import ASSUMES, Plan
+from mansard.query.planning.plan import Plan
 from mansard.render import words
 from mansard.render.console import show_parts
 from mansard.render.markdown_table import table
@@ -49,7 +49,7 @@ def renderables(plan: Plan, width: int) -> Iterator[RenderableType]:
     for what, why in plan.skipped:
         yield Text(f"not tried: {what}: {why}", QUIET)
     yield ""
-    for sentence in ASSUMES:
+    for sentence in plan.assumes:
         yield Padding(Text(f"· {sentence}", QUIET), (0, 0, 0, 1))
 
 
@@ -60,7 +60,7 @@ def markdown(plan: Plan) -> str:
         f"# {plan.model} on {plan.on}: {_asked(plan)}", "", best, "",
         *table(OPTION_COLUMNS, [_option(o) for o in plan.options], 2), "",
         *table(POINT_COLUMNS, [_point(plan, k) for k in range(len(plan.front))], 1), "",
-        *(f"- {sentence}" for sentence in ASSUMES),
+        *(f"- {sentence}" for sentence in plan.assumes),
     ]) + "\n"  # fmt: skip
 
 

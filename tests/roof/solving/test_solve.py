@@ -297,11 +297,6 @@ def test_one_step_has_no_prompt_to_find() -> None:
         study(context=100).solve("prompt", subject_to="tpot <= 5ms")
 
 
-def test_lengths_that_are_distributions_are_refused() -> None:
-    with pytest.raises(SpecError, match="takes one length"):
-        study(prompt="uniform(1k,4k)").solve("batch", maximize=True, subject_to="tpot <= 5ms")
-
-
 def test_what_is_neither_certain_nor_short_is_refused() -> None:
     with pytest.raises(SpecError, match="too many to try"):
         study().solve("output", subject_to="throughput >= 100/s", within="1..100m")

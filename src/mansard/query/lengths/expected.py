@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mansard.backends.estimate import Metrics
+from mansard.backends.estimate import Memory, Metrics
 from mansard.core.notes import Note
 from mansard.core.records import dataclass
 from mansard.query.lengths.mix import Mix
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mansard.backends.cluster import Cluster
     from mansard.backends.engine.compiled import Compiled
     from mansard.backends.engine.stepwise import Stepwise
+    from mansard.backends.hardware import Hardware
 
 
 @dataclass(frozen=True)
@@ -35,26 +36,44 @@ class Averaged:
         return self.engine.cluster
 
     def figures(self, batch: Any, prompt: Any, output: Any, names: Sequence[str]) -> dict[str, Any]:
-        """Return the expectation of each figure, one a batch size."""
-        return self.mix.expected(self.engine, batch, tuple(names))
+        """Return the expectation of each figure, one a point; a size that is spread is its own."""
+        return self.mix.expected(self.engine, batch, tuple(names), prompt, output)
+
+    def on(self, cluster: Hardware | Cluster) -> Averaged:
+        """Return the same on other hardware."""
+        return Averaged(self.engine.on(cluster), self.mix)
+
+    @property
+    def method(self) -> str:
+        """How its engine evaluates."""
+        return self.engine.method
 
     def grid(self, axes: object, names: Sequence[str], *, fast: bool = False) -> None:
         """Return nothing: expectations are taken of lists."""
 
 
+TIMES = ("ttft", "tpot", "latency", "throughput", "tokens_per_s_per_user")
+HELD = ("weights", "kv_cache", "activations")
+
+
 def metrics_of(
-    engine: Compiled | Stepwise, mix: Mix, batch: int
-) -> tuple[Metrics, float]:  # fmt: skip
-    """Return the expectation of the metrics, and the expected tokens of a request."""
-    names = ("ttft", "tpot", "latency", "throughput", "tokens_per_s_per_user")
-    found = mix.expected(engine, batch, names)
+    engine: Compiled | Stepwise, mix: Mix, batch: int, memory: Memory
+) -> tuple[Metrics, float, Memory]:
+    """Return the expectation of the metrics, of a request's tokens, and of the memory.
+
+    Pools of devices keep the memory of the mean lengths, which ``memory`` is.
+    """
+    found = mix.expected(engine, batch, (*TIMES, *HELD))
     known = {n: None if v[0] != v[0] else float(v[0]) for n, v in found.items()}
-    tokens = math.fsum(n * w for n, w in zip(mix.outputs, mix.weights, strict=True))
-    return Metrics(
+    metrics = Metrics(
         ttft_s=known["ttft"], tpot_s=known["tpot"], latency_s=known["latency"],
         throughput_tok_s=known["throughput"],
         tokens_per_s_per_user=known["tokens_per_s_per_user"],
-    ), tokens  # fmt: skip
+    )  # fmt: skip
+    if not memory.pools:
+        weights, cached, alive = (float(found[name][0]) for name in HELD)
+        memory = replace(memory, weights=weights, kv_cache=cached, activations=alive)
+    return metrics, mix.means[1], memory
 
 
 def expectations(mix: Mix) -> Note:
@@ -63,11 +82,18 @@ def expectations(mix: Mix) -> Note:
     return Note("M073", f"{words}, each batch of one length")
 
 
-def said(mix: Mix, max_context: int | None) -> Note:
-    """Return the note of an answer over lengths, whose rows are of the mean ones."""
+def said(mix: Mix, max_context: int | None, *, mean_rows: bool = True) -> Note:
+    """Return the note of an answer over lengths; rows are of the mean ones, or expectations too."""
     p, n = mix.mean
-    words = f"{expectations(mix).message}; rows and memory are those of {p:,} and {n:,} tokens"
+    words = expectations(mix).message
+    if mean_rows:
+        words += f"; rows are those of {p:,} and {n:,} tokens"
     beyond = mix.beyond(max_context) if max_context else 0.0
     if beyond > 0.001 and max_context:
         words += f"; {beyond:.1%} of requests are longer than the model's {max_context:,}"
     return Note("M073", words)
+
+
+def is_expected(notes: Iterable[Note]) -> bool:
+    """Say whether figures that carry such notes are expectations."""
+    return any(note.code == "M073" for note in notes)

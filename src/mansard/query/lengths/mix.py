@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from mansard.core.records import dataclass
 
+BOTH = ("prompt", "output")
+
 if TYPE_CHECKING:
     from mansard.backends.engine.compiled import Compiled
     from mansard.backends.engine.stepwise import Stepwise
+
+
+BLOCK = 65_536
+"""Points that are evaluated at once: every length of some batches."""
 
 
 @dataclass(frozen=True)
@@ -25,44 +31,79 @@ class Mix:
         prompts: tokens of each combination.
         outputs: likewise.
         weights: of each; they add to 1.
+        spread: which of the two are distributions.
     """
 
     text: str
     prompts: tuple[float, ...]
     outputs: tuple[float, ...]
     weights: tuple[float, ...]
+    spread: tuple[str, ...] = BOTH
+
+    @property
+    def means(self) -> tuple[float, float]:
+        """The expected prompt and output."""
+        return tuple(  # type: ignore[return-value]
+            math.fsum(v * w for v, w in zip(column, self.weights, strict=True))
+            for column in (self.prompts, self.outputs)
+        )
 
     @property
     def mean(self) -> tuple[int, int]:
         """The expected prompt and output, rounded."""
-        return tuple(  # type: ignore[return-value]
-            max(1, round(math.fsum(v * w for v, w in zip(column, self.weights, strict=True))))
-            for column in (self.prompts, self.outputs)
-        )
+        return tuple(max(1, round(mean)) for mean in self.means)  # type: ignore[return-value]
 
     def expected(
-        self, engine: Compiled | Stepwise, batch: Any, names: tuple[str, ...]
-    ) -> dict[str, Any]:
-        """Return the expectation of figures for each batch size, all of one length at a time.
+        self, engine: Compiled | Stepwise, batch: Any, names: tuple[str, ...],
+        prompt: Any = None, output: Any = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Return the expectation of figures at each point, a batch being of one length.
 
         Throughput is the tokens of all over the time of all, and what is per user the inverse of
         the expected time per token.
+
+        Args:
+            engine: of one length at a time.
+            batch: sequences, one a point, or one for all.
+            names: of figures.
+            prompt: likewise, in place of the own ones where these are no distribution.
+            output: likewise.
         """
         import numpy as np
 
-        batches = np.atleast_1d(np.asarray(batch, dtype=float))
+        given = (batch, 0 if prompt is None else prompt, 0 if output is None else output)
+        batches, *sizes = np.broadcast_arrays(*(np.atleast_1d(np.asarray(v, float)) for v in given))
+        own = {"prompt": self.prompts, "output": self.outputs}
+        fixed = {"prompt": prompt is not None, "output": output is not None}
         weights = np.array(self.weights)
-        prompts, outputs = np.array(self.prompts), np.array(self.outputs)
         asked = tuple(dict.fromkeys((*names, *_NEEDED)))
         found = {name: np.empty(batches.size) for name in asked}
-        for k, b in enumerate(batches.tolist()):
-            values = engine.figures(b, prompts, outputs, asked)
+        tokens = np.empty(batches.size)
+        step = max(1, BLOCK // weights.size)
+        for first in range(0, batches.size, step):
+            at = slice(first, first + step)
+            count = batches[at].size
+            prompts, outputs = (
+                np.repeat(size[at], weights.size)
+                if fixed[name] and name not in self.spread
+                else np.tile(self._column(own[name], engine), count)
+                for name, size in zip(own, sizes, strict=True)
+            )
+            each = np.repeat(batches[at], weights.size)
+            values = engine.figures(each, prompts, outputs, asked)
             for name, column in values.items():
-                known = np.broadcast_to(column, weights.shape)
-                found[name][k] = _mean(known, weights, skip=name == "tpot" and outputs.min() < 2)
-        found["throughput"] = batches * float(weights @ outputs) / found["period"]
+                known = np.broadcast_to(column, weights.size * count).reshape(count, -1)
+                found[name][at] = _mean(known, weights, skip=name == "tpot")
+            tokens[at] = _mean(outputs.reshape(count, -1), weights)
+        found["throughput"] = batches * tokens / found["period"]
         found["tokens_per_s_per_user"] = 1.0 / found["tpot"]
         return {name: found[name] for name in names}
+
+    def _column(self, lengths: tuple[float, ...], engine: Compiled | Stepwise) -> Any:
+        """Return lengths as an engine takes them: one that goes step by step takes whole ones."""
+        import numpy as np
+
+        return np.rint(lengths) if engine.method == "stepwise" else np.array(lengths)
 
     def beyond(self, tokens: int) -> float:
         """Return the share of requests longer than so many tokens."""
@@ -74,14 +115,15 @@ class Mix:
 _NEEDED = ("tpot", "period")
 
 
-def _mean(values: Any, weights: Any, skip: bool) -> float:
-    """Return an expectation; of the time per token only over requests that have one."""
+def _mean(values: Any, weights: Any, skip: bool = False) -> Any:
+    """Return the expectation of each row; of the time per token over requests that have one."""
     import numpy as np
 
-    if values[0] == values.min() == values.max():
-        return float(values[0])
-    if skip:
+    found = (values * weights).sum(axis=1)
+    if skip and not np.isfinite(found).all():
         known = np.isfinite(values)
-        return float(values[known] @ weights[known] / weights[known].sum()) if known.any() else (
-            math.nan)  # fmt: skip
-    return float(values @ weights)
+        share = (known * weights).sum(axis=1)
+        total = (np.where(known, values, 0.0) * weights).sum(axis=1)
+        found = np.where(share > 0, total / np.where(share > 0, share, 1.0), math.nan)
+    same = (values == values[:, :1]).all(axis=1)  # the weights add to 1 but for rounding
+    return np.where(same, values[:, 0], found)

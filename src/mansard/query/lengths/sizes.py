@@ -69,7 +69,9 @@ def read_mix(prompt: object, output: object, default: tuple[int, int]) -> Mix | 
     prompts = tuple(v for v in p.values for _ in n.values)
     outputs = tuple(v for _ in p.values for v in n.values)
     weights = tuple(a * b for a in p.weights for b in n.weights)
-    return Mix(f"prompt {p.text}, output {n.text}", prompts, outputs, weights)
+    given = {"prompt": prompt, "output": output}
+    spread = tuple(name for name, value in given.items() if is_spread(value))
+    return Mix(f"prompt {p.text}, output {n.text}", prompts, outputs, weights, spread)
 
 
 def _one(given: object, otherwise: int, column: str) -> Lengths:

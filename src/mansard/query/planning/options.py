@@ -86,12 +86,12 @@ class Load:
 
     Args:
         rate: requests a second.
-        output: tokens each generates.
+        output: tokens each generates, in the mean.
         objectives: what its users are promised.
     """
 
     rate: float
-    output: int
+    output: float
     objectives: tuple[Condition, ...]
 
 
@@ -123,11 +123,11 @@ def apart(early: Replica, late: Replica, load: Load) -> Option | None:
     except MansardError:
         return None
     ttft = first["ttft"][0] + sent_s
-    if load.output < 2 or not np.isfinite(ttft) or not _fits(first)[0]:
+    decode_s = f["latency"] - f["ttft"]
+    if not decode_s[0] > 0 or not np.isfinite(ttft) or not _fits(first)[0]:
         return None
-    figures = {**f, "ttft": np.full_like(f["tpot"], ttft)}
-    figures["latency"] = ttft + (load.output - 1) * f["tpot"]
-    decoded = late.batches / ((load.output - 1) * f["tpot"])
+    figures = {**f, "ttft": np.full_like(f["tpot"], ttft), "latency": ttft + decode_s}
+    decoded = late.batches / decode_s
     good = _fits(f) & _kept(figures, load)
     if not good.any():
         return None

@@ -19,6 +19,7 @@ from mansard.query.planning.options import Load, Option, apart, nearest_miss, to
 from mansard.query.planning.replica import Replica
 from mansard.query.report import finite
 from mansard.query.several import several
+from mansard.query.solving.question import Question
 from mansard.query.source import Source, load_with
 from mansard.query.study import Study, study
 from mansard.query.techniques import Spec, read_techniques
@@ -38,6 +39,13 @@ ASSUMES = (
     "times are bounds: engines need more devices, mostly 1.4 to 2 times as many",
 )
 """What a plan rests on."""
+EXPECTED = (
+    "lengths are a distribution and every batch is of one length: objectives hold for expectations,"
+    " not for every request, and throughput is all tokens over all time; requests arrive evenly, no"
+    " time in a queue, and no time until the step under way ends",
+    *ASSUMES[1:],
+)
+"""What a plan of lengths that are a distribution rests on."""
 
 READ = ("model", "graph", "input")
 """Sections of overrides that count when a model is loaded."""
@@ -55,6 +63,7 @@ class Plan:
         misses: why nothing can serve, a sentence each.
         skipped: layouts that could not be evaluated, with their reason.
         notes: what the figures rest on.
+        assumes: what the plan itself rests on, a sentence each.
     """
 
     model: str
@@ -65,6 +74,7 @@ class Plan:
     misses: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...]
     notes: tuple[Note, ...]
+    assumes: tuple[str, ...] = ASSUMES
 
     @property
     def best(self) -> Option | None:
@@ -83,7 +93,7 @@ class Plan:
             "devices": self.best.devices if self.best else None,
             "options": options, "front": [asdict(p) for p in self.front],
             "misses": list(self.misses), "skipped": [list(pair) for pair in self.skipped],
-            "assumes": list(ASSUMES),
+            "assumes": list(self.assumes),
         })  # fmt: skip
         assert isinstance(found, dict)
         return found
@@ -131,7 +141,9 @@ def plan(
         )
     base = _one_device(study(source, on=chip, **asked))
     pipelines = [several(variant) for variant in several(variants)]
-    load = Load(rate, base.scenario.output, objectives)
+    question = Question(base)
+    question.check_few("plans")
+    load = Load(rate, question.sizes["output"], objectives)
     found: list[Replica] = []
     skipped: list[tuple[str, str]] = []
     mixture = _has_experts(base)
@@ -151,7 +163,8 @@ def plan(
     notes = base.analyze().notes
     name = base.prepared.program.origin.name
     return Plan(name, chip, load, kept, front(found), misses, tuple(skipped),
-                tuple(n for n in notes if n.code not in ("M030", "M040")))  # fmt: skip
+                tuple(n for n in notes if n.code not in ("M030", "M040")),
+                ASSUMES if base.mix is None else EXPECTED)  # fmt: skip
 
 
 def _options(found: Sequence[Replica], load: Load, split: str) -> Iterator[Option]:

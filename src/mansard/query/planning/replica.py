@@ -9,13 +9,15 @@ from functools import cached_property
 import numpy as np
 
 from mansard.backends.engine.rowwise import CHUNK
+from mansard.backends.expected import expected_phases
 from mansard.core.errors import SpecError
 from mansard.query.planning.layouts import Layout
+from mansard.query.solving.question import MOST_LENGTHS, Question
 from mansard.query.study import Study
 
 FIGURES = ("ttft", "tpot", "latency", "throughput", "tokens_per_s_per_user", "memory", "capacity")
 STEADY = "batch-continuously"
-APART = "disaggregate"
+APART, TRANSFER = "disaggregate", "transfer"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,17 +53,25 @@ class Replica:
 
     @cached_property
     def transfer_s(self) -> float:
-        """Time to hand one prompt's cache to another replica [s].
+        """Time to hand one prompt's cache to another replica, expected over prompts [s].
 
         Raises:
-            SpecError: the model keeps no cache, or no link is known.
+            SpecError: the model keeps no cache, no link is known, or prompts are too many.
         """
         asked = self._asked(2 * self.layout.devices, self.layout.pipeline, APART)
-        few = replace(asked, scenario=replace(asked.scenario, batch=self.layout.dp))
-        sent = few.analyze().phases.get("transfer")
-        if sent is None:
+        ready, sizes = asked.prepared, Question(asked).sizes
+        prompts: dict[float, float] = {}
+        for each, weight in Question(asked).each:
+            prompts[each["prompt"]] = prompts.get(each["prompt"], 0.0) + weight
+        if len(prompts) > MOST_LENGTHS:
+            raise SpecError(f"{len(prompts):,} prompts are too many to hand over one by one",
+                            hint="round them to fewer")  # fmt: skip
+        one = {"batch": float(self.layout.dp), "output": sizes["output"]}
+        lengths = [({**one, "prompt": prompt}, weight) for prompt, weight in prompts.items()]
+        found = expected_phases(ready.program, ready.cluster, lengths, (TRANSFER,))
+        if TRANSFER not in found:
             raise SpecError("nothing is handed over", hint="the model keeps no cache")
-        return sent.total_s
+        return found[TRANSFER].total_s
 
     def _asked(self, devices: int, *pipelines: str) -> Study:
         on = f"{self.study.on}:{devices}" if devices > 1 else self.study.on
@@ -71,5 +81,5 @@ class Replica:
     def _figures(self, *pipelines: str) -> Mapping[str, np.ndarray]:
         asked = self._asked(self.layout.devices, *pipelines)
         lengths = float(asked.scenario.prompt), float(asked.scenario.output)
-        found = asked.compiled.figures(self.batches, *lengths, FIGURES)
+        found = Question(asked).engine.figures(self.batches, *lengths, FIGURES)
         return {name: np.asarray(values) for name, values in found.items()}

@@ -21,6 +21,9 @@ from mansard.query.solving.values import Values
 ALGORITHMS = ("link.latency", "link.per_direction")
 """Fields with which collectives change their algorithm: the time is no curve of one piece a row."""
 
+MOST_CURVES = 128
+"""Lengths whose curves are added; of more, values are computed and searched."""
+
 ROUNDING = 1e-12
 """Far more than sums in floats are off by, relative."""
 
@@ -83,6 +86,9 @@ class Search(Values):
         """
         if self.unknown.key in ALGORITHMS:
             raise NotAffineError("collectives change their algorithm")
+        mix = self.question.study.mix
+        if mix is not None and len(mix.weights) > MOST_CURVES:
+            raise NotAffineError(f"{len(mix.weights):,} lengths are too many curves to add")
         curves = self.question.curves(self.unknown.key, *self.ends)
 
         def figure(name: str) -> Broken:

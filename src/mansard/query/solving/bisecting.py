@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
-from mansard.backends.engine.compiled import Compiled
 from mansard.backends.inverse.direction import DOWN, STILL, UP, Way, turned
 from mansard.backends.inverse.ways import Ways
 from mansard.core.symbols import SCENARIO
@@ -13,6 +12,7 @@ from mansard.query.solving.allowance import Allowed
 from mansard.query.solving.conditions import Condition
 from mansard.query.solving.values import Values
 
+COMPILED = "compiled"
 FAN = 33
 """Points of one round of a search, evaluated at once."""
 STEPS = {"tpot", "decode", "tokens_per_s_per_user"}
@@ -100,7 +100,7 @@ def _edge(
     """Return the last value at which something is true that is so at ``low`` and then stops."""
     if true([high])[0]:
         return high
-    fan = FAN if isinstance(values.question.engine, Compiled) and values.unknown.whole else 1
+    fan = FAN if values.question.engine.method == COMPILED and values.unknown.whole else 1
     while high - low > (1 if values.unknown.whole else high * NEAREST):
         count = min(fan, int(high - low) - 1) if values.unknown.whole else 1
         inner = [low + (high - low) * k / (count + 1) for k in range(1, count + 1)]

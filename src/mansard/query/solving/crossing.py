@@ -111,6 +111,8 @@ def crossovers(study: Study, over: str = "batch", phase: str | None = None) -> C
         raise unknown_name("size to cross over", over, ("batch", "prompt", "output", "context"))
     check_size_name(study, over)
     question = study.question.of_the_bound("crossovers")
+    question.check_one(over)
+    question.check_few("crossovers")
     priced = question.priced
     if priced is None:
         raise SpecError("this schedule is evaluated step by step, so its rows have no formulas",
@@ -123,6 +125,8 @@ def crossovers(study: Study, over: str = "batch", phase: str | None = None) -> C
     method = f"exact: rows are affine in {over}"
     if not exact:
         method = f"rows not affine in {over} enumerated up to {ENUMERATED:,}"
+    if study.mix is not None:
+        method += f"; expectations over {len(study.mix.weights):,} lengths"
     return Crossovers(
         over=over,
         phase=phase,
@@ -170,12 +174,12 @@ def _shares(
     """Yield the share of time each resource bounds, at every value at which a row flips."""
     assert question.priced is not None
     values = sorted({1, *(low for row in found for low, _, _ in row.flips)})
-    curves = question.curves(key, 1, LARGEST)
+    each = question.curves(key, 1, LARGEST).each
     for x in values[:MOST_SHARES]:
         won: dict[str, float] = {}
         for row in found:
             if row.flips:
-                time_s = row.seconds(curves, x)
+                time_s = row.seconds(each, x)
                 won[row.at(x)] = won.get(row.at(x), 0.0) + time_s
         total = sum(won.values())
         yield x, {r: t / total for r, t in sorted(won.items(), key=lambda item: -item[1])}

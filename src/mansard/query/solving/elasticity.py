@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mansard.backends.inverse.attribution import LATENCY, Attribution
-from mansard.backends.inverse.sections import NETWORK
+from mansard.backends.inverse.sections import NETWORK, Priced
 from mansard.core.errors import SpecError, unknown_name
 from mansard.query.shown import Shown
 from mansard.query.solving.question import Question
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TIMES = ("ttft", "tpot", "latency", "prefill", "decode")
 RATES = ("throughput", "tokens_per_s_per_user")
+PER_TOKEN = ("tpot", "tokens_per_s_per_user")
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,8 @@ def sensitivity(study: Study, metric: str = "tpot") -> Sensitivity:
     if question.priced is None:
         raise SpecError("this schedule is evaluated step by step, so its rows have no formulas",
                         hint="leave out techniques that run steps side by side")  # fmt: skip
-    scenario = question.estimate.scenario.symbols
-    shares = Attribution(question.priced, scenario)
-    seconds = _metric(shares, metric, scenario["output"])
+    question.check_few("sensitivities")
+    seconds = _expected(question, question.priced, metric)
     whole = sum(seconds.values(), Fraction(0))
     overhead = seconds.pop(LATENCY, Fraction(0))
     sign = 1 if metric in RATES else -1
@@ -94,11 +94,28 @@ def sensitivity(study: Study, metric: str = "tpot") -> Sensitivity:
     )
 
 
+def _expected(question: Question, priced: Priced, metric: str) -> dict[str, Fraction]:
+    """Return the seconds by field, over lengths where they are a distribution.
+
+    The time per token is that of the lengths that have one, as everywhere.
+    """
+    total: dict[str, Fraction] = {}
+    weights = Fraction(0)
+    for sizes, weight in question.each:
+        if metric in PER_TOKEN and sizes["output"] < 2 and question.study.mix is not None:
+            continue
+        shares = Attribution(priced, sizes)
+        weights += Fraction(weight)
+        for field, s in _metric(shares, metric, Fraction(sizes["output"])).items():
+            total[field] = total.get(field, Fraction(0)) + s * Fraction(weight)
+    return {field: s / weights for field, s in total.items()}
+
+
 def _name(field: str) -> str:
     return field if field == NETWORK else f"hardware.{field}"
 
 
-def _metric(shares: Attribution, metric: str, output: int) -> dict[str, Fraction]:
+def _metric(shares: Attribution, metric: str, output: Fraction) -> dict[str, Fraction]:
     """Return the seconds by field of the time that a metric is, or is one over."""
     phases = shares.priced.phases
 
@@ -108,7 +125,7 @@ def _metric(shares: Attribution, metric: str, output: int) -> dict[str, Fraction
                             hint="ask for both phases")  # fmt: skip
         return {f: s * per for f, s in shares.phase(phase).items()}
 
-    def mean(phase: str, times: int = 1) -> dict[str, Fraction]:
+    def mean(phase: str, times: Fraction | int = 1) -> dict[str, Fraction]:
         made = shares.tokens(phase)
         if made == 0:
             raise SpecError(f"this answer has no {metric}: nothing is decoded",
@@ -140,10 +157,9 @@ def _added(parts: list[dict[str, Fraction]]) -> dict[str, Fraction]:
 
 
 def _value(question: Question, metric: str, seconds: Fraction) -> float:
-    scenario = question.estimate.scenario
     match metric:
         case "throughput":
-            return float(scenario.batch * scenario.output / seconds)
+            return float(Fraction(question.sizes["batch"] * question.sizes["output"]) / seconds)
         case "tokens_per_s_per_user":
             return float(1 / seconds)
         case _:

@@ -7,20 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from mansard.backends.engine.compiled import Compiled
 from mansard.core.errors import SpecError
 from mansard.query.solving.allowance import Allowed
+from mansard.query.solving.bisecting import COMPILED
 from mansard.query.solving.conditions import Condition
 from mansard.query.solving.sets import Spans, joined
 from mansard.query.solving.values import Values
 
 MOST_POINTS, MOST_STEPWISE = 2**20, 512
 """Values that are tried of a compiled program, and of one that is evaluated step by step."""
+FEWEST = 16
 
 
 def enumerated(values: Values, condition: Condition) -> Allowed:
     """Return the whole numbers of a bounded range at which a constraint holds."""
-    most = MOST_POINTS if isinstance(values.question.engine, Compiled) else MOST_STEPWISE
+    most = _most(values)
     low, high = values.unknown.low, values.unknown.high
     if high - low >= most:
         if values.unknown.given:
@@ -49,6 +50,13 @@ def enumerated(values: Values, condition: Condition) -> Allowed:
         left, right = condition.sides(figures, len(xs))
         best = Fraction(int(xs[int(np.nanargmin(condition.gap(left, right)))]))
     return Allowed(spans, method, best, (low, high))
+
+
+def _most(values: Values) -> int:
+    """Return how many values are tried; each takes as many points as there are lengths."""
+    mix, compiled = values.question.study.mix, values.question.engine.method == COMPILED
+    lengths = 1 if mix is None else len(mix.weights)
+    return max((MOST_POINTS if compiled else MOST_STEPWISE) // lengths, FEWEST)
 
 
 def _runs(xs: Any, holds: Any) -> Spans:

@@ -42,7 +42,7 @@ def explain(
     if metric not in DEFINITIONS:
         raise unknown_name("metric to explain", metric, DEFINITIONS)
     question = study.question.of_the_bound("explanations")
-    estimate = question.estimate
+    estimate = question.rows
     wanted, definition = DEFINITIONS[metric]
     value = quantities(estimate)[metric]
     if value is None:
@@ -52,6 +52,7 @@ def explain(
     phases = [p for p in estimate.phases if p in wanted]
     if over:
         check_size_name(study, over)
+        question.check_one(over)
     key = "prompt" if over == "context" else over
     crossings = tuple(crossovers(study, over, p) for p in phases) if over else ()
     said: list[str] = []

@@ -12,6 +12,7 @@ from mansard.backends.inverse.sections import Priced
 from mansard.backends.inverse.symbolic import Formulas
 from mansard.core.errors import SpecError, unknown_name
 from mansard.core.symbols import SCENARIO, Expr, output
+from mansard.query.lengths import is_expected
 
 if TYPE_CHECKING:
     from mansard.query.estimate import Estimate
@@ -38,7 +39,19 @@ def expression(estimate: Estimate, metric: str, over: str | Iterable[str] | None
         raise unknown_name("scenario symbol", name, SCENARIO)
     values = estimate.scenario.symbols
     bind = {name: value for name, value in values.items() if name not in left}
+    check_one_length(estimate, bind)
     return metric_of(Formulas(priced_of(estimate), bind), metric, bind)
+
+
+def check_one_length(estimate: Estimate, bound: Iterable[str]) -> None:
+    """Raise where a formula would have a mean length in it.
+
+    Raises:
+        SpecError: lengths are a distribution, and not all are left symbolic.
+    """
+    if {"prompt", "output"} & set(bound) and is_expected(estimate.notes):
+        raise SpecError("a formula is of one length, and these are a distribution",
+                        hint="leave prompt and output in it, or give both as numbers")  # fmt: skip
 
 
 def priced_of(estimate: Estimate) -> Priced:

@@ -56,6 +56,7 @@ def solve(
     if not conditions:
         raise SpecError(f"nothing constrains {find}", hint="add --subject-to 'tpot <= 25ms'")
     question = study.question
+    question.check_one(find)
     if find == "context" and not study.scenario.single_step:
         question = question.sized(context=1)
     unknown = read_unknown(question, find, within)

@@ -9,15 +9,21 @@ import sympy as sp
 from mansard.backends.inverse.sections import Section
 from mansard.backends.inverse.symbolic import Writer, greatest
 from mansard.core.symbols import SCENARIO, Expr, symbol
-from mansard.query.solving.expression import priced_of
+from mansard.query.solving.expression import check_one_length, priced_of
 
 if TYPE_CHECKING:
     from mansard.query.solving.explanation import Explanation
 
 
 def latex(of: Explanation) -> str:
-    """Return an ``align*`` block: the definition, a line for each row, the rates."""
+    """Return an ``align*`` block: the definition, a line for each row, the rates.
+
+    Raises:
+        SpecError: lengths are a distribution, and one of them would have a number in it.
+    """
     estimate = of.estimate
+    if of.over:
+        check_one_length(estimate, {*SCENARIO} - {_key(of.over)})
     priced = priced_of(estimate)
     values = estimate.scenario.symbols
     bind = {SCENARIO[k]: v for k, v in values.items() if of.over and k != _key(of.over)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -9,16 +10,23 @@ from typing import Any
 from mansard.backends.engine.compiled import Compiled
 from mansard.backends.engine.lowered import NotCompiledError
 from mansard.backends.engine.stepwise import Stepwise
+from mansard.backends.estimate import Phase
 from mansard.backends.inverse.curves import Curves
 from mansard.backends.inverse.flips import Bounds, bounds
+from mansard.backends.inverse.mixed import Mixed
 from mansard.backends.inverse.sections import Priced
+from mansard.backends.roofline import Answer
 from mansard.core.errors import SpecError
+from mansard.ir.program import Program
 from mansard.query.estimate import Estimate
+from mansard.query.lengths import Averaged, metrics_of, read_mix, said
 from mansard.query.scenario import make_scenario
 from mansard.query.study import Study
 
 KEPT = 64
 """Curves that are remembered; the oldest go."""
+MOST_LENGTHS = 1024
+"""Lengths of a distribution that are looked at one by one."""
 
 
 class Question:
@@ -30,7 +38,7 @@ class Question:
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self._curves: dict[Any, Curves] = {}
+        self._curves: dict[Any, Curves | Mixed] = {}
         self._bounds: dict[Any, tuple[Bounds, ...]] = {}
 
     @cached_property
@@ -38,10 +46,89 @@ class Question:
         """The answer of ``analyze``."""
         return self.study.analyze()
 
+    @cached_property
+    def rows(self) -> Estimate:
+        """The answer with rows that are expectations, where lengths are a distribution.
+
+        Raises:
+            SpecError: they are too many to be looked at one by one.
+        """
+        estimate, mix = self.estimate, self.study.mix
+        if mix is None:
+            return estimate
+        self.check_few("rows")
+        price = self._expected
+        answer = price(estimate.program)
+        told = said(mix, self.study.prepared.origin.max_context, mean_rows=False)
+        notes = tuple(told if n.code == told.code else n for n in estimate.notes)
+        phases = {
+            name: _sized_as(p, estimate.phases.get(name)) for name, p in answer.phases.items()
+        }
+        return replace(estimate, phases=phases, price=price, notes=notes)
+
+    def _expected(self, program: Program) -> Answer:
+        """Return what a program costs over lengths: before and after a technique, too."""
+        from mansard.backends.engine.compiled import compile_program
+        from mansard.backends.expected import expected_phases
+
+        estimate, mix, asked = self.estimate, self.study.mix, self.study.scenario
+        assert mix is not None
+        cluster = self.study.prepared.target.laid_out(program.mesh)
+        phases = expected_phases(program, cluster, list(self.each), asked.phases)
+        engine = compile_program(program, cluster, asked.phases)
+        metrics, _, memory = metrics_of(engine, mix, asked.batch, estimate.memory)
+        return Answer(estimate.model, phases, memory, metrics, ())
+
     @property
-    def engine(self) -> Compiled | Stepwise:
-        """What gives figures at many scenarios."""
-        return self.study.compiled
+    def engine(self) -> Compiled | Stepwise | Averaged:
+        """What gives figures at many scenarios; expectations where lengths are a distribution."""
+        engine, mix = self.study.compiled, self.study.mix
+        return engine if mix is None else Averaged(engine, mix)
+
+    @property
+    def sizes(self) -> dict[str, float]:
+        """Batch, prompt and output; of lengths that are a distribution, the expected ones."""
+        sizes: dict[str, float] = dict(self.study.scenario.symbols)
+        if self.study.mix is not None:
+            sizes["prompt"], sizes["output"] = self.study.mix.means
+        return sizes
+
+    @property
+    def each(self) -> Iterator[tuple[dict[str, float], float]]:
+        """Yield batch, prompt and output of every length, with the length's weight."""
+        scenario, mix = self.study.scenario.symbols, self.study.mix
+        if mix is None:
+            yield dict(scenario), 1.0
+            return
+        for prompt, output, weight in zip(mix.prompts, mix.outputs, mix.weights, strict=True):
+            yield {**scenario, "prompt": prompt, "output": output}, weight
+
+    def check_one(self, size: str) -> None:
+        """Raise where a size is asked about that is a distribution.
+
+        Raises:
+            SpecError: it is, or it is the context of lengths that are.
+        """
+        mix = self.study.mix
+        if mix is not None and size in (*mix.spread, "context"):
+            raise SpecError(
+                f"{size} is no one number here: lengths are a distribution, {mix.text}",
+                hint=f"ask about batch, or give {' and '.join(mix.spread)} as a number",
+            )
+
+    def check_few(self, what: str) -> None:
+        """Raise where lengths are too many to be looked at one by one.
+
+        Raises:
+            SpecError: there are more than ``MOST_LENGTHS``.
+        """
+        mix = self.study.mix
+        if mix is not None and len(mix.weights) > MOST_LENGTHS:
+            raise SpecError(
+                f"{what} look at every length by itself, and {len(mix.weights):,} are more than"
+                f" {MOST_LENGTHS:,}: {mix.text}",
+                hint="round the lengths to fewer, or write lognormal(MEDIAN,SIGMA)",
+            )
 
     @cached_property
     def priced(self) -> Priced | None:
@@ -52,7 +139,7 @@ class Question:
         if self.study.kind != "ideal":
             return None
         ready, phases = self.study.prepared, self.study.scenario.phases
-        lowered = getattr(self.engine, "lowered", None)
+        lowered = getattr(self.study.compiled, "lowered", None)
         try:
             return Priced(lowered or ready.program, ready.cluster, phases)
         except NotCompiledError:
@@ -80,14 +167,20 @@ class Question:
         } | sizes  # fmt: skip
         if "context" in sizes:
             given |= {"prompt": None, "output": None, "phase": "both"}
-        return Question(replace(self.study, scenario=make_scenario(**given)))
+        study = replace(self.study, scenario=make_scenario(**given))
+        if self.study.lengths is None or not {"prompt", "output"} & set(sizes):
+            return Question(study)
+        prompt, output = self.study.lengths
+        lengths = (sizes.get("prompt", prompt), sizes.get("output", output))
+        mix = read_mix(*lengths, (asked.prompt, asked.output))
+        return Question(replace(study, lengths=lengths, mix=mix))
 
     def changed(self, **values: Any) -> Question:
         """Return the question with other fields of its study."""
         return Question(replace(self.study, **values))
 
-    def curves(self, unknown: str, low: Any, high: Any) -> Curves:
-        """Return figures as functions of an unknown, made once.
+    def curves(self, unknown: str, low: Any, high: Any) -> Curves | Mixed:
+        """Return figures as functions of an unknown, made once; expectations over lengths.
 
         Raises:
             NotCompiledError: the schedule is only evaluated step by step.
@@ -98,8 +191,9 @@ class Question:
         if key not in self._curves:
             while len(self._curves) >= KEPT:
                 del self._curves[next(iter(self._curves))]
-            scenario = self.study.scenario.symbols
-            self._curves[key] = Curves(self.priced, scenario, unknown, low, high)
+            each = [(Curves(self.priced, sizes, unknown, low, high), w) for sizes, w in self.each]
+            one = self.study.mix is None
+            self._curves[key] = each[0][0] if one else Mixed(*zip(*each, strict=True))
         return self._curves[key]
 
     def bounds(self, unknown: str, low: Any, high: Any, phase: str) -> tuple[Bounds, ...]:
@@ -112,5 +206,12 @@ class Question:
         key = (unknown, low, high, phase)
         if key not in self._bounds:
             rows = (s for s in curves.priced.of_phase(phase) if s.row and not s.segment.waits)
-            self._bounds[key] = tuple(bounds(curves, section) for section in rows)
+            self._bounds[key] = tuple(bounds(curves.each, section) for section in rows)
         return self._bounds[key]
+
+
+def _sized_as(phase: Phase, mean: Phase | None) -> Phase:
+    """Return a phase whose rows show the sizes that those of the mean lengths have."""
+    sizes = {(r.graph, r.name, r.kind): r.dims for r in (mean.ops if mean else ())}
+    rows = (replace(r, dims=sizes.get((r.graph, r.name, r.kind), r.dims)) for r in phase.ops)
+    return replace(phase, ops=tuple(rows))

@@ -43,7 +43,7 @@ class Values:
 
     def figures(self, condition: Condition, xs: Any) -> Mapping[str, Any]:
         """Return the quantities a constraint names at values of the unknown."""
-        scenario = self.question.estimate.scenario.symbols
+        scenario = self.question.sizes
         spent = [n for n in condition.names if n in SPENT]
         names = [n for n in condition.names if n in FIGURES]
         names += ["throughput"] * (bool(spent) and "throughput" not in names)

@@ -149,7 +149,8 @@ def laid_out(study: Study, axes: Sequence[Axis]) -> Layout:
         if names.count(name) > 1:
             raise SpecError(f"the axis {name} is given twice", hint="put its values in one list")
     asked = study.scenario
-    clash = next((n for n in ("prompt", "output", "context") if n in names), None)
+    spread = () if study.mix is None else (*study.mix.spread, "context")
+    clash = next((n for n in names if n in spread), None)
     if study.mix is not None and clash:
         raise SpecError(f"{clash} varies, but lengths are a distribution: {study.mix.text}",
                         hint=f"give either --vary {clash}=… or a distribution")  # fmt: skip
