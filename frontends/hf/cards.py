@@ -191,6 +191,7 @@ class HeadCard:
     activation: Setting = "gelu"
     offset: bool = False
     widths: tuple[Setting, ...] = ()
+    separators: bool = False
     rows: Setting = 0
     scaled: bool = False
     transform: bool = False

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from mansard.core.errors import SpecError, unknown_name
 from mansard.core.records import dataclass
 
-KEYS = ("images", "image_size", "sounds", "memory")
-MOST_IMAGES, LARGEST_SIDE, MOST_MEMORY = 100_000, 65_536, 2**31
+KEYS = ("images", "image_size", "crops", "sounds", "memory")
+MOST_IMAGES, LARGEST_SIDE, MOST_MEMORY, MOST_CROPS = 100_000, 65_536, 2**31, 256
 _SIZE = re.compile(r"(\d+)(?:\s*[x×]\s*(\d+))?")
 
 
@@ -19,6 +19,8 @@ class Inputs:
 
     Args:
         images: of each sequence; ``None`` where nobody said, which is none for a language model.
+        crops: an image is cut in at most; ``None`` where nobody said, which is what the model's own
+            processor allows.
         sounds: of each sequence, each one window of the model's.
         size: height and width in pixels; ``None`` where nobody said.
         memory: tokens another model makes for this one's cross-attention to read.
@@ -28,6 +30,7 @@ class Inputs:
     size: tuple[int, int] | None = None
     memory: int | None = None
     sounds: int | None = None
+    crops: int | None = None
 
 
 def read_inputs(values: Mapping[str, str]) -> Inputs:
@@ -40,10 +43,12 @@ def read_inputs(values: Mapping[str, str]) -> Inputs:
     for key in values:
         if key not in KEYS:
             raise unknown_name("input", key, KEYS)
-    images, sounds = (_number(key, values.get(key)) for key in ("images", "sounds"))
+    images, sounds, crops = (_number(key, values) for key in ("images", "sounds", "crops"))
+    if crops is not None and not 0 < crops <= MOST_CROPS:
+        raise SpecError(f"input.crops is {crops}", hint=f"write a number from 1 to {MOST_CROPS}")
     size = _size(values["image_size"]) if "image_size" in values else None
     memory = _memory(values["memory"]) if "memory" in values else None
-    return Inputs(images, size, memory, sounds)
+    return Inputs(images, size, memory, sounds, crops)
 
 
 def _memory(text: str) -> int:
@@ -54,9 +59,10 @@ def _memory(text: str) -> int:
     return int(text)
 
 
-def _number(key: str, text: str | None) -> int | None:
-    if text is None:
+def _number(key: str, values: Mapping[str, str]) -> int | None:
+    if key not in values:
         return None
+    text = values[key]
     if not text.strip().isdecimal() or int(text) > MOST_IMAGES:
         raise SpecError(
             f"input.{key} is {text[:40]!r}", hint=f"write a whole number from 0 to {MOST_IMAGES}"

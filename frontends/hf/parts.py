@@ -78,6 +78,7 @@ def head_of(fields: Fields) -> Head | None:
         taps=tuple(fields.setting(card.taps) or ()),
         activation=_activation(fields, card.activation),
         offset=card.offset,
+        separators=card.separators,
         rows=fields.setting(card.rows) or 0,
         scaled=card.scaled,
         widths=tuple(int(fields.setting(width)) for width in card.widths),

@@ -38,6 +38,7 @@ class Patches:
         axes: of which each has a table of positions, looked up and added.
         crops: of the stem's own size that a larger image is cut in at most, beside an overview of
             it; each is a sequence of the stack.
+        fills: every image is enlarged to as many crops as there may be.
         budget: squares an image is resized to have at most, its shape kept; 0 knows none.
     """
 
@@ -58,6 +59,7 @@ class Patches:
     flat: bool = False
     axes: int = 1
     crops: int = 1
+    fills: bool = False
     budget: int = 0
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
@@ -138,6 +140,7 @@ class Head:
         taps: layers after which a merger of its own makes more features (DeepStack).
         activation: between the linears.
         offset: the similarity has a stored offset beside its scale.
+        separators: learned tokens end each row of squares, and one stands before the crops.
         rows: of a table whose tokens the same linear projects; stored beside it.
         scaled: rows are scaled before they are normalized.
         widths: what each linear of ``shuffle`` reads, then what the last one makes.
@@ -154,6 +157,7 @@ class Head:
     activation: str = "gelu"
     offset: bool = False
     widths: tuple[int, ...] = ()
+    separators: bool = False
     rows: int = 0
     scaled: bool = False
 

@@ -66,7 +66,7 @@ def towers(
     wrapper: Wrapper | None, config: RawConfig, lowered: Sequence[TowerPart] = ()
 ) -> Iterator[Note]:
     """Yield a note for each part of the model that is not lowered or not described."""
-    seen = {part.key for part in lowered}
+    seen = {key for part in lowered for key in (part.key, *part.beside)}
     for key in wrapper.towers if wrapper else ():
         if config.values.get(key) and key not in seen:
             yield Note("M007", f"{key}: only the language model is lowered")

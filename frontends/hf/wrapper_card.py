@@ -15,6 +15,7 @@ class TowerPart:
     key: str = "vision_config"
     reads: tuple[str, ...] = ()
     default: bool = False
+    beside: tuple[str, ...] = ()
     rename: tuple[tuple[str, str], ...] = ()
 
 
@@ -32,7 +33,7 @@ class Wrapper:
         vision: of the part that sees: the key of its config, the card of each model_type that may
             stand there (the first is what it is unless it says so), the keys of the whole model it
             reads, and how its tensors are named; if ``default`` its class makes one where the
-            config states none.
+            config states none; keys ``beside`` it say what it does anyway.
         audio: the same of the part that hears.
         at_top: keys that count at the top before those of the language model.
     """

@@ -303,6 +303,41 @@ class TestImages:
             load(config)
         assert "mobilenetv5_300m_enc" in (caught.value.hint or "")
 
+    def test_phi_3_5_vision_is_as_large_as_its_published_weights(self) -> None:
+        """4,146,621,440: CLIP-L/14-336, two linears of 4096 and 3072, two separators."""
+        tower, h = 303_507_456, 3072  # CLIPVisionModel of transformers 5.23.0, ViT-L/14-336
+        extra = 4096 * h + h + h * h + h + 2 * 4096
+        program = load("phi-3.5-vision")
+        assert model_facts(program).params == 3_821_079_552 + tower + extra == 4_146_621_440
+        assert not notes(program, "M007")
+
+    @pytest.mark.parametrize(
+        ("given", "crops", "tokens"),
+        [
+            ({}, 17, 2509),  # 4 by 4 crops of 144 tokens, 5 lines of 12, an overview
+            ({"crops": "4"}, 5, 757),
+            ({"image_size": "336x672"}, 16, 2353),  # 3 by 5
+            ({"image_size": "2000x1000"}, 16, 2377),  # 5 by 3
+        ],
+    )
+    def test_phi_3_5_vision_enlarges_every_image_to_its_crops(
+        self, given: dict[str, str], crops: int, tokens: int
+    ) -> None:
+        """2,509 and 757 tokens of a square image are those its users meet."""
+        vision, prefill = load("phi-3.5-vision", inputs={"images": "1", **given}).schedule[:2]
+        assert isinstance(vision, Call)
+        assert isinstance(prefill, Call)
+        assert (vision.bind[B], vision.bind[S]) == (crops * batch, 577)
+        assert prefill.bind[S] == prompt + tokens
+
+    def test_phi_3_5_visions_tower_multiplies_what_a_hand_count_says(self) -> None:
+        """23 of 24 layers of 1024; squares of 4 patches, 144 of them, through 3072 twice."""
+        h, n, wide = 1024, 577, 3072
+        layer = 2 * n * (4 * h * h + 2 * h * 4 * h) + 2 * (2 * h) * n * n
+        ends = 2 * 576 * h * 3 * 14 * 14 + 2 * 144 * (4 * h * wide + wide * wide)
+        graph = load("phi-3.5-vision").graph("vision").wanting(("image_embeds",))
+        assert matrix_flops(graph, n) == 23 * layer + ends
+
     def test_deepstack_makes_features_after_three_layers(self) -> None:
         names = [v.name for v in load("qwen3-vl-8b-instruct").graph("vision").outputs]
         assert names[0] == "image_embeds"
@@ -371,6 +406,9 @@ class TestBadInput:
             ("llava-1.5-7b", {"image_size": "336"}, "no images are"),
             ("llava-1.5-7b", {"images": "0", "image_size": "336"}, "no images are"),
             ("llava-1.5-7b", {"sounds": "1"}, "takes no sounds"),
+            ("llava-1.5-7b", {"images": "1", "crops": "4"}, "cuts no images"),
+            ("phi-3.5-vision", {"crops": "4"}, "no images are"),
+            ("phi-3.5-vision", {"images": "1", "crops": "0"}, "input.crops is 0"),
             ("gemma-3n-e4b", {"sounds": "-1"}, "input.sounds is '-1'"),
             (
                 "gemma-3n-e4b",

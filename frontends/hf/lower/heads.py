@@ -31,7 +31,7 @@ def headed(scope: Scope, states: Mapping[int, Value], head: Head) -> tuple[Value
         features = PROJECTORS[head.kind](scope, read, head)
         merged = tuple(_merged(scope, states[tap], head, str(k)) for k, tap in enumerate(head.taps))
         rest = () if x is read else (_picked(scope, x) if head.picks_first else x,)
-        return (features, *merged, *rest, *_looked_up(scope, x, head))
+        return (features, *merged, *rest, *_unread(scope, x, head))
     if head.kind == "none":
         return (x,)
     if head.kind == "attention":
@@ -81,6 +81,7 @@ def _mlp(scope: Scope, x: Value, head: Head) -> Value:
     start = getattr(scope.arch.stem, "start", 0)
     if start:
         x = scope(Slice(x, 0, start * B, T - start * B), "patches")
+    x = _squares(scope, x, head) if head.merge > 1 else x
     y = scope.linear(x, "merge_fc1", head.width, bias=head.bias)
     y = scope(Activation(y, head.activation), "merge_act")
     return _features(scope, y, "merge_fc2", head)
@@ -159,14 +160,19 @@ def _embedder(scope: Scope, x: Value, head: Head) -> Value:
     return scope.norm(y, "features_norm", "rms-none", output=FEATURES)
 
 
-def _looked_up(scope: Scope, x: Value, head: Head) -> tuple[Value, ...]:
-    """Append an output that nothing wants: a table of tokens that stand for no image or sound."""
-    if not head.rows:
+def _unread(scope: Scope, x: Value, head: Head) -> tuple[Value, ...]:
+    """Append an output that nothing wants: tokens that stand for no patch, and are the same."""
+    width, path = x.shape[-1], scope.arch.names.path
+    stored: list[Value] = []
+    if head.rows:
+        stored.append(scope.tensor(f"{path('hard_table')}.weight", head.rows, width))
+        stored.append(scope.tensor(f"{path('hard_norm')}.weight", width))
+    if head.separators:
+        stored.append(scope.param("between", 1, 1, _square(scope, head)))
+        stored.append(scope.param("line_end", 1, 1, 1, _square(scope, head)))
+    if not stored:
         return ()
-    width = x.shape[-1]
-    table = scope.tensor(f"{scope.arch.names.path('hard_table')}.weight", head.rows, width)
-    norm = scope.tensor(f"{scope.arch.names.path('hard_norm')}.weight", width)
-    return (scope(Elementwise((x, table, norm), x.shape, fn="unread", per=0), "unread"),)
+    return (scope(Elementwise((x, *stored), x.shape, fn="unread", per=0), "unread"),)
 
 
 def _features(scope: Scope, x: Value, role: str, head: Head) -> Value:

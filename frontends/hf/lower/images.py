@@ -58,7 +58,7 @@ def image_of(stem: Stem, head: Head | None, size: tuple[int, int] | None) -> Ima
         if (height, width) != own:
             raise _resized(stem.image, height, width)
         return Image(height, width, stem.sides**2, stem.sides**2)
-    if stem.crops > 1:
+    if stem.crops > 1 or stem.fills:
         return _cut(stem, head, height, width)
     if not stem.flexible and (height, width) != own:
         raise _resized(stem.image, height, width)
@@ -79,17 +79,35 @@ def _resized(side: int, height: int, width: int) -> SpecError:
 
 
 def _cut(stem: Patches, head: Head | None, height: int, width: int) -> Image:
-    """Return an image cut in crops: on the smallest canvas that it need not be shrunk for.
+    """Return an image cut in crops, which are read beside an overview where they are several."""
+    rows, columns = (_fullest if stem.fills else _closest)(stem, height, width)
+    crops = rows * columns + (stem.fills or rows * columns > 1)
+    one = image_of(replace(stem, crops=1, fills=False), head, (stem.image, stem.image))
+    tokens = crops * one.tokens
+    if head is not None and head.separators:  # a line is the root of a crop's tokens long
+        tokens += 1 + (rows + 1) * math.isqrt(one.tokens)
+    return replace(one, height=height, width=width, tokens=tokens, crops=crops)
 
-    Of canvases that are all too small it takes the one it shrinks least for (transformers 5.23.0,
-    image_processing_llama4.py). A canvas of several crops is read beside an overview.
+
+def _closest(stem: Patches, height: int, width: int) -> tuple[int, int]:
+    """Return the smallest canvas of crops that an image need not be shrunk for.
+
+    Of canvases that are all too small it is the one it is shrunk least for (transformers 5.23.0,
+    image_processing_llama4.py).
     """
     most, side = stem.crops, stem.image
     canvases = [(r, c) for r in range(1, most + 1) for c in range(1, most // r + 1)]
     scale = {at: min(at[0] * side / height, at[1] * side / width) for at in canvases}
     wide = [s for s in scale.values() if s >= 1]
     best = min(wide) if wide else max(scale.values())
-    rows, columns = min((at for at in canvases if scale[at] == best), key=math.prod)
-    crops = rows * columns + (rows * columns > 1)
-    one = image_of(replace(stem, crops=1), head, (side, side))
-    return replace(one, height=height, width=width, tokens=crops * one.tokens, crops=crops)
+    return min((at for at in canvases if scale[at] == best), key=math.prod)
+
+
+def _fullest(stem: Patches, height: int, width: int) -> tuple[int, int]:
+    """Return the canvas an image of any size fills (processing_phi3_v.py, HD_transform)."""
+    long, short = max(height, width), min(height, width)
+    columns = 1
+    while (columns + 1) * math.ceil((columns + 1) * short / long) <= stem.crops:
+        columns += 1
+    rows = max(1, math.ceil(int(columns * stem.image * short / long) / stem.image))
+    return (columns, rows) if height > width else (rows, columns)

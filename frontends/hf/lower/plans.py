@@ -20,6 +20,7 @@ ENCODE = "encode"
 _SENSES = {
     "images": ("images", "takes no images"),
     "size": ("image_size", "takes no images"),
+    "crops": ("crops", "cuts no images"),
     "sounds": ("sounds", "takes no sounds"),
     "memory": ("memory", "reads no memory"),
 }

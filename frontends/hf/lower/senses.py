@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mansard.core.errors import SpecError
 from mansard.core.notes import Note
 from mansard.core.symbols import batch, expr, output, prompt
@@ -59,12 +61,15 @@ def attended(arch: Architecture, graphs: dict[str, Graph], inputs: Inputs) -> Pl
 
 def sensed(arch: Architecture, graphs: dict[str, Graph], inputs: Inputs) -> Plan:
     """Return that of a language model that sees, or hears: tokens of both stand in its prompt."""
-    only(arch, inputs, "images", "size", *(("sounds",) if arch.audio else ()))
-    if inputs.size is not None and not inputs.images:
-        raise SpecError(
-            "input.image_size is given, but no images are: input.images is 0 unless set",
-            hint="add --set input.images=1, or leave input.image_size out",
-        )
+    cut = arch.vision is not None and getattr(arch.vision.stem, "crops", 1) > 1
+    known = (*(("crops",) if cut else ()), *(("sounds",) if arch.audio else ()))
+    only(arch, inputs, "images", "size", *known)
+    for key, given in (("image_size", inputs.size), ("crops", inputs.crops)):
+        if given is not None and not inputs.images:
+            raise SpecError(
+                f"input.{key} is given, but no images are: input.images is 0 unless set",
+                hint=f"add --set input.images=1, or leave input.{key} out",
+            )
     calls, tokens, notes = _seen(arch, graphs, inputs)
     if arch.audio is not None:
         heard, more, said = _heard(arch.audio, graphs, inputs)
@@ -115,4 +120,7 @@ def _image(arch: Architecture, inputs: Inputs) -> Image:
     vision = arch.vision
     if vision is None or vision.stem is None:
         raise TypeError("no stack that reads images")
-    return image_of(vision.stem, vision.head, inputs.size)
+    stem = vision.stem
+    if inputs.crops is not None and isinstance(stem, Patches):
+        stem = replace(stem, crops=inputs.crops)
+    return image_of(stem, vision.head, inputs.size)
