@@ -135,6 +135,11 @@ def test_a_calibrated_estimate_shows_its_band(sight: Sight, address: str) -> Non
     assert sight.figure("tpot_s") == known["metrics"]["tpot_s"]
     assert " to " in sight.page.inner_text("[data-band=tpot_s]")
     assert known["basis"][0]["set"] in sight.page.inner_text("main")
+    said = sight.page.inner_text("[data-ideal=tpot_s]")
+    assert said.startswith(f"{known['ratio']['tpot_s']:.2f} × the bound")
+    bars = sight.page.locator("[data-card$=-breakdown] .bar")
+    assert sight.page.locator("[data-card$=-breakdown] .ideal").count() >= bars.count() - 1
+    assert "the bound alone" in sight.page.inner_text("[data-card$=-breakdown]")
 
 
 def test_it_asks_its_own_server_few_times_and_nobody_else(sight: Sight, address: str) -> None:

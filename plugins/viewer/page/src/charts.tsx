@@ -187,7 +187,7 @@ export function HeatMap({ xs, ys, values, shown, labels, fits, chosen, choose }:
             const on = chosen === `${i},${j}`;
             const level = strength(value);
             return (
-              <g key={i} class={`cell ${on ? "chosen" : ""} ${level > 0.55 ? "deep" : ""}`} role="button" tabindex={0} aria-pressed={on} aria-label={`${labels[0]} ${x}, ${labels[1]} ${y}: ${shown(value)}${fits[j][i] ? "" : ", does not fit"}`} onClick={() => choose(i, j)} onKeyDown={(e) => pressed(e, () => choose(i, j))}>
+              <g key={i} class={`cell ${on ? "chosen" : ""} ${level > 0.82 ? "deep deepest" : level > 0.68 ? "deep" : ""}`} role="button" tabindex={0} aria-pressed={on} aria-label={`${labels[0]} ${x}, ${labels[1]} ${y}: ${shown(value)}${fits[j][i] ? "" : ", does not fit"}`} onClick={() => choose(i, j)} onKeyDown={(e) => pressed(e, () => choose(i, j))}>
                 <rect class="heat-cell" x={m.l + cell.w * i + 1} y={m.t + cell.h * j + 1} width={cell.w - 2} height={cell.h - 2} rx="2" fill-opacity={(0.06 + 0.88 * level).toFixed(3)} />
                 {!fits[j][i] && <line class="unfit" x1={m.l + cell.w * i + 3} y1={m.t + cell.h * (j + 1) - 3} x2={m.l + cell.w * (i + 1) - 3} y2={m.t + cell.h * j + 3} />}
                 <text aria-hidden="true" class="cell-text" x={m.l + cell.w * (i + 0.5)} y={m.t + cell.h * j + 19} text-anchor="middle">{shown(value).replace(" tok/s", "")}</text>
@@ -222,7 +222,7 @@ export interface Point {
 
 /** Points of two metrics on logarithmic axes; those that no other beats are joined. */
 export function Scatter({ points, labels, chosen, choose, shown }: { points: Point[]; labels: [string, string]; chosen: string; choose: (key: string) => void; shown: [(v: number) => string, (v: number) => string] }) {
-  const [W, H] = [900, 400];
+  const [W, H] = [innerWidth < 1180 ? 640 : 900, 400]; // so that its letters stay legible
   const m = { l: 92, r: 20, t: 24, b: 44 };
   const range = (values: number[]): [number, number] => {
     const [low, high] = [Math.log10(Math.min(...values)), Math.log10(Math.max(...values))];

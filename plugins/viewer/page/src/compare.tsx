@@ -131,7 +131,7 @@ function Sheet({ found }: { found: Compared }) {
                     const top = found.best[name]?.[k];
                     return (
                       <td key={k} class={top ? "top" : ""} data-metric={name} data-value={r[name] as number}>
-                        {f.metric(name, r[name] as number | null)}{top && <span aria-label="best"> ★</span>} {by != null && <span class="quiet delta">{f.change(by)}</span>}
+                        {top && <span aria-label="best">★ </span>}{f.metric(name, r[name] as number | null)} {by != null && <span class="quiet delta">{f.change(by)}</span>}
                       </td>
                     );
                   })}

@@ -61,6 +61,7 @@ export function Headline({ told }: { told: Told }) {
             <dt>{label}</dt>
             <dd data-metric={key} data-value={metrics[key] ?? ""}>{f.metric(key, metrics[key])}</dd>
             <dd class="hint" data-band={key}>{band(told, key) ?? hint}</dd>
+            {told.result.ideal && <dd class="hint" data-ideal={key}>{ideal(told, key)}</dd>}
           </div>
         ))}
         <div class="metric memory">
@@ -77,6 +78,13 @@ export function Headline({ told }: { told: Told }) {
 function band(told: Told, key: string): string | null {
   const found = told.result.bands?.[key];
   return found ? `${f.metric(key, found.low)} to ${f.metric(key, found.high)}` : null;
+}
+
+/** The bound of a calibrated metric, and how many times it the estimate is. */
+function ideal(told: Told, key: string): string {
+  const value = told.result.ideal?.metrics[key];
+  const times = told.result.ratio?.[key];
+  return value == null ? "" : `${times ? `${times.toPrecision(3)} × the ` : ""}bound ${f.metric(key, value)}`;
 }
 
 /** What a calibrated estimate was fitted on. */
@@ -201,12 +209,12 @@ function Finder({ keys, rows, choose }: { keys: string[]; rows: OpRow[]; choose:
   );
 }
 
-const BOUNDS: [string, string][] = [["compute", "matrix unit"], ["vector", "vector unit"], ["memory", "memory"], ["link", "links"], ["overhead", "waiting"]];
+const BOUNDS: [string, string][] = [["compute", "matrix unit"], ["vector", "vector unit"], ["memory", "memory"], ["link", "links"]];
 
 function BoundLegend({ phase }: { phase: Phase }) {
   const parts: Part[] = Object.entries(phase.time_by_resource_s)
     .sort((a, b) => b[1] - a[1])
-    .map(([name, value]) => ({ name: `${BOUNDS.find(([b]) => b === name)?.[1] ?? name} bound`, value, tone: tone(name), text: f.percent(phase.time_s ? value / phase.time_s : 0) }));
+    .map(([name, value]) => ({ name: name === "overhead" ? "waiting" : `${BOUNDS.find(([b]) => b === name)?.[1] ?? name} bound`, value, tone: tone(name), text: f.percent(phase.time_s ? value / phase.time_s : 0) }));
   return <Legend parts={parts} />;
 }
 
@@ -243,14 +251,17 @@ interface Bar {
   time: number;
   share: number;
   count: number;
+  ideal: number | null; // of a calibrated row: the bound's time
+  band: string;
 }
 
 function Breakdown({ phase, keys, chosen, choose, name }: { phase: Phase; keys: string[]; chosen: string; choose: (key: string) => void; name: string }) {
   const [by, setBy] = useState("op");
-  const ops: Bar[] = phase.ops.map((op, k) => ({ key: keys[k], name: op.name, bound: op.bound, time: op.time_s * op.count, share: op.share, count: op.count }));
+  const ops: Bar[] = phase.ops.map((op, k) => ({ key: keys[k], name: op.name, bound: op.bound, time: op.time_s * op.count, share: op.share, count: op.count, ideal: op.ideal_s === undefined ? null : op.ideal_s * op.count, band: opBand(op) }));
   const kinds = new Map<string, Bar>();
   phase.ops.forEach((op) => {
-    const kind = kinds.get(op.kind) ?? { key: op.kind, name: op.kind.replaceAll("_", " "), bound: op.bound, time: 0, share: 0, count: 0 };
+    const kind = kinds.get(op.kind) ?? { key: op.kind, name: op.kind.replaceAll("_", " "), bound: op.bound, time: 0, share: 0, count: 0, ideal: op.ideal_s === undefined ? null : 0, band: "" };
+    if (kind.ideal !== null) kind.ideal += (op.ideal_s ?? 0) * op.count;
     kind.time += op.time_s * op.count;
     kind.share += op.share;
     kind.count += op.count;
@@ -259,13 +270,13 @@ function Breakdown({ phase, keys, chosen, choose, name }: { phase: Phase; keys: 
   const bars = by === "op" ? ops : [...kinds.values()].sort((a, b) => b.share - a.share);
   const shown = bars.slice(0, 9);
   const rest = bars.slice(9);
-  if (rest.length) shown.push({ key: "", name: `${rest.length} more`, bound: "none", time: rest.reduce((s, b) => s + b.time, 0), share: rest.reduce((s, b) => s + b.share, 0), count: 0 });
+  if (rest.length) shown.push({ key: "", name: `${rest.length} more`, bound: "none", time: rest.reduce((s, b) => s + b.time, 0), share: rest.reduce((s, b) => s + b.share, 0), count: 0, ideal: null, band: "" });
   const most = Math.max(...shown.map((b) => b.share), 1e-9);
   const [W, H] = [620, 25];
   const table = (): Table => ({
-    columns: [by === "op" ? "operator" : "kind", "×", "bound", "time", "share"],
-    rows: bars.map((b) => ({ key: b.key, cells: [b.name, f.plain(b.count), <Bound bound={b.bound} />, f.time(b.time), f.percent(b.share)] })),
-    raw: { columns: ["name", "count", "bound", "time_s", "share"], rows: bars.map((b) => [b.name, b.count, b.bound, b.time, b.share]) },
+    columns: [by === "op" ? "operator" : "kind", "×", "bound", "time", "share", ...(bars[0]?.ideal != null ? ["the bound", "band"] : [])],
+    rows: bars.map((b) => ({ key: b.key, cells: [b.name, f.plain(b.count), <Bound bound={b.bound} />, f.time(b.time), f.percent(b.share), ...(b.ideal !== null ? [f.time(b.ideal), b.band] : [])] })),
+    raw: { columns: ["name", "count", "bound", "time_s", "share", "ideal_s"], rows: bars.map((b) => [b.name, b.count, b.bound, b.time, b.share, b.ideal]) },
   });
   return (
     <Card title="Where the time goes" name={name} note={`${f.flops(phase.flops)}, ${f.bytes(phase.bytes)}`} table={table} extra={
@@ -280,13 +291,21 @@ function Breakdown({ phase, keys, chosen, choose, name }: { phase: Phase; keys: 
             <text class="name" x="0" y="17">{f.shorten(bar.name, 28)}</text>
             <rect class="ground" x="196" y="6" width="262" height="13" rx="2" />
             <rect class={tone(bar.bound)} x="196" y="6" width={Math.max(1, (262 * bar.share) / most)} height="13" rx="2" />
+            {bar.ideal !== null && bar.time > 0 && <line class="ideal" x1={196 + (262 * bar.share * bar.ideal) / bar.time / most} x2={196 + (262 * bar.share * bar.ideal) / bar.time / most} y1="3" y2="22" />}
+            {bar.ideal !== null && <title>{`${f.time(bar.time)}${bar.band && `, ${bar.band}`}; the bound alone ${f.time(bar.ideal)}`}</title>}
             <text class="tick strong" x="534" y="17" text-anchor="end">{f.time(bar.time)}</text>
             <text class="tick" x={W} y="17" text-anchor="end">{f.percent(bar.share)}</text>
           </g>
         ))}
       </svg>
+      {bars.some((b) => b.ideal !== null) && <ul class="legend"><li><i class="tick-mark" aria-hidden="true" /> <span>the bound alone</span></li></ul>}
     </Card>
   );
+}
+
+/** The band of a calibrated row, in words. */
+function opBand(op: OpRow): string {
+  return op.low_s === undefined ? "" : `${f.time(op.low_s * op.count)} to ${f.time(op.high_s! * op.count)}`;
 }
 
 export function memoryParts(memory: Memory): Part[] {
@@ -347,6 +366,7 @@ function Detail({ row, extra, phase, drawing: asked, symbols, roofName }: { row:
     ["computes in", row.compute_dtype || "–"],
     ["weights lie as", row.weight_encoding || "–"],
   ];
+  if (row.ideal_s !== undefined) facts.splice(1, 0, ["band", `${f.time(row.low_s!)} to ${f.time(row.high_s!)}`], ["bound alone", `${f.time(row.ideal_s)}${row.ideal_s ? `; this is ${(row.time_s / row.ideal_s).toPrecision(3)} ×` : ""}`]);
   const longest = Math.max(...Object.values(times), 1e-30);
   return (
     <section class="card detail" aria-label={`Operator ${row.name}`} data-detail={row.name}>
@@ -391,6 +411,7 @@ function Detail({ row, extra, phase, drawing: asked, symbols, roofName }: { row:
             </tbody>
           </table>
         )}
+        {row.basis && <p><b>Calibrated on</b> {row.basis}</p>}
         {members.length > 1 && <p><b>One kernel of</b> {members.join(", ")}</p>}
         {node?.leaves && <><h3>Stored tensors</h3><ul class="plain">{node.leaves.slice(0, 24).map((leaf) => <li key={leaf}><code>{leaf}</code></li>)}{node.leaves.length > 24 && <li>{node.leaves.length - 24} more</li>}</ul></>}
         {node?.because && <><h3>Passes that touched it</h3><ul class="plain">{node.because.map((reason) => <li key={reason}>{reason}</li>)}</ul></>}

@@ -55,7 +55,7 @@ interface Drawn extends Pick<Props, "of" | "symbols" | "chosen" | "choose" | "ma
 /** What is placed: boxes, edges and their shapes stay as they are while figures change. */
 function Placing({ seen, placed, of, symbols, chosen, choose, toggle, marked, numbers }: Drawn) {
   const { width, height, at } = placed;
-  const under = useMemo(() => <><Boxes seen={seen} placed={placed} toggle={toggle} /><Edges placed={placed} /></>, [seen, placed]);
+  const under = useMemo(() => <><Boxes seen={seen} placed={placed} toggle={toggle} /><Edges seen={seen} placed={placed} /></>, [seen, placed]);
   const shapes = useMemo(() => <Shapes seen={seen} placed={placed} symbols={numbers ? symbols : null} />, [seen, placed, numbers && symbols]);
   return (
     <svg class="graph" role="group" aria-label={`Operator graph, ${seen.seen.length} nodes`} width={width} height={height} viewBox={`0 0 ${width} ${height}`} data-nodes={seen.seen.length}>
@@ -90,29 +90,32 @@ function Boxes({ seen, placed: { at }, toggle }: Pick<Drawn, "seen" | "placed" |
   );
 }
 
-function Edges({ placed }: { placed: Placed }) {
-  return <>{placed.paths.map((path, k) => <path key={k} class="edge" d={smooth(path)} />)}</>;
+function Edges({ seen, placed }: { seen: View; placed: Placed }) {
+  return <>{placed.paths.map((path, k) => <path key={k} class="edge" d={smooth(path)}><title>{seen.edges[k].type}</title></path>)}</>;
 }
 
-/** The type on one edge of each value: as the program has it, or with its sizes as numbers. */
+/** The type on one edge of each value, as the program has it or with its sizes as numbers, where there is room. */
 function Shapes({ seen, placed, symbols }: { seen: View; placed: Placed; symbols: Symbols | null }) {
-  const first = new Set<string>();
-  const labels = seen.edges.map((edge) => {
-    const key = `${edge.from}\0${edge.type}`;
-    if (first.has(key)) return false;
-    first.add(key);
-    return true;
-  });
+  const shown = new Set<string>();
+  const taken = Object.entries(placed.at).map(([id, p]) => ({ x: p.x - WIDTH / 2, y: p.y - (id.startsWith("input ") ? 13 : HEIGHT / 2), w: WIDTH, h: id.startsWith("input ") ? 26 : HEIGHT }));
+  const free = (x: number, y: number, w: number): boolean => taken.every((t) => x + w <= t.x || t.x + t.w <= x || y + 10 <= t.y || t.y + t.h <= y);
   return (
     <>
       {seen.edges.map((edge, k) => {
-        if (!labels[k]) return null;
+        const key = `${edge.from}\0${edge.type}`;
+        if (shown.has(key)) return null;
+        const type = symbols ? sized(edge.type, symbols) : edge.type;
+        const text = shorten(brief(type), 28);
         const [a, b] = placed.paths[k];
-        const shown = symbols ? sized(edge.type, symbols) : edge.type;
+        const x = (a.x * 2 + b.x) / 3 + 5;
+        const y = [a.y + 3, a.y + 14, a.y + 25].find((top) => free(x, top, 5.9 * text.length));
+        if (y === undefined) return null;
+        shown.add(key);
+        taken.push({ x, y, w: 5.9 * text.length, h: 11 });
         return (
-          <text key={k} class="shape" x={(a.x * 2 + b.x) / 3 + 5} y={a.y + 13}>
-            {shorten(brief(shown), 28)}
-            <title>{shown === edge.type ? shown : `${shown}\n${edge.type}`}</title>
+          <text key={k} class="shape" x={x} y={y + 10}>
+            {text}
+            <title>{type === edge.type ? type : `${type}\n${edge.type}`}</title>
           </text>
         );
       })}

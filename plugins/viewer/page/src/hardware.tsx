@@ -9,6 +9,7 @@ import type { Boot, Chip, ChipSheet, Question } from "./types";
 
 const CHECKED: Record<string, string> = { V: "vendor", T: "third party", X: "recalled and one source", D: "derived", R: "recalled", C: "sources conflict", P: "announced" };
 type Key = "memory" | "bandwidth" | "bf16" | "fp8" | "link" | "tdp" | "year";
+const LESS = new Set<Key>(["year", "link", "tdp"]); // left out where the window is narrow
 const COLUMNS: [Key, string, (v: number | null) => string][] = [
   ["year", "year", (v) => (v === null ? "–" : String(v))],
   ["memory", "memory", f.bytes],
@@ -45,11 +46,11 @@ export function HardwarePage({ boot, question, rest, look, use }: { boot: Boot; 
             </>
           }>
             <div class="scroll tall" role="region" aria-label="Chips, table" tabIndex={0}>
-              <table class="data">
+              <table class="data chips-table">
                 <thead>
                   <tr>
                     <th scope="col" aria-sort={by === "id" ? "ascending" : "none"}><button type="button" class="link" onClick={() => setBy("id")}>chip</button></th>
-                    {COLUMNS.map(([key, label]) => <th key={key} scope="col" aria-sort={by === key ? "descending" : "none"}><button type="button" class="link" onClick={() => setBy(key)}>{label}</button></th>)}
+                    {COLUMNS.map(([key, label]) => <th key={key} scope="col" class={LESS.has(key) ? "less" : ""} aria-sort={by === key ? "descending" : "none"}><button type="button" class="link" onClick={() => setBy(key)}>{label}</button></th>)}
                   </tr>
                 </thead>
                 <tbody>{shown.map((c) => <Row key={c.id} c={c} on={c.id === name} choose={() => look({ chip: c.id })} />)}</tbody>
@@ -79,7 +80,7 @@ function Row({ c, on, choose }: { c: Chip; on: boolean; choose: () => void }) {
   return (
     <tr class={on ? "chosen" : ""}>
       <th scope="row"><button type="button" class="link" aria-pressed={on} onClick={choose}>{c.id}</button></th>
-      {COLUMNS.map(([key, , show]) => <td key={key}>{show(c[key])}</td>)}
+      {COLUMNS.map(([key, , show]) => <td key={key} class={LESS.has(key) ? "less" : ""}>{show(c[key])}</td>)}
     </tr>
   );
 }

@@ -3,7 +3,7 @@
 import { Problem, useAnswer } from "./answer";
 import { drawing, passes } from "./api";
 import { Card, type Table } from "./card";
-import { Stack } from "./charts";
+import { Legend, Stack } from "./charts";
 import { memoryParts } from "./explore";
 import * as f from "./format";
 import { OperatorGraph } from "./graph";
@@ -32,8 +32,8 @@ export function Passes({ question, rest, look }: { question: Question; rest: Rec
             <thead>
               <tr>
                 <th scope="col">after</th><th scope="col" class="words">what it changed</th><th scope="col">memory</th>
-                {phases.map((p) => <><th scope="col" key={p}>{p}</th><th scope="col" key={`${p} bytes`}>traffic</th></>)}
-                <th scope="col">kernels</th><th scope="col">ops</th>
+                {phases.map((p) => <><th scope="col" key={p}>{p}</th><th scope="col" key={`${p} bytes`} class="less">traffic</th></>)}
+                <th scope="col" class="less">kernels</th><th scope="col">ops</th>
               </tr>
             </thead>
             <tbody>
@@ -44,8 +44,8 @@ export function Passes({ question, rest, look }: { question: Question; rest: Rec
                     <th scope="row"><button type="button" class="link" aria-pressed={k === at} onClick={() => look({ stage: String(k) })}>{k ? `${k}. ${s.title}` : s.title}</button></th>
                     <td class="words">{s.changed}</td>
                     <Figure value={s.memory.total} old={old?.memory.total} show={f.bytes} />
-                    {phases.map((p) => <><Figure key={p} value={s.phases[p]?.time_s} old={old?.phases[p]?.time_s} show={f.time} /><Figure key={`${p} bytes`} value={s.phases[p]?.bytes} old={old?.phases[p]?.bytes} show={f.bytes} /></>)}
-                    <Figure value={s.phases[phases[phases.length - 1]]?.kernels} old={old?.phases[phases[phases.length - 1]]?.kernels} show={f.count} />
+                    {phases.map((p) => <><Figure key={p} value={s.phases[p]?.time_s} old={old?.phases[p]?.time_s} show={f.time} /><Figure key={`${p} bytes`} less value={s.phases[p]?.bytes} old={old?.phases[p]?.bytes} show={f.bytes} /></>)}
+                    <Figure less value={s.phases[phases[phases.length - 1]]?.kernels} old={old?.phases[phases[phases.length - 1]]?.kernels} show={f.count} />
                     <Figure value={s.ops} old={old?.ops} show={f.count} />
                   </tr>
                 );
@@ -80,6 +80,7 @@ export function Passes({ question, rest, look }: { question: Question; rest: Rec
             </table>
             <h3>Memory of a device</h3>
             {[before, stage].map((s, k) => s && <div key={k} class="stacked"><span class="stack-name">{k ? "after" : "before"}</span><span class="num">{f.bytes(s.memory.total)}</span><Stack label={k ? "after" : "before"} parts={memoryParts(s.memory)} most={Math.max(stage.memory.total, before?.memory.total ?? 0)} /></div>)}
+            <Legend parts={memoryParts(stage.memory).map((p) => ({ ...p, text: "" }))} />
           </Card>
         </div>
       </div>
@@ -87,12 +88,13 @@ export function Passes({ question, rest, look }: { question: Question; rest: Rec
   );
 }
 
-function Figure({ value, old, show }: { value: number | undefined; old: number | undefined; show: (value: number) => string }) {
-  if (value === undefined) return <td>–</td>;
+function Figure({ value, old, show, less = false }: { value: number | undefined; old: number | undefined; show: (value: number) => string; less?: boolean }) {
+  const kept = less ? "less" : ""; // left out where the window is narrow
+  if (value === undefined) return <td class={kept}>–</td>;
   const by = old ? value / old - 1 : 0;
   const moved = Math.abs(by) >= 0.0005;
   return (
-    <td class={moved ? "moved" : old === undefined ? "" : "still"}>
+    <td class={`${kept} ${moved || old === undefined ? "" : "still"}`}>
       {show(value)}{moved && <span class="delta">{f.change(by)}</span>}
     </td>
   );

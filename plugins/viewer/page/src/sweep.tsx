@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { Problem, useAnswer } from "./answer";
 import { sweep } from "./api";
 import { Card, type Table } from "./card";
-import { HeatMap, type Point, Scatter } from "./charts";
+import { HeatMap, Legend, type Part, type Point, Scatter } from "./charts";
 import * as f from "./format";
 import type { Cell } from "./saving";
 import { quoted } from "./scenario";
@@ -117,7 +117,10 @@ function Found({ found, boot, metric, against, go }: { found: Swept; boot: Boot;
       </Card>
       <Card title={`${label(metric)} against ${label(against)}`} name="pareto" note={`${front.size} points that no other beats`} table={() => table(front)}>
         <Scatter points={points} labels={[label(against), label(metric)]} shown={[(v) => f.metric(against, v), (v) => f.metric(metric, v)]} chosen={chosen} choose={(key) => open(Number(key))} />
+        <Legend parts={MARKS} />
       </Card>
     </>
   );
 }
+
+const MARKS: Part[] = [["b-compute", "no other is better in both"], ["b-memory", "fits"], ["b-none", "does not fit"]].map(([tone, name]) => ({ name, tone, value: 0, text: "" }));

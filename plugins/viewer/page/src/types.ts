@@ -38,6 +38,10 @@ export interface OpRow {
   dims: Record<string, number | string>;
   flops_by_unit: Record<string, number>;
   bytes_by_place: Record<string, number>;
+  ideal_s?: number; // of a calibrated row: the bound, the band, what it was fitted on
+  low_s?: number;
+  high_s?: number;
+  basis?: string;
 }
 
 export interface Phase {
@@ -78,6 +82,7 @@ export interface Result {
   warnings: { code: string; message: string }[];
   bands?: Record<string, { low: number; high: number }>;
   ratio?: Record<string, number | null>;
+  ideal?: { metrics: Record<string, number | null>; phases: Record<string, { time_s: number }> };
   basis?: { set: string; form: string; rows: number; share: number }[];
 }
 

@@ -15,8 +15,8 @@ from mansard.render.palette import hue
 
 CELL_W, CELL_H, LEFT, TOP = 76, 30, 110, 54
 WIDTH, HEIGHT = 720, 420
-DEEP = 0.55
-"""Share of the hue from which text on it is light."""
+DEEP = 0.82
+"""Share of the hue from which light text on it reads better than dark."""
 
 
 def figure_of(sweep: Sweep, kind: str, metrics: Sequence[str]) -> Figure:
