@@ -46,8 +46,9 @@ bench: $(VENV)/dev.stamp ## run every script in benchmarks/
 	done; test -n "$$found" || echo "benchmarks/ has no scripts"
 
 extras: $(VENV)/dev.stamp ## install every extra and run the tests that need one
-	$(PIP) install --editable '.[fast,distributed,tables]'
-	$(BIN)/pytest tests/roof/test_sweep.py tests/roof/test_sweep_cluster.py tests/backends/engine $(ARGS)
+	$(PIP) install --editable '.[fast,distributed,tables,plot]'
+	$(BIN)/pytest tests/roof/test_sweep.py tests/roof/test_sweep_cluster.py tests/backends/engine \
+	  tests/viewer/test_plots.py $(ARGS)
 
 check-plugins: $(VENV)/dev.stamp ## try every technique and backend on every model: minutes (ARGS="--jobs 4")
 	$(BIN)/python scripts/check_plugins.py $(ARGS)

@@ -118,6 +118,12 @@ class Graph:
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))
 
+    def _repr_html_(self) -> str:
+        from mansard.ir.text import folded
+
+        ops = sum(1 for _ in self.walk())
+        return folded(f"graph of {ops} operators in {len(self.kernels)} kernels", str(self))
+
 
 def drop_dead(graph: Graph) -> Graph:
     """Return the graph without ops that no output needs and that have no effect."""

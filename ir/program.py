@@ -189,6 +189,12 @@ class Program:
 
         return print_program(self)
 
+    def _repr_html_(self) -> str:
+        from mansard.ir.text import folded
+
+        names = ", ".join(self.graphs)
+        return folded(f"program {self.origin.name}: {names}".replace(" :", ":"), str(self))
+
 
 def calls(steps: tuple[Step, ...]) -> Iterator[Call]:
     """Yield every call of a schedule, in order."""

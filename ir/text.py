@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING
+from html import escape
 from typing import Any
 
 import sympy as sp
@@ -58,6 +59,11 @@ def literal(value: Any, names: Mapping[Value, str]) -> str:
             return f"[{', '.join(literal(v, names) for v in value)}]"
         case _:
             return f"?{quoted(repr(value))}"
+
+
+def folded(summary: str, text: str) -> str:
+    """Return a text form as HTML for notebooks: escaped, open, foldable without a script."""
+    return f"<details open><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details>"
 
 
 @once

@@ -108,6 +108,11 @@ class Comparison:
 
         return str(import_module("mansard.render.comparison").plain(self))
 
+    def _repr_html_(self) -> str:
+        from importlib import import_module
+
+        return str(import_module("mansard.render.notebook").comparison_html(self))
+
 
 def compare(
     models: Source | Sequence[Source],

@@ -198,5 +198,18 @@ class Estimate(Shown):
         """
         return import_module("mansard.render.drawings.estimates").figure_of(self, kind, phase)
 
+    def plot(self, kind: str = "roofline", phase: str | None = None, *, ax: Any = None) -> Any:
+        """Draw the same figure on matplotlib axes; return them. Needs the extra ``plot``.
+
+        Args:
+            kind: "roofline", "breakdown" or "memory".
+            phase: the last one unless given.
+            ax: to draw on; those of a new figure unless given.
+
+        Raises:
+            MansardError: no such figure or phase, or matplotlib is not installed.
+        """
+        return import_module("mansard.render.plots.estimates").plot_of(self, kind, phase, ax)
+
     def _repr_html_(self) -> str:
         return str(import_module("mansard.render.notebook").html(self))

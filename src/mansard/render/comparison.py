@@ -62,6 +62,22 @@ def markdown(comparison: Comparison) -> str:
     return "\n".join([*table(header, rows, 3), "", f"*{_footer(comparison)}*"]) + "\n"
 
 
+def written(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Return the table as text: its header, and a row a metric with a cell an answer."""
+    entries = comparison.entries
+    rows = [
+        [METRICS[n].label, *(_cell(comparison, e, n).plain for e in entries)]
+        for n in _metrics(comparison)
+    ]
+    rows.append(["fits", *(_fits(e).plain for e in entries)])
+    return ["", *map(_title, entries)], rows
+
+
+def footer(comparison: Comparison) -> str:
+    """Say what was asked and what the marks mean."""
+    return _footer(comparison)
+
+
 def _block(comparison: Comparison, entries: Sequence[Entry]) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP, 0, 0))
     shown.add_column("", width=LABEL - GAP, no_wrap=True)

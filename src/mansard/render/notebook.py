@@ -1,14 +1,19 @@
-"""An estimate in a notebook: tables and figures without a script."""
+"""Estimates, comparisons and sweeps in a notebook: tables and figures without a script."""
 
 from __future__ import annotations
 
 from html import escape as escaped
+from typing import TYPE_CHECKING
 
 from mansard.core.units import format_bytes, format_count, format_time
 from mansard.query.estimate import Estimate
 from mansard.render import words
 from mansard.render.drawings.drawing import legal
 from mansard.render.drawings.estimates import figure_of
+
+if TYPE_CHECKING:
+    from mansard.query.comparing import Comparison
+    from mansard.query.sweeps.result import Sweep
 
 ROWS = 8
 STYLE = "text-align:right;padding:2px 10px;white-space:nowrap"
@@ -46,6 +51,35 @@ def html(estimate: Estimate) -> str:
     parts.append(figure_of(estimate, "memory", None).svg)
     parts += [f"<p>{escape(n.message)} <code>{escape(n.code)}</code></p>" for n in estimate.notes]
     return f"<div>{''.join(parts)}</div>"
+
+
+def comparison_html(comparison: Comparison) -> str:
+    """Return answers side by side as HTML."""
+    from mansard.render.comparison import footer, written
+
+    columns, rows = written(comparison)
+    problems = [
+        f"<p>{escape(e.model)} on {escape(e.on)}: {escape(e.problem.message)}</p>"
+        for e in comparison.entries
+        if e.problem
+    ]
+    said = f"<p>{escape(footer(comparison))}</p>"
+    return f"<div>{_table(columns, rows)}{said}{''.join(problems)}</div>"
+
+
+def sweep_html(sweep: Sweep) -> str:
+    """Return a sweep as HTML: its cells where it is whole over two axes, and the first rows."""
+    from mansard.render.drawings.sweeps import figure_of as drawn
+    from mansard.render.sweeps import SHOWN, listing
+
+    cells = ""
+    if len(sweep.axes) == 2 and not sweep.reduced and not sweep.interrupted:
+        metric = "throughput" if "throughput_tok_s" in sweep.columns else "tpot"
+        cells = drawn(sweep, "heatmap", (metric,)).svg
+    shown = listing(sweep, SHOWN)
+    rows = [[row.get(c.name, "") for c in shown.columns] for row in shown.shown]
+    table = _table([c.title for c in shown.columns], rows)
+    return f"<div>{cells}{table}<p>{escape(shown.footer)}</p></div>"
 
 
 def _table(columns: list[str], rows: list[list[str]]) -> str:

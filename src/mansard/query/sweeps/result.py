@@ -107,10 +107,26 @@ class Sweep:
 
         return import_module("mansard.render.drawings.sweeps").figure_of(self, kind, metrics)
 
+    def plot(self, kind: str = "heatmap", *metrics: str, ax: Any = None) -> Any:
+        """Draw the same figure on matplotlib axes; return them. Needs the extra ``plot``.
+
+        Raises:
+            MansardError: no such figure or metric, the sweep is not over two axes, or matplotlib is
+                not installed.
+        """
+        from importlib import import_module
+
+        return import_module("mansard.render.plots.sweeps").plot_of(self, kind, metrics, ax)
+
     def __str__(self) -> str:
         from importlib import import_module
 
         return str(import_module("mansard.render.sweeps").plain(self))
+
+    def _repr_html_(self) -> str:
+        from importlib import import_module
+
+        return str(import_module("mansard.render.notebook").sweep_html(self))
 
 
 def _listed(column: Sequence[Any]) -> list[Any]:

@@ -16,12 +16,18 @@ LABELS = {
 }  # fmt: skip
 
 
-def breakdown(phase: Phase, title: str) -> Figure:
-    """Draw the operators that take most of a phase, the rest as one."""
+def longest(phase: Phase) -> list[tuple[str, str, float, float]]:
+    """Return name, bound, time [s] and share of what takes most of a phase, the rest as one."""
     shown = [(r.name, r.bound, r.time_s * r.count, r.share) for r in phase.ops[:MOST]]
     if rest := phase.ops[MOST:]:
         time_s, share = sum(r.time_s * r.count for r in rest), sum(r.share for r in rest)
         shown.append((f"{len(rest)} more", "none", time_s, share))
+    return shown
+
+
+def breakdown(phase: Phase, title: str) -> Figure:
+    """Draw the operators that take most of a phase, the rest as one."""
+    shown = longest(phase)
     drawing = Drawing(WIDTH, 40 + ROW * max(1, len(shown)), f"Where the time of {title} goes")
     drawing.text(12, 20, f"{drawing.title}: {format_time(phase.time_s)}", fill=INK, size=13,
                  bold=True)  # fmt: skip

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from mansard.core.errors import SpecError, unknown_name
+from mansard.core.errors import unknown_name
 from mansard.core.units import format_bytes, format_time
-from mansard.query.metrics import HIGHER, METRICS
+from mansard.query.metrics import METRICS
 from mansard.query.sweeps.result import Sweep
 from mansard.render.drawings.drawing import INK, PAPER, Drawing, Figure, LogAxis
+from mansard.render.drawings.points import Cell, Point, field_of, front, grid, points
 from mansard.render.palette import hue
 
 CELL_W, CELL_H, LEFT, TOP = 76, 30, 110, 54
 WIDTH, HEIGHT = 720, 420
+KINDS = ("heatmap", "pareto")
+USUAL = ("throughput", "tpot")
 DEEP = 0.82
 """Share of the hue from which light text on it reads better than dark."""
 
@@ -30,75 +33,57 @@ def figure_of(sweep: Sweep, kind: str, metrics: Sequence[str]) -> Figure:
     Raises:
         MansardError: no such figure or metric, or the sweep does not have its axes.
     """
-    match kind:
-        case "heatmap":
-            return heatmap(sweep, (*metrics, "throughput")[0])
-        case "pareto":
-            first, second = (*metrics, "throughput", "tpot")[:2] if len(metrics) != 1 else (
-                metrics[0], "tpot")  # fmt: skip
-            return pareto(sweep, first, second)
-    raise unknown_name("figure of a sweep", kind, ("heatmap", "pareto"))
+    asked = metrics_of(kind, metrics)
+    return heatmap(sweep, asked[0]) if kind == "heatmap" else pareto(sweep, *asked)
+
+
+def metrics_of(kind: str, metrics: Sequence[str]) -> tuple[str, str]:
+    """Return the metrics of a figure of a sweep, those usual where none are given.
+
+    Raises:
+        UnknownNameError: no such figure.
+    """
+    if kind not in KINDS:
+        raise unknown_name("figure of a sweep", kind, KINDS)
+    first, second = (*metrics, *USUAL[len(metrics) :])[:2]
+    return first, second
 
 
 def heatmap(sweep: Sweep, metric: str) -> Figure:
     """Draw a metric over the first two axes; what does not fit the memory is struck."""
-    field = _field(metric)
-    if len(sweep.axes) != 2 or sweep.reduced:
-        raise SpecError("a heat map is of a whole sweep over two axes",
-                        hint="give two axes, and neither --pareto nor --top")  # fmt: skip
-    down, across = sweep.axes
-    rows = {
-        (row[down.name], row[across.name]): row for row in sweep.records()
-    }  # fmt: skip
-    ys = [down.shown(k) for k in range(len(down.values))]
-    xs = [across.shown(k) for k in range(len(across.values))]
-    values = [v for r in rows.values() if (v := r.get(field)) is not None and v > 0]
-    low, high = (math.log(min(values)), math.log(max(values))) if values else (0.0, 1.0)
-    title = f"{METRICS[metric].label} by {down.name} and {across.name}"
-    drawing = Drawing(LEFT + CELL_W * len(xs) + 16, TOP + CELL_H * len(ys) + 44, title)
-    drawing.text(14, 20, title, fill=INK, size=13, bold=True)
-    drawing.text(14, TOP - 8, f"{down.name} ↓")
-    for j, y in enumerate(ys):
-        drawing.text(LEFT - 8, TOP + CELL_H * j + 19, _name(y), anchor="end")
-        for i, x in enumerate(xs):
-            _cell(drawing, i, j, rows.get((y, x), {}), field, (low, high))
+    shown = grid(sweep, metric)
+    xs, ys = shown.xs, shown.ys
+    drawing = Drawing(LEFT + CELL_W * len(xs) + 16, TOP + CELL_H * len(ys) + 44, shown.title)
+    drawing.text(14, 20, shown.title, fill=INK, size=13, bold=True)
+    drawing.text(14, TOP - 8, f"{shown.down} ↓")
+    for j, (y, row) in enumerate(zip(ys, shown.rows, strict=True)):
+        drawing.text(LEFT - 8, TOP + CELL_H * j + 19, named(y), anchor="end")
+        for i, cell in enumerate(row):
+            _cell(drawing, i, j, cell, shown.field)
     for i, x in enumerate(xs):
-        drawing.text(LEFT + CELL_W * (i + 0.5), TOP + CELL_H * len(ys) + 16, _name(x),
+        drawing.text(LEFT + CELL_W * (i + 0.5), TOP + CELL_H * len(ys) + 16, named(x),
                      anchor="middle")  # fmt: skip
-    drawing.text(LEFT + CELL_W * len(xs) / 2, TOP + CELL_H * len(ys) + 34, across.name,
+    drawing.text(LEFT + CELL_W * len(xs) / 2, TOP + CELL_H * len(ys) + 34, shown.across,
                  anchor="middle")  # fmt: skip
     return drawing.done()
 
 
-def _cell(
-    drawing: Drawing, i: int, j: int, row: Mapping[str, Any], field: str, ends: tuple[float, float]
-) -> None:
-    value = row.get(field)
+def _cell(drawing: Drawing, i: int, j: int, cell: Cell, field: str) -> None:
     x, y = LEFT + CELL_W * i, TOP + CELL_H * j
-    span = ends[1] - ends[0]
-    level = 0.0
-    if value is not None and value > 0:
-        level = (math.log(value) - ends[0]) / span if span else 0.5
     drawing.add("rect", x=x + 1, y=y + 1, width=CELL_W - 2, height=CELL_H - 2, rx=2,
-                fill=hue("memory"), fill_opacity=0.06 + 0.88 * level)  # fmt: skip
-    if row.get("fits") is False:
+                fill=hue("memory"), fill_opacity=0.06 + 0.88 * cell.level)  # fmt: skip
+    if not cell.fits:
         drawing.line(x + 3, y + CELL_H - 3, x + CELL_W - 3, y + 3, stroke="#b3261e")
-    drawing.text(x + CELL_W / 2, y + 19, written(field, value), anchor="middle",
-                 fill=PAPER if level > DEEP else INK)  # fmt: skip
+    drawing.text(x + CELL_W / 2, y + 19, written(field, cell.value), anchor="middle",
+                 fill=PAPER if cell.level > DEEP else INK)  # fmt: skip
 
 
 def pareto(sweep: Sweep, metric: str, against: str) -> Figure:
     """Draw every point by two metrics and join those that no other beats."""
-    up, along = _field(metric), _field(against)
-    points = [
-        (row[along], row[up], row.get("fits") is not False, row)
-        for row in sweep.records()
-        if row.get(up) and row.get(along)
-    ]
-    if not points:
-        raise SpecError(f"no point has {metric} and {against}", hint="sweep the whole request")
-    x = LogAxis(*_padded([p[0] for p in points]), 96, WIDTH - 24)
-    y = LogAxis(*_padded([p[1] for p in points]), HEIGHT - 54, 44)
+    shown = points(sweep, metric, against)
+    up, along = field_of(metric), field_of(against)
+    x = LogAxis(*_padded([p.x for p in shown]), 96, WIDTH - 24)
+    y = LogAxis(*_padded([p.y for p in shown]), HEIGHT - 54, 44)
     title = f"{METRICS[metric].label} against {METRICS[against].label}"
     drawing = Drawing(WIDTH, HEIGHT, title)
     drawing.text(14, 20, title, fill=INK, size=13, bold=True)
@@ -109,28 +94,19 @@ def pareto(sweep: Sweep, metric: str, against: str) -> Figure:
         drawing.line(96, y.at(value), WIDTH - 24, y.at(value))
         drawing.text(88, y.at(value) + 4, written(up, value), anchor="end")
     drawing.text(WIDTH / 2, HEIGHT - 14, METRICS[against].label, anchor="middle")
-    front = _front([(p[0], p[1]) for p in points if p[2]], against, metric)
-    path = "L".join(f"{x.at(a):.1f},{y.at(b):.1f}" for a, b in front)
+    path = "L".join(f"{x.at(a):.1f},{y.at(b):.1f}" for a, b in front(shown))
     if path:
         drawing.add("path", d=f"M{path}", fill="none", stroke=hue("compute"), stroke_width=1.4)
-    labels = tuple(a.name for a in sweep.axes)
-    for a, b, fits, row in points:
-        best = fits and (a, b) in front
-        tone = hue("compute" if best else "memory" if fits else "none")
-        said = ", ".join(f"{n} {row[n]}" for n in labels if n in row)
-        drawing.add("circle", cx=x.at(a), cy=y.at(b), r=6 if best else 4, fill=tone,
-                    fill_opacity=0.55, stroke=tone, tip=said)  # fmt: skip
+    for point in shown:
+        tone = tone_of(point)
+        drawing.add("circle", cx=x.at(point.x), cy=y.at(point.y), r=6 if point.best else 4,
+                    fill=tone, fill_opacity=0.55, stroke=tone, tip=point.said)  # fmt: skip
     return drawing.done()
 
 
-def _front(points: Sequence[tuple[float, float]], along: str, up: str) -> list[tuple[float, float]]:
-    """Return the points no other beats, from left to right."""
-    signs = [-1 if METRICS[m].better == HIGHER else 1 for m in (along, up)]
-    best: list[tuple[float, float]] = []
-    for point in sorted(set(points), key=lambda p: (signs[0] * p[0], signs[1] * p[1])):
-        if not best or signs[1] * point[1] < signs[1] * best[-1][1]:
-            best.append(point)
-    return sorted(best)
+def tone_of(point: Point) -> str:
+    """Return the hue of a point: the best, those that fit, those that do not."""
+    return hue("compute" if point.best else "memory" if point.fits else "none")
 
 
 def _padded(values: Sequence[float]) -> tuple[float, float]:
@@ -146,12 +122,6 @@ def _ticks(low: float, high: float) -> list[float]:
     return found if len(found) > 1 else [low, high]
 
 
-def _field(metric: str) -> str:
-    if metric not in METRICS:
-        raise unknown_name("metric", metric, METRICS)
-    return METRICS[metric].field
-
-
 def written(field: str, value: float | None) -> str:
     """Write a metric by the name of its field, without what a cell has no room for."""
     if value is None:
@@ -165,5 +135,6 @@ def written(field: str, value: float | None) -> str:
     return f"{value:.3g}"
 
 
-def _name(value: Any) -> str:
+def named(value: Any) -> str:
+    """Write a value of an axis."""
     return f"{value:,}" if isinstance(value, int) else str(value)[:16]
