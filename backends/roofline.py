@@ -22,7 +22,7 @@ from mansard.backends.schedule import (
     timeline,
 )
 from mansard.backends.streams import overlapped_s
-from mansard.backends.sums import Piece, pieces
+from mansard.backends.sums import Piece, Point, pieces
 from mansard.backends.table import Table, TableRow, tabulate
 from mansard.backends.totals import RowTotal, waiting, whole
 from mansard.core.facts import ModelFacts
@@ -183,7 +183,7 @@ class Work:
             self._tables[graph, wants] = tabulate(wanted, graph)
         return self._tables[graph, wants]
 
-    def _cut(self, piece: Piece) -> Iterable[Piece]:
+    def _cut(self, piece: Piece, env: CallEnvironment, at: Point) -> Iterable[Piece]:
         """Return the parts of a piece over which a row's time is taken as affine."""
         return (piece,)
 
@@ -197,8 +197,9 @@ class Work:
         ]
         env = CallEnvironment(stretch, self._program.graph(call.graph).defaults)
         time_s = 0.0
-        cut = list(pieces(table.tape, env.on(table.tape), stretch.first, stretch.last))
-        for piece in (part for each in cut for part in self._cut(each)):
+        at = env.on(table.tape)
+        cut = list(pieces(table.tape, at, stretch.first, stretch.last))
+        for piece in (part for each in cut for part in self._cut(each, env, at)):
             side_by_side: dict[int, list[RowTotal]] = {}
             for row in rows:
                 taken = row.take(piece, stretch.weight)

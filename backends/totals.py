@@ -51,18 +51,28 @@ class RowTotal:
         self.launches += piece.total(self.row.launches) * again
         for name, value in self.row.dims.items():
             self.dims[name] = value if isinstance(value, str) else piece.end[value]
-        names = self.priced.resources
-        starts = [self.priced.seconds(name, piece.start) for name in names]
-        ends = [self.priced.seconds(name, piece.end) for name in names]
-        for name, start, end in zip(names, starts, ends, strict=True):
-            needed = (start + end) / 2 * piece.steps * float(again)
-            self.busy[name] = self.busy.get(name, 0.0) + needed
+        return self._spend(piece, float(again))
+
+    def _spend(self, piece: Piece, again: float) -> float:
+        """Add the time of a piece that happens ``again`` times; return it [s]."""
         time_s = 0.0
-        if names:
-            for name, won in zip(names, total_of_greatest(starts, ends, piece.steps), strict=True):
-                self.won[name] = self.won.get(name, 0.0) + won * float(again)
-                time_s += won * float(again)
+        for name, won in self._busy(self.priced, piece, again).items():
+            self.won[name] = self.won.get(name, 0.0) + won
+            time_s += won
         return time_s
+
+    def _busy(self, priced: Priced, piece: Piece, again: float) -> dict[str, float]:
+        """Add what each resource needs of a piece; return the time each is the slowest in [s]."""
+        names = priced.resources
+        starts = [priced.seconds(name, piece.start) for name in names]
+        ends = [priced.seconds(name, piece.end) for name in names]
+        for name, start, end in zip(names, starts, ends, strict=True):
+            needed = (start + end) / 2 * piece.steps * again
+            self.busy[name] = self.busy.get(name, 0.0) + needed
+        if not names:
+            return {}
+        won = total_of_greatest(starts, ends, piece.steps)
+        return {name: w * again for name, w in zip(names, won, strict=True)}
 
     def step_s(self, values: Sequence[Any]) -> float:
         """Return the time of the row in one call, all its occurrences [s]."""

@@ -45,12 +45,12 @@ def _prefill(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
     plain_pairs = plain * TILE * (kv - q + (plain + 1.0) * TILE / 2)
     thin = xp.ceil(q * group / NARROW) * NARROW / group * xp.ceil(kv / KEYS) * KEYS
     dense_pairs = xp.where(short, thin, plain_pairs)
-    tiles = b * heads * plain ** (1 - packed) * dense**packed
-    pairs = plain_pairs ** (1 - packed) * dense_pairs**packed
+    tiles = b * heads * xp.power(plain, 1 - packed) * xp.power(dense, packed)
+    pairs = xp.power(plain_pairs, 1 - packed) * xp.power(dense_pairs, packed)
     waves = tiles / chip.sms
     rounded = xp.ceil(waves) / waves
     flops = 2.0 * b * heads * pairs * (z["qk"] + z["v"])
-    compute = flops * rounded**wave / (e_compute * z["peak"])
+    compute = flops * xp.power(rounded, wave) / (e_compute * z["peak"])
     _, moved = _work(z, chip, xp)
     memory = cached(moved / (e_memory * chip.bytes_per_s), moved, resident, chip)
     fixed = t0 + serial * kv + tile_s * tiles + token * b * q
@@ -68,7 +68,7 @@ def _decode(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
     flops, moved = _work(z, chip, xp)
     compute = flops / group * xp.maximum(group, rows) / (e_compute * z["peak"])
     memory = cached(moved / (e_memory * chip.bytes_per_s), moved, resident, chip)
-    work = smooth_max(compute, memory, sharp, xp) * busy**-idle
+    work = smooth_max(compute, memory, sharp, xp) * xp.power(busy, -idle)
     serial = key_s * kv / split + block_s * blocks + head_s * b * z["heads"]
     return t0 + serial + work
 

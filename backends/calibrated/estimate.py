@@ -13,7 +13,7 @@ from mansard.backends.calibrated.predict import Predictor
 from mansard.backends.calibrated.work import Basis, CalibratedWork
 from mansard.backends.cluster import Cluster
 from mansard.backends.hardware import Hardware
-from mansard.backends.roofline import Answer, answer
+from mansard.backends.roofline import ENCODE, PREFILL, Answer, answer
 from mansard.core.errors import SpecError
 from mansard.ir.program import Program
 
@@ -54,7 +54,7 @@ def estimate(
     """
     cluster = on if isinstance(on, Cluster) else Cluster(on)
     predictor = Predictor(cluster.chip, own)
-    engine = _engine(predictor, framework)
+    engine = engine_of(predictor, framework)
     work = CalibratedWork(program, cluster, predictor, framework, engine)
     found = answer(program, scenario, phases, work)
     bands = {name: work.bands[name] for name in found.phases}
@@ -100,7 +100,7 @@ def _predictor(on: Cluster) -> Predictor:
     return Predictor(on.chip)
 
 
-def _engine(predictor: Predictor, framework: str) -> Found | None:
+def engine_of(predictor: Predictor, framework: str) -> Found | None:
     """Return the set of an engine on a chip; None when no engine was measured on any."""
     key = Key("engine", framework)
     try:
@@ -114,8 +114,11 @@ def _metric_bands(found: Answer, phases: Mapping[str, Band]) -> dict[str, Band]:
     m = found.metrics
     bands: dict[str, Band] = {}
     if m.ttft_s is not None:
-        steps = float(found.phases["prefill"].steps)
-        bands["ttft_s"] = Band(phases["prefill"].low * steps, phases["prefill"].high * steps)
+        first = {n: float(p.steps) for n, p in found.phases.items() if n in (PREFILL, ENCODE)}
+        bands["ttft_s"] = Band(
+            sum(phases[n].low * steps for n, steps in first.items()),
+            sum(phases[n].high * steps for n, steps in first.items()),
+        )
     if m.tpot_s is not None:
         low, high = phases["decode"].low, phases["decode"].high
         bands["tpot_s"] = Band(low, high)

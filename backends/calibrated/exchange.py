@@ -32,9 +32,9 @@ def _collective(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
     quick0, quick_e, bulk0, bulk_e, growth, spread, sharp, ramp = p
     ranks = z["ranks"] / 2.0
     once = z["bytes"] / chip.link_bytes_per_s
-    quick = quick0 * ranks**growth + once * ranks**spread / quick_e
-    bulk = bulk0 * ranks**growth + smooth_max(
-        once * z["share"] / bulk_e, (once * bulk0) ** 0.5 * ramp, 2.0, xp
+    quick = quick0 * xp.power(ranks, growth) + once * xp.power(ranks, spread) / quick_e
+    bulk = bulk0 * xp.power(ranks, growth) + smooth_max(
+        once * z["share"] / bulk_e, xp.power(once * bulk0, 0.5) * ramp, 2.0, xp
     )
     return smooth_min(quick, bulk, sharp, xp)
 
@@ -69,10 +69,10 @@ def _dispatch(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
     """Rows to the ranks that hold their experts, each rank once; notify first."""
     t0, e_link, token, idle, expert_s, sharp, width = p
     ranks = z["ranks"]
-    reached = ranks * (1.0 - (1.0 - 1.0 / ranks) ** z["top_k"])
+    reached = ranks * (1.0 - xp.power(1.0 - 1.0 / ranks, z["top_k"]))
     sent = reached + (z["top_k"] - reached) * width
     moved = z["tokens"] * z["hidden"] * z["x_bytes"] * sent
-    busy = (z["units"] / 24.0) ** idle
+    busy = xp.power(z["units"] / 24.0, idle)
     link = moved / (e_link * chip.link_bytes_per_s * busy)
     work = smooth_max(link, token * z["tokens"], sharp, xp)
     return t0 + expert_s * z["experts"] + work
@@ -81,7 +81,7 @@ def _dispatch(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
 def _dispatch_work(z: Sizes, chip: ChipFacts, xp: Any) -> tuple[Number, Number]:
     """Every chosen rank but the own one gets a row once; copies stay behind the link."""
     ranks = z["ranks"]
-    reached = (ranks - 1.0) * (1.0 - (1.0 - 1.0 / ranks) ** z["top_k"])
+    reached = (ranks - 1.0) * (1.0 - xp.power(1.0 - 1.0 / ranks, z["top_k"]))
     moved = z["tokens"] * z["hidden"] * z["x_bytes"] * reached
     inside = xp.where(z["nodes"] > 1, 8.0 / ranks, 1.0)
     return 0.0 * moved, moved * inside * chip.bytes_per_s / chip.link_bytes_per_s

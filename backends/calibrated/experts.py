@@ -37,7 +37,8 @@ def _seconds(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
     t0, serial, e_compute, e_memory, padded, sharp, e_rows, sort, resident, ghost, spent, hit = p
     rows = xp.maximum(z["rows"], z["active"])
     foreign = xp.maximum(z["tokens"] * z["top_k"] - z["rows"], 0.0)
-    work = (z["tiles"] * z["tile"]) ** padded * rows ** (1 - padded) + spent * foreign
+    padded_rows = xp.power(z["tiles"] * z["tile"], padded) * xp.power(rows, 1 - padded)
+    work = padded_rows + spent * foreign
     compute = 2.0 * z["matrices"] * work * z["hidden"] * z["inter"] / (e_compute * z["peak"])
     weights = _weights(z)
     memory = cached(weights / (e_memory * chip.bytes_per_s), weights, resident, chip)

@@ -25,6 +25,9 @@ class Plain:
     log2 = staticmethod(math.log2)
     maximum = staticmethod(max)
     minimum = staticmethod(min)
+    power = staticmethod(pow)
+    sqrt = staticmethod(math.sqrt)
+    any = staticmethod(bool)
 
     @staticmethod
     def where(condition: bool, yes: float, no: float) -> float:
@@ -110,17 +113,18 @@ def smooth_max(a: Number, b: Number, p: float, xp: Any) -> Number:
     """
     top = xp.maximum(a, b)
     low = xp.minimum(a, b)
-    return top * (1.0 + (low / top) ** p) ** (1.0 / p)
+    return top * xp.power(1.0 + xp.power(low / top, p), 1.0 / p)
 
 
 def smooth_min(a: Number, b: Number, p: float, xp: Any) -> Number:
     """``(a^-p + b^-p)^(-1/p)``: the cheaper of two ways, its knee rounded."""
     top = xp.maximum(a, b)
     low = xp.minimum(a, b)
-    return low * (1.0 + (low / top) ** p) ** (-1.0 / p)
+    return low * xp.power(1.0 + xp.power(low / top, p), -1.0 / p)
 
 
 def cached(seconds: Number, moved: Number, speedup: float, chip: ChipFacts) -> Number:
     """Shorten a memory time by ``speedup`` where what moves fits the last level on chip."""
-    fits = 1.0 / (1.0 + (moved / chip.cache_bytes) ** 4)
+    square = (moved / chip.cache_bytes) * (moved / chip.cache_bytes)
+    fits = 1.0 / (1.0 + square * square)
     return seconds * (1.0 - fits + fits / speedup)

@@ -36,11 +36,13 @@ def _seconds(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
     waves = down * across / chip.sms
     rounded = xp.ceil(waves) / waves
     flops = 2.0 * down * rows * across * TILE * k
-    compute = flops * rounded**wave / (e_compute * z["peak"])
+    compute = flops * xp.power(rounded, wave) / (e_compute * z["peak"])
     weights, reads, writes = n * k * z["w_bytes"], m * k * z["x_bytes"], 2.0 * m * n
     memory = ((weights + reads) / e_read + writes / e_write) / chip.bytes_per_s
     memory = cached(memory, COPIES * weights + reads + writes, resident, chip)
     time = t0 + serial * k / (1.0 + k / knee) + smooth_max(compute, memory, sharp, xp)
+    if not xp.any(z["quantised"]):
+        return time
     moved = m * k * (2.0 + z["x_bytes"]) / (e_read * chip.bytes_per_s)
     return time + z["quantised"] * (q0 + smooth_max(moved, q_row * m, 4.0, xp))
 

@@ -69,7 +69,7 @@ def _seconds(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
     memory = cached(moved / (e_memory * chip.bytes_per_s), moved, resident, chip)
     attention = smooth_max(flops * wide * tall / (e_attention * z["peak"]), memory, sharp, xp)
     fixed = t0 + token * tokens + key_s * z["kv_len"] / split
-    return fixed + projections + attention * busy**-idle
+    return fixed + projections + attention * xp.power(busy, -idle)
 
 
 MLA_MODULE = Form(

@@ -76,8 +76,13 @@ class Predictor:
         self.own = own
         self._found: dict[tuple[str, str, str, str, str], tuple[Found, Any]] = {}
 
-    def predict(self, figures: Figures, xp: Any = PLAIN) -> Prediction:
+    def predict(self, figures: Figures, xp: Any = PLAIN, bands: bool = True) -> Prediction:
         """Return the time of a kernel; with ``xp=numpy``, sizes may be arrays.
+
+        Args:
+            figures: of the kernel.
+            xp: the functions of forms.
+            bands: whether its band counts; without, both ends are the time.
 
         Raises:
             UnknownNameError: there is no such form.
@@ -97,6 +102,8 @@ class Predictor:
         found, values = self._found[asked]
         median = law.seconds(values, z, self.facts, xp) * figures.share
         median = xp.maximum(median, figures.floor_s)
+        if not bands:
+            return Prediction(median, median, median, law.name, found.basis)
         low = xp.maximum(median * (found.one.low / found.wider), figures.floor_s)
         high = median * (found.one.high * found.wider)
         return Prediction(median, low, high, law.name, found.basis)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
+from mansard.backends.calibrated.form import PLAIN, Number
 from mansard.backends.calibrated.predict import Prediction, Predictor
 from mansard.backends.calibrated.rows import RowFigures, figures
 from mansard.backends.estimate import Row
@@ -25,6 +26,13 @@ REMEMBERED = 16
 """Points of a row, at most."""
 
 UNMEASURED_BAND = (1.0, 2.0)
+
+
+class Values(Protocol):
+    """The values of quantities, by their slots."""
+
+    def __getitem__(self, slot: int, /) -> Any:
+        """Return one quantity."""
 
 
 @dataclass(frozen=True)
@@ -55,19 +63,35 @@ class Kernel:
     def at(self, values: Sequence[Any]) -> tuple[float, Prediction]:
         """Return the bound [s] and the prediction at a point."""
         bound_s = max((self.bound.seconds(r, values) for r in self.bound.resources), default=0.0)
-        found = self._predict(values, bound_s).times(self.slower)
-        median, low = max(found.median_s, bound_s), max(found.low_s, bound_s)
-        return bound_s, replace(found, median_s=median, low_s=low, high_s=max(found.high_s, median))
+        return bound_s, self.predicted(self.figures(values, bound_s), PLAIN)
 
-    def _predict(self, values: Sequence[Any], bound_s: float) -> Prediction:
-        row, chip = self.row, self.predictor.chip
+    def figures(
+        self, values: Values, bound_s: Number, number: Callable[[Any], Number] = float
+    ) -> RowFigures:
+        """Return the row's numbers, from the values of its quantities and its bound [s]."""
+        return _figures(self.row, values, bound_s, number)
+
+    def predicted(self, read: RowFigures, xp: Any, bands: bool = True) -> Prediction:
+        """Return the prediction in the engine, never below the bound; with arrays, of many."""
+        bound_s = read.bound_s
+        found = self._predict(read, xp, bands)
+        if not bands:
+            return replace(found, median_s=xp.maximum(found.median_s * self.slower, bound_s))
+        found = found.times(self.slower)
+        median, low = xp.maximum(found.median_s, bound_s), xp.maximum(found.low_s, bound_s)
+        high = xp.maximum(found.high_s, median)
+        return replace(found, median_s=median, low_s=low, high_s=high)
+
+    def _predict(self, read: RowFigures, xp: Any, bands: bool) -> Prediction:
+        row, chip, bound_s = self.row, self.predictor.chip, read.bound_s
         crossed = [level for t in self.bound.transfers for level in t.levels]
         if crossed and (_copies(row) or _leaves_the_node(crossed, chip)):
             low, high = UNMEASURED_BAND
             basis = "no measured link: the bound over 0.75"
             median = bound_s * UNMEASURED
             return Prediction(median, bound_s * low, bound_s * high, "collective", basis)
-        return self.predictor.predict(figures(_figures(row, values, bound_s), chip, self.framework))
+        asked = figures(read, chip, self.framework, xp)
+        return self.predictor.predict(asked, xp, bands)
 
 
 def _copies(row: TableRow) -> bool:
@@ -79,24 +103,26 @@ def _leaves_the_node(crossed: Sequence[Any], chip: Hardware) -> bool:
     return any(link is None or level.bytes_per_s < 0.99 * float(link) for level in crossed)
 
 
-def _figures(row: TableRow, values: Sequence[Any], bound_s: float) -> RowFigures:
-    moved = sum(float(values[slot]) for (place, _), slot in row.traffic.items() if place != ONCHIP)
-    payload: dict[tuple[str, float], float] = {}
+def _figures(
+    row: TableRow, values: Values, bound_s: Number, as_number: Callable[[Any], Number]
+) -> RowFigures:
+    def added(slots: Iterable[int]) -> Number:
+        return sum((as_number(values[slot]) for slot in slots), 0.0)
+
+    payload: dict[tuple[str, float], Number] = {}
     for (op, _, ranks), slot in row.payload.items():
         key = op, float(number(ranks, "the ranks of a collective"))
-        payload[key] = payload.get(key, 0.0) + float(values[slot])
+        payload[key] = payload.get(key, 0.0) + as_number(values[slot])
     return RowFigures(
         kind=row.kind,
-        dims={n: v if isinstance(v, str) else float(values[v]) for n, v in row.dims.items()},
-        flops=sum(float(values[slot]) for slot in row.flops.values()),
-        bytes=moved,
+        dims={n: v if isinstance(v, str) else as_number(values[v]) for n, v in row.dims.items()},
+        flops=added(row.flops.values()),
+        bytes=added(slot for (place, _), slot in row.traffic.items() if place != ONCHIP),
         payload=payload,
         weight=row.weight,
         bound_s=bound_s,
         name=row.name,
-        cache_bytes=sum(
-            float(values[slot]) for (_, role), slot in row.traffic.items() if role == "cache"
-        ),
+        cache_bytes=added(slot for (_, role), slot in row.traffic.items() if role == "cache"),
         dequantized=any("dequantize" in member for member in row.members),
     )
 
@@ -115,6 +141,12 @@ class CalibratedPrice(Priced):
         bound_s, predicted = self.at(values)
         alone = super().seconds(resource, values)
         return alone * (predicted.median_s / bound_s) if bound_s else alone
+
+    @property
+    def alone(self) -> Priced:
+        """The bound's price."""
+        assert self.kernel is not None
+        return self.kernel.bound
 
     def at(self, values: Sequence[Any]) -> tuple[float, Prediction]:
         """Return the bound [s] and the prediction at a point; the last few are remembered.
@@ -156,22 +188,24 @@ class CalibratedTotal(RowTotal):
     form: str = ""
     basis: str = ""
 
-    def take(self, piece: Piece, weight: float) -> float:
-        """Add a piece of a stretch; return its time [s]."""
-        before = dict(self.busy)
-        time_s = super().take(piece, weight)
+    def _spend(self, piece: Piece, again: float) -> float:
+        """Add the time of a piece: its bound's resources, and the mean of both ends' predictions.
+
+        Resources win as often as they do in the bound; what each alone needs is the bound's.
+        """
         price = self.priced
         assert isinstance(price, CalibratedPrice)
         (bound_a, a), (bound_b, b) = price.at(piece.start), price.at(piece.end)
-        again = weight * float(piece.start[self.row.count]) * piece.steps
-        bound_s = (bound_a + bound_b) / 2 * again
-        median = (a.median_s + b.median_s) / 2 * again
-        for name in price.resources:  # what a resource alone needs is not stretched
-            alone = (self.busy[name] - before.get(name, 0.0)) * (bound_s / median if median else 1)
-            self.busy[name] = before.get(name, 0.0) + alone
-        self.bound_s += bound_s
-        self.low_s += (a.low_s + b.low_s) / 2 * again
-        self.high_s += (a.high_s + b.high_s) / 2 * again
+        won = self._busy(price.alone, piece, again)
+        bound_s = sum(won.values())
+        times = again * piece.steps
+        time_s = (a.median_s + b.median_s) / 2 * times if bound_s else 0.0
+        for name, alone_s in won.items():
+            share = alone_s / bound_s if bound_s else 0.0
+            self.won[name] = self.won.get(name, 0.0) + share * time_s
+        self.bound_s += (bound_a + bound_b) / 2 * times
+        self.low_s += (a.low_s + b.low_s) / 2 * times
+        self.high_s += (a.high_s + b.high_s) / 2 * times
         self.form, self.basis = b.kind, b.basis
         return time_s
 

@@ -52,7 +52,7 @@ def _scan(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
     compute = z["flops"] / (e_compute * z["peak"])
     blocks = z["blocks"]
     busy = xp.minimum(1.0, blocks / chip.sms)
-    work = smooth_max(compute, memory, sharp, xp) * busy**-idle
+    work = smooth_max(compute, memory, sharp, xp) * xp.power(busy, -idle)
     looped = sequence_s * z["batch"] + token_s * z["tokens"]
     return t0 + step_s * z["steps"] + block_s * blocks + looped + work
 
@@ -87,7 +87,7 @@ def _batched(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
     rounded = xp.ceil(waves) / waves
     flops, moved = _batched_work(z, chip, xp)
     padded = xp.ceil(rows / tile) * tile / rows
-    compute = flops * padded * rounded**wave / (e_compute * z["peak"])
+    compute = flops * padded * xp.power(rounded, wave) / (e_compute * z["peak"])
     memory = cached(moved / (e_memory * chip.bytes_per_s), moved, resident, chip)
     fixed = t0 + group_s * groups + token * rows * groups
     return fixed + smooth_max(compute, memory, sharp, xp)

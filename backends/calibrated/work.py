@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from mansard.backends.calibrated.band import Band, Halves, both
+from mansard.backends.calibrated.band import Band
+from mansard.backends.calibrated.form import PLAIN, Number
+from mansard.backends.calibrated.knots import after_knots, cut_at
 from mansard.backends.calibrated.lookup import Found
 from mansard.backends.calibrated.predict import Predictor
 from mansard.backends.calibrated.pricing import CalibratedTotal, Kernel, calibrated
@@ -15,10 +18,10 @@ from mansard.backends.estimate import Phase, Row
 from mansard.backends.rates import price
 from mansard.backends.roofline import PhaseSum, Work
 from mansard.backends.schedule import CallEnvironment, Stretch
-from mansard.backends.sums import Piece
+from mansard.backends.sums import Piece, Point
 from mansard.backends.table import TableRow
 from mansard.core.notes import Note
-from mansard.core.symbols import B
+from mansard.core.symbols import B, P
 from mansard.ir.program import Program
 
 OVERHEAD_ROW = "engine"
@@ -67,9 +70,7 @@ class CalibratedWork(Work):
         self._phase = ""
         self._bases: dict[str, Basis] = {}
         self._at_bound: dict[str, None] = {}
-        self._several = any(
-            n > 1 for axis, n in cluster.mesh.items() if axis.partition("@")[0] == "tp"
-        )
+        self._several = several_ranks(cluster)
 
     def phase(self, name: str, stretches: list[Stretch], tokens: float | None) -> Phase:
         """Sum the stretches of a phase."""
@@ -86,11 +87,13 @@ class CalibratedWork(Work):
     def summary(self, name: str, steps: float, done: PhaseSum) -> Phase:
         """Return a phase from its sums, and keep its band."""
         phase = super().summary(name, steps, done)
-        halves, bound_s, slowed_s = Halves(), 0.0, 0.0
+        halves: dict[str, tuple[float, float]] = {}
+        bound_s = slowed_s = 0.0
         for row in done.rows.values():
             assert isinstance(row, CalibratedTotal)
             time_s = sum(row.won.values())
-            halves.add(row.form, time_s, row.low_s, row.high_s)
+            down, up = halves.get(row.form, (0.0, 0.0))
+            halves[row.form] = (down + time_s - row.low_s, up + row.high_s - time_s)
             bound_s += row.bound_s
             alone_s = time_s / max(self._slower(row.row), 1.0)
             self._rests(row.basis, row.form, alone_s)
@@ -100,13 +103,11 @@ class CalibratedWork(Work):
         if self.engine is not None:
             _, each_s = done.waits.get(OVERHEAD_ROW, (0.0, 0.0))
             self._rests(engine_words(self.engine), "engine", slowed_s + each_s)
-        band = halves.band(phase.total_s)
-        if self.engine is not None:
-            low, high = _relative(self.engine)
-            whole = Band(phase.total_s * low, phase.total_s * high)
-            band = whole if self._judged_whole(done) else both(band, whole, phase.total_s)
-        low = max(band.low, min(bound_s, phase.total_s))  # nothing is faster than the bound
-        self.bands[name] = Band(low / steps, band.high / steps)
+        rests = [(r.form, r.basis) for r in done.rows.values() if isinstance(r, CalibratedTotal)]
+        own = self.predictor.own is not None
+        whole = is_judged_whole(self.engine, self.framework, own, rests)
+        low, high = phase_band(phase.total_s, halves, bound_s, self.engine, whole)
+        self.bands[name] = Band(low / steps, high / steps)
         return replace(phase, ops=tuple(self._shown(row) for row in phase.ops))
 
     def bases(self) -> tuple[Basis, ...]:
@@ -127,21 +128,6 @@ class CalibratedWork(Work):
             said = "time to first token is one prefill alone; under load it is mostly queueing"
             notes.append(Note("M081", f"{said}, which no estimate here includes"))
         return notes
-
-    def _judged_whole(self, done: PhaseSum) -> bool:
-        """Return whether whole networks like this one were held back on this chip and engine.
-
-        Their band then has the errors of kernels in it; else those of both add, in squares.
-        """
-        if self.engine is None or self.engine.one.chips or self.predictor.own is not None:
-            return False
-        known = all(
-            isinstance(row, CalibratedTotal)
-            and row.form in DENSE
-            and not any(words in row.basis for words in UNSURE)
-            for row in done.rows.values()
-        )
-        return known and self.engine.one.key.framework == self.framework
 
     def _rests(self, basis: str, form: str, time_s: float) -> None:
         before = self._bases.get(basis, Basis(basis, form, 0, 0.0))
@@ -165,9 +151,12 @@ class CalibratedWork(Work):
             done.times.append((stretch.branch, each * times))
             done.trip(stretch, each * times, (each, each))
 
-    def _cut(self, piece: Piece) -> Iterable[Piece]:
-        """Cut a long piece: predictions bend where a kernel's regime changes."""
-        return _halved(piece, 2)
+    def _cut(self, piece: Piece, env: CallEnvironment, at: Point) -> Iterable[Piece]:
+        """Cut a long piece at contexts that are the same for every loop: predictions bend."""
+        if piece.steps <= 2:
+            return (piece,)
+        first, last = (float(env.at(step).get(P, 0)) for step in (piece.first, piece.last))
+        return cut_at(piece, after_knots(first, last, piece.steps), at)
 
     def _overhead_s(self, stretch: Stretch) -> float:
         """Return the time of one call outside its kernels [s]."""
@@ -185,27 +174,65 @@ class CalibratedWork(Work):
         return step_s + layers * layer + float(env.at(stretch.first)[B]) * sequence_s
 
     def _slower(self, row: TableRow) -> float:
-        if self.engine is None:
-            return 1.0
-        *_, prefill, decode, attend = self.engine.one.values
-        if self._phase != "decode":
-            return prefill
-        return attend if row.kind == "attention" else decode
+        return slower(self.engine, self._phase, row.kind)
+
+
+def several_ranks(cluster: Cluster) -> bool:
+    """Say whether ranks share a layer."""
+    return any(n > 1 for axis, n in cluster.mesh.items() if axis.partition("@")[0] == "tp")
+
+
+def slower(engine: Found | None, phase: str, kind: str) -> float:
+    """Return how much slower than alone a kind of kernel runs in an engine."""
+    if engine is None:
+        return 1.0
+    *_, prefill, decode, attend = engine.one.values
+    if phase != "decode":
+        return prefill
+    return attend if kind == "attention" else decode
+
+
+def is_judged_whole(
+    engine: Found | None, framework: str, own: bool, rests: Iterable[tuple[str, str]]
+) -> bool:
+    """Return whether whole networks like this one were held back on this chip and engine.
+
+    Their band then has the errors of kernels in it; else those of both add, in squares.
+
+    Args:
+        engine: the set of the engine.
+        framework: that is asked for.
+        own: whether a user's calibration is in use.
+        rests: (form, basis) of each kernel.
+    """
+    if engine is None or engine.one.chips or own or engine.one.key.framework != framework:
+        return False
+    return all(form in DENSE and not any(w in basis for w in UNSURE) for form, basis in rests)
+
+
+def phase_band(
+    total_s: Number, halves: Mapping[str, tuple[Number, Number]], bound_s: Number,
+    engine: Found | None, judged_whole: bool, xp: Any = PLAIN,
+) -> tuple[Number, Number]:  # fmt: skip
+    """Return the band around the time of a phase [s].
+
+    Args:
+        total_s: of the phase.
+        halves: form → half-widths of its kernels; they add in squares over forms.
+        bound_s: nothing is faster.
+        engine: its set.
+        judged_whole: whether its band has the errors of kernels in it.
+        xp: the functions of forms.
+    """
+    down, up = (xp.sqrt(sum(half[k] * half[k] for half in halves.values())) for k in (0, 1))
+    if engine is not None:
+        low, high = _relative(engine)
+        below, above = total_s - total_s * low, total_s * high - total_s
+        down = below if judged_whole else xp.sqrt(down * down + below * below)
+        up = above if judged_whole else xp.sqrt(up * up + above * above)
+    floor = xp.minimum(bound_s, total_s)
+    return xp.maximum(total_s - down, floor), total_s + up
 
 
 def _relative(found: Found) -> tuple[float, float]:
     return found.one.low / found.wider, found.one.high * found.wider
-
-
-def _halved(piece: Piece, depth: int) -> Iterable[Piece]:
-    if depth == 0 or piece.steps < 64:
-        return (piece,)
-    middle = piece.steps // 2
-    share = [(k / (piece.steps - 1)) for k in (middle - 1, middle)]
-    ends = [
-        [a if a == b else a + (b - a) * s for a, b in zip(piece.start, piece.end, strict=True)]
-        for s in share
-    ]
-    low = Piece(piece.first, piece.first + middle - 1, piece.start, ends[0])
-    high = Piece(piece.first + middle, piece.last, ends[1], piece.end)
-    return (*_halved(low, depth - 1), *_halved(high, depth - 1))

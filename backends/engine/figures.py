@@ -18,3 +18,8 @@ FIGURES = (*TIMES, *SIZES)
 
 ``period`` is the time from one batch to the next, for which devices are taken.
 """
+
+BANDED = ("ttft", "tpot", "latency", "throughput", "tokens_per_s_per_user")
+"""Figures a calibrated estimate gives with the ends of their band, ``ttft_low``, ``ttft_high``…"""
+IDEAL = {f"{name}_ideal": name for name in BANDED}
+"""Names of the bound's figures beside a calibrated estimate's."""

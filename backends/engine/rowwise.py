@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -84,40 +86,9 @@ class Rowwise:
         return found
 
     def _times(self, points: Points, batch_: Operand, output_: Operand) -> dict[str, Operand]:
-        """Return what users steer by; the formulas are those of ``roofline``."""
-        seconds = self._phase_seconds(points)
-        unknown = np.full(points.size, np.nan)
-        tokens: dict[str, Operand] = {}
-        for made in self._lowered.yields:
-            tokens[made.phase] = tokens.get(made.phase, 0.0) + product_of(points, made.factors)
-        ttft = seconds.get(PREFILL, unknown) + seconds.get(ENCODE, 0.0)
-        tpot: Operand = unknown
-        if "decode" in seconds and "decode" in tokens:
-            count = tokens["decode"]
-            tpot = np.where(count > 0, seconds["decode"] / count, np.nan)
-        rest = np.where(np.equal(output_, 1), 0.0, (output_ - 1) * tpot)
-        between = sum(v for k, v in seconds.items() if k not in (ENCODE, PREFILL, DECODE))
-        latency = ttft + between + rest
-        period = sum(seconds.values()) + 0.0 * latency
-        return {
-            "ttft": ttft,
-            "tpot": tpot,
-            "latency": latency,
-            "throughput": batch_ * output_ / period,
-            "tokens_per_s_per_user": 1.0 / tpot,
-            "period": period,
-            "prefill": self._mean("prefill", seconds, tokens, unknown),
-            "decode": self._mean("decode", seconds, tokens, unknown),
-        }
-
-    def _mean(
-        self, phase: str, seconds: Mapping[str, Array], tokens: Mapping[str, Operand],
-        unknown: Array,
-    ) -> Operand:  # fmt: skip
-        if phase not in seconds:
-            return unknown
-        made = tokens.get(phase)
-        return seconds[phase] if made is None else seconds[phase] / np.where(made > 0, made, np.nan)
+        tokens = tokens_of(self._lowered, points)
+        times = PhaseTimes(self._phase_seconds(points), tokens, batch_, output_)
+        return times.of(TIMES)
 
     def _sizes(self, points: Points) -> dict[str, Operand]:
         found = self.footprints.at(points)
@@ -130,3 +101,83 @@ class Rowwise:
             "overhead": float(chip.reserve_bytes),
             "capacity": np.nan if capacity is None else float(capacity),
         }
+
+
+def tokens_of(lowered: Lowered, points: Points) -> dict[str, Operand]:
+    """Return phase → tokens of one sequence."""
+    tokens: dict[str, Operand] = {}
+    for made in lowered.yields:
+        tokens[made.phase] = tokens.get(made.phase, 0.0) + product_of(points, made.factors)
+    return tokens
+
+
+@dataclass(frozen=True)
+class PhaseTimes:
+    """What users steer by, from the time of each phase; the formulas are those of ``roofline``.
+
+    Args:
+        seconds: phase → its time.
+        tokens: phase → tokens of one sequence.
+        batch: sequences.
+        output: tokens asked for.
+    """
+
+    seconds: Mapping[str, Operand]
+    tokens: Mapping[str, Operand]
+    batch: Operand
+    output: Operand
+
+    def of(self, names: Iterable[str]) -> dict[str, Operand]:
+        """Return some of ``TIMES``; only they are computed."""
+        return {name: getattr(self, name) for name in names}
+
+    @cached_property
+    def ttft(self) -> Operand:
+        """The first token's wait."""
+        return self.seconds.get(PREFILL, math.nan) + self.seconds.get(ENCODE, 0.0)
+
+    @cached_property
+    def tpot(self) -> Operand:
+        """The mean step of decode."""
+        return self.decode if "decode" in self.tokens else math.nan
+
+    @cached_property
+    def latency(self) -> Operand:
+        """A request from its start to its end."""
+        rest = np.where(np.equal(self.output, 1), 0.0, (self.output - 1) * self.tpot)
+        named = (ENCODE, PREFILL, DECODE)
+        between = sum((v for k, v in self.seconds.items() if k not in named), 0.0)
+        return self.ttft + between + rest
+
+    @cached_property
+    def period(self) -> Operand:
+        """From one batch to the next."""
+        return sum(self.seconds.values(), 0.0) + 0.0 * self.latency
+
+    @property
+    def throughput(self) -> Operand:
+        """Tokens a second of all sequences."""
+        return self.batch * self.output / self.period
+
+    @property
+    def tokens_per_s_per_user(self) -> Operand:
+        """Tokens a second of one sequence."""
+        return 1.0 / self.tpot
+
+    @property
+    def prefill(self) -> Operand:
+        """The mean step of prefill."""
+        return self._mean("prefill")
+
+    @cached_property
+    def decode(self) -> Operand:
+        """The mean step of decode, of a schedule that makes no tokens there too."""
+        return self._mean("decode")
+
+    def _mean(self, phase: str) -> Operand:
+        if phase not in self.seconds:
+            return math.nan
+        made = self.tokens.get(phase)
+        if made is None:
+            return self.seconds[phase]
+        return self.seconds[phase] / np.where(made > 0, made, np.nan)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from mansard.backends.cluster import Cluster
-from mansard.backends.engine.figures import FIGURES
+from mansard.backends.engine.figures import BANDED, FIGURES
 from mansard.backends.engine.points import Array, Operand
 from mansard.backends.hardware import Hardware
 from mansard.backends.roofline import Answer, estimate
@@ -77,5 +77,19 @@ def _figures(answer: Answer, scenario: Mapping[str, int]) -> dict[str, float | N
         **phases, "period": period, "memory": memory.total, "weights": memory.weights,
         "kv_cache": memory.kv_cache,
         "activations": memory.activations, "overhead": memory.overhead,
-        "capacity": memory.capacity,
+        "capacity": memory.capacity, **_bands(answer),
     }  # fmt: skip
+
+
+def _bands(answer: Answer) -> dict[str, float | None]:
+    """Return the ends of the bands of an answer that has them."""
+    bands = getattr(answer, "bands", None)
+    if bands is None:
+        return {}
+    found: dict[str, float | None] = {}
+    for name in BANDED:
+        unit = {"throughput": "_tok_s", "tokens_per_s_per_user": ""}.get(name, "_s")
+        band = bands.get(f"{name}{unit}")
+        found[f"{name}_low"] = band.low if band else None
+        found[f"{name}_high"] = band.high if band else None
+    return found

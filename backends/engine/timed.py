@@ -59,7 +59,7 @@ class Timed:
         self.moving = [row for row in rows if any(space.mentions(t, index) for t in row)]
         self.still = [row for row in rows if not any(space.mentions(t, index) for t in row)]
         self._still, self._moving = Greatest(self.still), Greatest(self.moving)
-        self.kinks = dict(_kinks(space, index, self.moving)) if index is not None else {}
+        self.kinks = dict(kinks_of(space, index, self.moving)) if index is not None else {}
         self.bends = index is not None and _bends(space, index, self.moving)
 
     def trips(self, points: Points) -> tuple[Operand, Operand]:
@@ -150,7 +150,7 @@ def named_rows(
             found.append((resource, times(count, add(parts))))
         if priced.transfers:
             sent = [
-                _transfer(space, segment.rows.terms(t.quantity), t.op, t.levels)
+                transfer_terms(space, segment.rows.terms(t.quantity), t.op, t.levels)
                 for t in priced.transfers
             ]
             found.append((LINK, times(count, add(sent))))
@@ -158,11 +158,12 @@ def named_rows(
             yield row, found
 
 
-def _transfer(space: Space, size: Terms, op: str, levels: tuple[Level, ...]) -> Terms:
+def transfer_terms(space: Space, size: Terms, op: str, levels: tuple[Level, ...]) -> Terms:
+    """Return the seconds of a message as a polynomial of one atom."""
     return space.atom(SpaceAtom("transfer", args=(freeze(size),), link=(op, levels)))
 
 
-def _kinks(space: Space, index: Symbol, rows: list[Row]) -> Iterator[tuple[int, Terms]]:
+def kinks_of(space: Space, index: Symbol, rows: list[Row]) -> Iterator[tuple[int, Terms]]:
     """Yield functions that bend along the loop, with the difference whose sign says where.
 
     Raises:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,18 +137,6 @@ def fitted(path: str, chip: str) -> Report:
             f"cannot read {path!r}: {error}", hint="a CSV in UTF-8; docs/calibrate.md has columns"
         ) from error
     return fit(text, found, where=Path(path).name)
-
-
-def pricing(overrides: Overrides, chip: Hardware) -> Callable[..., Answer]:
-    """Return what prices a program as calibrated: (program, cluster, scenario, phases) → answer.
-
-    Raises:
-        SpecError: the user's calibration cannot be read, or is of another chip.
-    """
-    from mansard.backends.calibrated.estimate import estimate
-
-    own = read_calibration(overrides.calibration, chip)
-    return partial(estimate, framework=overrides.framework or "", own=own)
 
 
 def priced_as(

@@ -16,10 +16,9 @@ from mansard.query.settings import from_file, is_scenario, keywords
 from mansard.query.several import several
 
 if TYPE_CHECKING:
-    from mansard.backends.engine.compiled import Compiled
-    from mansard.backends.engine.stepwise import Stepwise
     from mansard.backends.hardware import Hardware
     from mansard.query.comparing import Comparison
+    from mansard.query.engines import Engine
     from mansard.query.estimate import Estimate
     from mansard.query.solving.crossing import Crossovers
     from mansard.query.solving.elasticity import Sensitivity
@@ -67,11 +66,10 @@ class Study:
         return prepare(self.source, self.on, self.scenario, self.techniques, self.level, self.set)
 
     @cached_property
-    def compiled(self) -> Compiled | Stepwise:
+    def compiled(self) -> Engine:
         """The program as a function of batch, prompt and output."""
         from mansard.backends.engine.compiled import compile_program
-        from mansard.backends.engine.stepwise import Stepwise
-        from mansard.query.calibration import IDEAL, check_kind, pricing
+        from mansard.query.calibration import IDEAL, check_kind, read_calibration
         from mansard.query.overrides import read_overrides
 
         overrides = read_overrides(self.set)
@@ -79,8 +77,12 @@ class Study:
         ready = self.prepared
         if self.kind == IDEAL:
             return compile_program(ready.program, ready.cluster, self.scenario.phases)
-        price = pricing(overrides, ready.target.chip)
-        return Stepwise(ready.program, ready.cluster, self.scenario.phases, price)
+        from mansard.backends.calibrated.compiled import compile_calibrated
+
+        own = read_calibration(overrides.calibration, ready.target.chip)
+        return compile_calibrated(
+            ready.program, ready.cluster, self.scenario.phases, overrides.framework or "", own
+        )
 
     @cached_property
     def question(self) -> Question:

@@ -13,9 +13,8 @@ from mansard.query.lengths.mix import Mix
 
 if TYPE_CHECKING:
     from mansard.backends.cluster import Cluster
-    from mansard.backends.engine.compiled import Compiled
-    from mansard.backends.engine.stepwise import Stepwise
     from mansard.backends.hardware import Hardware
+    from mansard.query.engines import Engine
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Averaged:
         mix: the lengths.
     """
 
-    engine: Compiled | Stepwise
+    engine: Engine
     mix: Mix
 
     @property
@@ -57,7 +56,7 @@ HELD = ("weights", "kv_cache", "activations")
 
 
 def metrics_of(
-    engine: Compiled | Stepwise, mix: Mix, batch: int, memory: Memory
+    engine: Engine, mix: Mix, batch: int, memory: Memory
 ) -> tuple[Metrics, float, Memory]:
     """Return the expectation of the metrics, of a request's tokens, and of the memory.
 

@@ -14,8 +14,7 @@ from mansard.core.records import dataclass
 BOTH = ("prompt", "output")
 
 if TYPE_CHECKING:
-    from mansard.backends.engine.compiled import Compiled
-    from mansard.backends.engine.stepwise import Stepwise
+    from mansard.query.engines import Engine
 
 
 BLOCK = 65_536
@@ -54,7 +53,7 @@ class Mix:
         return tuple(max(1, round(mean)) for mean in self.means)  # type: ignore[return-value]
 
     def expected(
-        self, engine: Compiled | Stepwise, batch: Any, names: tuple[str, ...],
+        self, engine: Engine, batch: Any, names: tuple[str, ...],
         prompt: Any = None, output: Any = None,
     ) -> dict[str, Any]:  # fmt: skip
         """Return the expectation of figures at each point, a batch being of one length.
@@ -99,7 +98,7 @@ class Mix:
         found["tokens_per_s_per_user"] = 1.0 / found["tpot"]
         return {name: found[name] for name in names}
 
-    def _column(self, lengths: tuple[float, ...], engine: Compiled | Stepwise) -> Any:
+    def _column(self, lengths: tuple[float, ...], engine: Engine) -> Any:
         """Return lengths as an engine takes them: one that goes step by step takes whole ones."""
         import numpy as np
 

@@ -7,9 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from mansard.backends.engine.compiled import Compiled
 from mansard.backends.engine.lowered import NotCompiledError
-from mansard.backends.engine.stepwise import Stepwise
 from mansard.backends.estimate import Phase
 from mansard.backends.inverse.curves import Curves
 from mansard.backends.inverse.flips import Bounds, bounds
@@ -18,6 +16,7 @@ from mansard.backends.inverse.sections import Priced
 from mansard.backends.roofline import Answer
 from mansard.core.errors import SpecError
 from mansard.ir.program import Program
+from mansard.query.engines import Engine
 from mansard.query.estimate import Estimate
 from mansard.query.lengths import Averaged, metrics_of, read_mix, said
 from mansard.query.scenario import make_scenario
@@ -80,7 +79,7 @@ class Question:
         return Answer(estimate.model, phases, memory, metrics, ())
 
     @property
-    def engine(self) -> Compiled | Stepwise | Averaged:
+    def engine(self) -> Engine | Averaged:
         """What gives figures at many scenarios; expectations where lengths are a distribution."""
         engine, mix = self.study.compiled, self.study.mix
         return engine if mix is None else Averaged(engine, mix)

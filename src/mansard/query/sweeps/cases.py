@@ -22,10 +22,9 @@ from mansard.query.sweeps.axes import Axis, placed
 from mansard.query.target import target_of
 
 if TYPE_CHECKING:
-    from mansard.backends.engine.compiled import Compiled
-    from mansard.backends.engine.stepwise import Stepwise
+    from mansard.query import engines
 
-    Engine: TypeAlias = "Compiled | Stepwise | Averaged"
+    Engine: TypeAlias = "engines.Engine | Averaged"
 
 
 @dataclass(frozen=True)
@@ -183,8 +182,8 @@ class Engines:
     """Programs that cases share, each loaded, rewritten and lowered once."""
 
     notes: list[Note] = field(default_factory=list)
-    _programs: dict[object, tuple[Prepared, Compiled | Stepwise]] = field(default_factory=dict)
-    _last: tuple[object, Compiled | Stepwise] | None = None
+    _programs: dict[object, tuple[Prepared, engines.Engine]] = field(default_factory=dict)
+    _last: tuple[object, engines.Engine] | None = None
 
     def of(self, case: Case) -> Engine:
         """Return the engine of a case.
@@ -202,7 +201,7 @@ class Engines:
             self.notes.append(UNRESERVED)
         return engine if study.mix is None else Averaged(engine, study.mix)
 
-    def _made(self, study: Study, program: object) -> Compiled | Stepwise:
+    def _made(self, study: Study, program: object) -> engines.Engine:
         if program in self._programs:
             prepared, first = self._programs[program]
             target = target_of(study.on, study.set)

@@ -1,0 +1,163 @@
+"""Rows of a call as functions of scenarios: polynomials of their sizes, forms of their times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mansard.backends.calibrated.columns import COLUMNS, Parts
+from mansard.backends.calibrated.predict import Predictor
+from mansard.backends.calibrated.pricing import Kernel
+from mansard.backends.calibrated.rows import regime
+from mansard.backends.cluster import Cluster
+from mansard.backends.engine.lowered import NotCompiledError, Segment
+from mansard.backends.engine.points import Operand, Points
+from mansard.backends.engine.polynomials import Rebound, Space, add, freeze, scaled
+from mansard.backends.engine.timed import transfer_terms
+from mansard.backends.quantity import Terms
+from mansard.backends.rates import Priced, price
+from mansard.backends.table import TableRow
+from mansard.core.symbols import Symbol
+
+
+class MixedError(NotCompiledError):
+    """Some scenarios are served by another kernel than others."""
+
+
+@dataclass
+class KernelRow:
+    """One kernel of a call.
+
+    Args:
+        kernel: what predicts it.
+        rows: the values of its quantities, over scenarios.
+        resources: the seconds each resource needs in the bound, of one occurrence.
+        count: occurrences in a call.
+        form, basis: of the last prediction.
+    """
+
+    kernel: Kernel
+    rows: Rebound
+    resources: tuple[Terms, ...]
+    count: Terms
+    form: str = ""
+    basis: str = ""
+
+    def mentions(self, space: Space, symbol: Symbol) -> bool:
+        """Say whether its time depends on a symbol."""
+        return any(space.mentions(terms, symbol) for terms in self.terms())
+
+    def terms(self) -> Iterator[Terms]:
+        """Yield all that its time depends on."""
+        yield from self.resources
+        yield from (self.rows.terms(slot) for slot in self.kernel.slots)
+        yield self.count
+
+    def regime(self, points: Points) -> Operand:
+        """Return a number that is equal where the same kernel serves it."""
+        return regime(self.kernel.figures(_Values(self.rows, points), 0.0, _as_it_is), COLUMNS)
+
+    def at(self, points: Points, bands: bool) -> Parts:
+        """Return what it adds at every point.
+
+        Raises:
+            MixedError: another kernel serves some of them.
+        """
+        bound_s: Operand = points.polynomial(self.resources[0])
+        for terms in self.resources[1:]:
+            bound_s = np.maximum(bound_s, points.polynomial(terms))
+        read = self.kernel.figures(_Values(self.rows, points), bound_s, _as_it_is)
+        code = regime(read, COLUMNS)
+        if np.size(code) > 1 and np.ptp(code) > 0:
+            raise MixedError(f"another kernel serves some scenarios of {self.kernel.row.name}")
+        found = self.kernel.predicted(read, COLUMNS, bands)
+        self.form, self.basis = found.kind, found.basis
+        count = points.polynomial(self.count)
+        median = found.median_s
+        if not np.all(bound_s > 0):
+            median = np.where(bound_s > 0, median, 0.0)
+        parts = {("time", ""): median * count}
+        if bands:
+            parts["bound", ""] = bound_s * count
+            parts["down", self.form] = (median - found.low_s) * count
+            parts["up", self.form] = (found.high_s - median) * count
+        return parts
+
+
+class _Values:
+    """Quantities of a row at points."""
+
+    def __init__(self, rows: Rebound, points: Points) -> None:
+        self._rows, self._points = rows, points
+
+    def __getitem__(self, slot: int) -> Operand:
+        return self._points.polynomial(self._rows.terms(slot))
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def kernel_rows(
+    segment: Segment, cluster: Cluster, space: Space, predictor: Predictor, framework: str,
+    slower: Callable[[str], float],
+) -> list[KernelRow]:  # fmt: skip
+    """Return the rows of a segment that take time, equal ones merged.
+
+    Raises:
+        NotCompiledError: rows side by side.
+    """
+    if segment.table is None or segment.rows is None:
+        return []
+    found: dict[object, KernelRow] = {}
+    for row in segment.table.rows:
+        if row.group:
+            raise NotCompiledError("streams side by side are stepped")
+        bound = price(row, cluster)
+        resources = _resources(bound, segment.rows, space)
+        if not resources:
+            continue
+        count = segment.rows.terms(row.count)
+        kernel = Kernel(row, bound, predictor, framework, slower(row.kind))
+        made = KernelRow(kernel, segment.rows, resources, count)
+        key = _key(row, made)
+        if key in found:
+            made.count = add([found[key].count, count])
+        found[key] = made
+    return list(found.values())
+
+
+def _resources(bound: Priced, rows: Rebound, space: Space) -> tuple[Terms, ...]:
+    found = [
+        add([scaled(rows.terms(slot), each) for slot, each in rates])
+        for rates in bound.rates.values()
+    ]
+    if bound.transfers:
+        sent = [
+            transfer_terms(space, rows.terms(t.quantity), t.op, t.levels) for t in bound.transfers
+        ]
+        found.append(add(sent))
+    return tuple(found)
+
+
+def _key(row: TableRow, made: KernelRow) -> object:
+    """Return what rows agree on that take equally long, whatever their names."""
+    dims = tuple(v if isinstance(v, str) else freeze(made.rows.terms(v)) for v in row.dims.values())
+    work = tuple(freeze(made.rows.terms(slot)) for slot in made.kernel.slots)
+    narrow = any("dequantize" in member for member in row.members)
+    return (row.kind, "gate_up" in row.name, row.weight, narrow, tuple(row.dims), dims, work,
+            tuple(row.flops), tuple(row.traffic), tuple(row.payload))  # fmt: skip
+
+
+def added_rows(
+    rows: Sequence[KernelRow], points: Points, bands: bool
+) -> dict[tuple[str, str], Any]:
+    """Return the sum of rows at every point."""
+    total: dict[tuple[str, str], Any] = {}
+    for row in rows:
+        for key, value in row.at(points, bands).items():
+            total[key] = total[key] + value if key in total else value
+    return total

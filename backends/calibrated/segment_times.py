@@ -1,0 +1,161 @@
+"""The calibrated seconds of a segment of a schedule, at scenarios side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from mansard.backends.calibrated.columns import (
+    Frame,
+    Part,
+    Parts,
+    Table,
+    added,
+    is_worth,
+    mapped,
+    points_of,
+    tabulated,
+)
+from mansard.backends.calibrated.kernel_rows import KernelRow, added_rows, kernel_rows
+from mansard.backends.calibrated.lookup import Found
+from mansard.backends.calibrated.loop_rows import LoopRows, LoopSums
+from mansard.backends.calibrated.predict import Predictor
+from mansard.backends.calibrated.work import MIXERS, slower
+from mansard.backends.cluster import Cluster
+from mansard.backends.engine.lowered import NotCompiledError
+from mansard.backends.engine.points import Operand, Points
+from mansard.backends.engine.polynomials import Space, add
+from mansard.backends.engine.timed import Timed
+from mansard.core.symbols import B, output, prompt
+
+
+class SegmentTimes:
+    """A segment with its rows as calibrated.
+
+    Args:
+        timed: the segment in the bound, whose trips are the same.
+        cluster: the devices.
+        space: of its polynomials.
+        predictor: of the chip.
+        framework: of the engine; empty for any.
+        engine: its set; None where none was measured.
+        several: whether ranks share a layer.
+
+    ``of_batch`` are the rows that depend on the batch alone, ``still`` the others that a loop does
+    not change, ``moving`` those it does.
+
+    Raises:
+        NotCompiledError: only the step-by-step backend evaluates it.
+    """
+
+    def __init__(
+        self, timed: Timed, cluster: Cluster, space: Space, predictor: Predictor, framework: str,
+        engine: Found | None, several: bool,
+    ) -> None:  # fmt: skip
+        segment = timed.segment
+        self.timed, self.segment, self.space = timed, segment, space
+        factor = partial(slower, engine, segment.phase)
+        rows = kernel_rows(segment, cluster, space, predictor, framework, factor)
+        index = segment.index
+        moving = [r for r in rows if index is not None and r.mentions(space, index)]
+        fixed = [r for r in rows if r not in moving]
+        self.of_batch = [r for r in fixed if not (r.mentions(space, prompt)
+                                                  or r.mentions(space, output))]  # fmt: skip
+        self.still = [r for r in fixed if r not in self.of_batch]
+        if any(r.mentions(space, output) for r in self.still):
+            raise NotCompiledError("a size that depends on the output's length is stepped")
+        self.moving = LoopRows(segment, moving, space) if moving else None
+        self._engine = None if segment.waits or segment.table is None else engine
+        self._several = several
+
+    @property
+    def rows(self) -> Sequence[KernelRow]:
+        """All of them."""
+        return [*self.of_batch, *self.still, *(self.moving.rows if self.moving else ())]
+
+    def prepared(self, frame: Frame, bands: bool) -> Prepared:
+        """Return what gives the time of parts of a frame; what its points share is done once."""
+        return Prepared(self, frame, bands)
+
+    def of_prompt(self, b: Operand, p: Operand, bands: bool) -> Parts:
+        """Return the rows that no loop changes and that know the prompt, of one call."""
+        return added_rows(self.still, points_of(self.space, b, p, np.nan), bands)
+
+    def of_sizes(self, sizes: Operand, bands: bool) -> Parts:
+        """Return the rows that depend on the batch alone, of one call."""
+        found = added_rows(self.of_batch, points_of(self.space, sizes, np.nan, np.nan), bands)
+        return mapped(found, lambda value: np.broadcast_to(value, np.shape(sizes)))
+
+    def overhead_s(self, points: Points) -> Operand | None:
+        """Return the time of one call outside its kernels [s]; None where no engine counts it."""
+        segment, engine = self.segment, self._engine
+        if engine is None:
+            return None
+        assert segment.table is not None
+        assert segment.rows is not None
+        step_s, layer_s, ranks_s, sequence_s, *_ = engine.one.values
+        counts = [(row.kind, segment.rows.terms(row.count)) for row in segment.table.rows]
+        layers = points.polynomial(add(n for kind, n in counts if kind in MIXERS))
+        if not np.any(layers):
+            layers = np.maximum.reduce([points.polynomial(n) for _, n in counts], initial=0.0)
+        layer = layer_s + (ranks_s if self._several else 0.0)
+        sequences = points.polynomial(self.space.expression(segment.bind[B]))
+        return step_s + layers * layer + sequences * sequence_s
+
+
+class Prepared:
+    """A segment at the points of a frame.
+
+    Args:
+        segment: of a schedule.
+        frame: all the scenarios.
+        bands: whether half-widths count.
+    """
+
+    def __init__(self, segment: SegmentTimes, frame: Frame, bands: bool) -> None:
+        self._segment, self._bands = segment, bands
+        (sizes, _), (prompts, _) = frame.batches, frame.prompts
+        self._sizes = segment.of_sizes(sizes, bands)
+        self._table: Table | None = None
+        if segment.still and is_worth(sizes.size, prompts.size, frame.size):
+            self._table = tabulated(self._of_prompt, sizes, prompts)
+        self._loop: LoopSums | None = None
+        if segment.moving is not None:
+            whole, _ = segment.timed.trips(frame.points(segment.space))
+            self._loop = segment.moving.sums(frame, bands, whole)
+
+    def at(self, part: Part, where: tuple[slice, ...]) -> Parts:
+        """Return the time of some of the points, stretches along each of the frame's axes."""
+        segment = self._segment
+        points = part.frame.points(segment.space)
+        often = segment.timed.often(points)
+        if segment.segment.table is None:
+            return {("waits", ""): points.polynomial(segment.segment.seconds) * often}
+        whole, fraction = segment.timed.trips(points)
+        times = (whole + fraction) * often
+        each = mapped(self._sizes, lambda value: value[part.batches])
+        if segment.still:
+            each = added(each, self._still(part))
+        over_s = segment.overhead_s(points)
+        if over_s is not None:
+            each = added(each, {("engine", ""): over_s})
+        total = mapped(each, lambda value: value * times)
+        if self._loop is None:
+            return total
+        moved = self._loop.over(part, where, whole)
+        if np.any(fraction > 0):
+            last = self._loop.one(part, whole)
+            moved = added(moved, mapped(last, lambda value: value * fraction))
+        if not np.all(often == 1.0):
+            moved = mapped(moved, lambda value: value * often)
+        return added(total, moved)
+
+    def _still(self, part: Part) -> Parts:
+        if self._table is not None:
+            return self._table.at(part.batches, part.prompts)
+        return self._of_prompt(part.frame.batch, part.frame.prompt)
+
+    def _of_prompt(self, b: Operand, p: Operand) -> Parts:
+        return self._segment.of_prompt(b, p, self._bands)
