@@ -16,6 +16,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("mansard.cli.plan:plan", "The fewest devices that serve a rate within objectives."),
     "solve": ("mansard.cli.solve:solve", "The value that satisfies constraints."),
     "explain": ("mansard.cli.explain:explain", "What a metric is made of, down to its sources."),
+    "crossovers": ("mansard.cli.crossovers:crossovers", "Where each op turns compute-bound."),
+    "sensitivity": ("mansard.cli.sensitivity:sensitivity", "How a metric answers to each rate."),
     "graph": ("mansard.cli.graph:graph", "The operator graph of a model, before or after passes."),
     "serve": ("mansard.cli.serve:serve", "The viewer: a page that shows where the time goes."),
     "report": ("mansard.cli.report:report", "The viewer's page as one file, answers inlined."),

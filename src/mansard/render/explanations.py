@@ -78,7 +78,8 @@ def titled(*columns: tuple[str, bool]) -> Table:
     return table
 
 
-def _inset(table: Table) -> RenderableType:
+def inset(table: Table) -> RenderableType:
+    """Return a table two columns to the right."""
     return Padding(table, (0, 0, 0, 2))
 
 
@@ -98,7 +99,7 @@ def _pieces(of: Explanation) -> Iterator[RenderableType]:
         share = "" if known is None else words.percent(known.get(COMPUTE, 0.0))
         table.add_row(_range(stretch), affine(stretch.base, stretch.slope, of),
                       *([share] if shares else []), _flips(stretch))  # fmt: skip
-    yield _inset(table)
+    yield inset(table)
 
 
 def _range(stretch: Stretch) -> str:
@@ -154,7 +155,7 @@ def _phase(of: Explanation, phase: str, width: int, top: int | None) -> Iterator
             for resource, (base, slope) in part.needs.items():
                 text = f"  {resource} {_affine(base, slope, of.over, 'time')}"
                 table.add_row(Text(text, QUIET))
-    yield _inset(table)
+    yield inset(table)
     if len(parts) > len(shown):
         rest = parts[len(shown) :]
         share = words.percent(sum(p.row.share for p in rest))
@@ -203,13 +204,19 @@ def _one(of: Explanation, part: Part, width: int) -> Iterator[RenderableType]:
                 table.add_row("bound by", bounds_of(op.flips))
     for reason in row.because:
         table.add_row("changed by", reason)
-    yield _inset(table)
+    yield inset(table)
 
 
 def bounds_of(flips: tuple[tuple[int, int | None, str], ...]) -> str:
-    """Say what bounds an op where."""
+    """Say what bounds an op where.
+
+    >>> bounds_of(((1, 9, "memory"), (10, None, "compute"))), bounds_of(((1, None, "memory"),))
+    ('memory to 9, compute from 10', 'memory')
+    """
+    if len(flips) == 1:
+        return flips[0][2]
     return ", ".join(
-        f"{bound} from {low:,}" + ("" if high is None else f" to {high:,}")
+        bound + f" from {low:,}" * (low > 1) + ("" if high is None else f" to {high:,}")
         for low, high, bound in flips
     )
 
@@ -230,7 +237,7 @@ def _passes(of: Explanation) -> Iterator[RenderableType]:
             f"{name}:{options}" if options else name, written(before, dimension),
             written(after, dimension), effect.technique.changed or "nothing",
         )  # fmt: skip
-    yield _inset(table)
+    yield inset(table)
 
 
 def _sources(of: Explanation) -> Iterator[RenderableType]:

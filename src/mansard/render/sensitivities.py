@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import IO
 
-from rich.table import Table
+from rich.console import RenderableType
+from rich.text import Text
 
+from mansard.query.metrics import METRICS
 from mansard.query.solving.elasticity import Sensitivity
+from mansard.query.solving.wording import written
 from mansard.render import words
-from mansard.render.console import PLAIN_WIDTH, uncoloured
-from mansard.render.explanations import titled
+from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
+from mansard.render.explanations import inset, titled
+from mansard.render.headline import caveat, packed
+from mansard.render.palette import QUIET, STRONG
 
 
-def renderables(of: Sensitivity, width: int = PLAIN_WIDTH) -> Iterator[Table]:
-    """Yield the table of elasticities."""
+def renderables(of: Sensitivity, width: int = PLAIN_WIDTH) -> Iterator[RenderableType]:
+    """Yield the parts: what is asked, the metric, its elasticities."""
+    asked = [Text(a, QUIET) for a in words.scenario(of.estimate)]
+    yield from packed([Text(words.title(of.estimate), STRONG), *asked], width, Text(" · ", QUIET))
+    value = written(of.value, METRICS[of.metric].dimension)
+    yield Text.assemble((f"{of.metric} = {value}", STRONG))
+    yield ""
     table = titled(("rate", False), (f"{of.metric} per 1 % more of it", True))
-    for name, value in of.elasticities.items():
-        table.add_row(name, f"{value:+.3f} %")
+    for name, change in of.elasticities.items():
+        table.add_row(name, f"{change:+.3f} %")
     if of.overhead:
         table.add_row("no rate", f"{words.percent(of.overhead)} of the time")
-    yield table
+    yield inset(table)
+    yield caveat(width)
 
 
-def plain(of: Sensitivity) -> str:
-    """Return the table as text."""
-    return uncoloured(renderables(of), PLAIN_WIDTH)
+def plain(of: Sensitivity, width: int = PLAIN_WIDTH) -> str:
+    """Return the text without colour."""
+    return uncoloured(renderables(of, width), width)
+
+
+def show(of: Sensitivity, stream: IO[str]) -> None:
+    """Print what a metric rests on."""
+    show_parts(lambda width: renderables(of, width), stream)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mansard.backends.inverse.flips import ENUMERATED, Bounds, Flip
 from mansard.backends.rates import COMPUTE
 from mansard.core.errors import SpecError, unknown_name
+from mansard.query.estimate import Estimate
 from mansard.query.scenario import LARGEST
 from mansard.query.shown import Shown
+from mansard.query.solving.document import document
 from mansard.query.solving.question import Question
 
 if TYPE_CHECKING:
     from mansard.query.study import Study
 
+SCHEMA = "mansard.crossovers/1"
 MOST_SHARES = 64
 """Flips at which the shares of the whole are told."""
 Span = tuple[int, int | None]
@@ -57,8 +60,7 @@ class Crossovers(Shown):
         ops: each with its flips.
         shares: (value, resource → share of the phase's time), at every flip.
         method: how it was found.
-        model: its name.
-        hardware: its name.
+        estimate: the answer it belongs to.
     """
 
     renderer: ClassVar[str] = "crossovers"
@@ -68,8 +70,7 @@ class Crossovers(Shown):
     ops: tuple[Crossing, ...]
     shares: tuple[tuple[int, Mapping[str, float]], ...]
     method: str
-    model: str = ""
-    hardware: str = ""
+    estimate: Estimate = field(repr=False)
 
     def __getitem__(self, name: str) -> Crossing:
         for op in self.ops:
@@ -77,8 +78,8 @@ class Crossovers(Shown):
                 return op
         raise unknown_name(f"op in {self.phase}", name, [op.name for op in self.ops])
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
+    def record(self) -> dict[str, Any]:
+        """Return what it says, without what it is about."""
         return {
             "over": self.over,
             "phase": self.phase,
@@ -93,6 +94,18 @@ class Crossovers(Shown):
             ],
             "shares": [{self.over: x, **shares} for x, shares in self.shares],
         }  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the ``mansard.crossovers/1`` document."""
+        return document(SCHEMA, self.estimate, self.record())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a record for each stretch of each op, as CSV has them."""
+        return [
+            {"op": op.name, "kind": op.kind, "over": self.over, "from": low, "to": high,
+             "bound": bound}
+            for op in self.ops for low, high, bound in op.flips
+        ]  # fmt: skip
 
 
 def crossovers(study: Study, over: str = "batch", phase: str | None = None) -> Crossovers:
@@ -133,8 +146,7 @@ def crossovers(study: Study, over: str = "batch", phase: str | None = None) -> C
         ops=_crossings(found),
         shares=tuple(_shares(question, key, found)),
         method=method,
-        model=question.estimate.model.name,
-        hardware=question.estimate.chip.id,
+        estimate=question.estimate,
     )
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mansard.backends.inverse.attribution import LATENCY, Attribution
 from mansard.backends.inverse.sections import NETWORK, Priced
 from mansard.core.errors import SpecError, unknown_name
+from mansard.query.estimate import Estimate
 from mansard.query.shown import Shown
+from mansard.query.solving.document import document
 from mansard.query.solving.question import Question
 
 if TYPE_CHECKING:
     from mansard.query.study import Study
 
+SCHEMA = "mansard.sensitivity/1"
 TIMES = ("ttft", "tpot", "latency", "prefill", "decode")
 RATES = ("throughput", "tokens_per_s_per_user")
 PER_TOKEN = ("tpot", "tokens_per_s_per_user")
@@ -30,8 +33,7 @@ class Sensitivity(Shown):
         value: of the metric.
         elasticities: field → the change of the metric in percent when the field grows by one.
         overhead: the share of the time that no rate sets.
-        model: its name.
-        hardware: its name.
+        estimate: the answer it belongs to.
     """
 
     renderer: ClassVar[str] = "sensitivities"
@@ -40,25 +42,33 @@ class Sensitivity(Shown):
     value: float
     elasticities: Mapping[str, float]
     overhead: float
-    model: str = ""
-    hardware: str = ""
+    estimate: Estimate = field(repr=False)
 
     @property
     def total(self) -> float:
         """Their sum: -1 plus the overhead of a time, 1 less the overhead of a rate."""
         return sum(self.elasticities.values())
 
-    def __getitem__(self, field: str) -> float:
-        if field not in self.elasticities:
-            raise unknown_name(f"rate that {self.metric} rests on", field, self.elasticities)
-        return self.elasticities[field]
+    def __getitem__(self, rate: str) -> float:
+        if rate not in self.elasticities:
+            raise unknown_name(f"rate that {self.metric} rests on", rate, self.elasticities)
+        return self.elasticities[rate]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {
+        """Return the ``mansard.sensitivity/1`` document."""
+        return document(SCHEMA, self.estimate, {
             "metric": self.metric, "value": self.value, "elasticities": dict(self.elasticities),
             "overhead": self.overhead,
-        }  # fmt: skip
+        })  # fmt: skip
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a record for each rate, as CSV has them; the last is the time no rate sets."""
+        each = [(name, value, abs(value)) for name, value in self.elasticities.items()]
+        rest = [("none", 0.0, self.overhead)] if self.overhead else []
+        return [
+            {"metric": self.metric, "rate": name, "elasticity": value, "share_of_time": share}
+            for name, value, share in (*each, *rest)
+        ]
 
 
 def sensitivity(study: Study, metric: str = "tpot") -> Sensitivity:
@@ -89,8 +99,7 @@ def sensitivity(study: Study, metric: str = "tpot") -> Sensitivity:
         value=_value(question, metric, whole),
         elasticities=dict(sorted(named.items(), key=lambda item: -abs(item[1]))),
         overhead=float(overhead / whole),
-        model=question.estimate.model.name,
-        hardware=question.estimate.chip.id,
+        estimate=question.estimate,
     )
 
 
@@ -106,13 +115,16 @@ def _expected(question: Question, priced: Priced, metric: str) -> dict[str, Frac
             continue
         shares = Attribution(priced, sizes)
         weights += Fraction(weight)
-        for field, s in _metric(shares, metric, Fraction(sizes["output"])).items():
-            total[field] = total.get(field, Fraction(0)) + s * Fraction(weight)
-    return {field: s / weights for field, s in total.items()}
+        for rate, s in _metric(shares, metric, Fraction(sizes["output"])).items():
+            total[rate] = total.get(rate, Fraction(0)) + s * Fraction(weight)
+    if not weights:
+        raise SpecError(f"this answer has no {metric}: nothing is decoded",
+                        hint="ask for at least 2 output tokens")  # fmt: skip
+    return {rate: s / weights for rate, s in total.items()}
 
 
-def _name(field: str) -> str:
-    return field if field == NETWORK else f"hardware.{field}"
+def _name(rate: str) -> str:
+    return rate if rate == NETWORK else f"hardware.{rate}"
 
 
 def _metric(shares: Attribution, metric: str, output: Fraction) -> dict[str, Fraction]:
@@ -151,8 +163,8 @@ def _metric(shares: Attribution, metric: str, output: Fraction) -> dict[str, Fra
 def _added(parts: list[dict[str, Fraction]]) -> dict[str, Fraction]:
     total: dict[str, Fraction] = {}
     for part in parts:
-        for field, s in part.items():
-            total[field] = total.get(field, Fraction(0)) + s
+        for rate, s in part.items():
+            total[rate] = total.get(rate, Fraction(0)) + s
     return total
 
 

@@ -13,7 +13,9 @@ from mansard.query.effects import Effect
 from mansard.query.estimate import Estimate
 from mansard.query.shown import Shown
 from mansard.query.solving.crossing import Crossovers
+from mansard.query.solving.document import document
 
+SCHEMA = "mansard.explanation/1"
 DEFINITIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "ttft": (("prefill",), "the prefill, without queueing"),
     "prefill": (("prefill",), "the prefill"),
@@ -124,8 +126,8 @@ class Explanation(Shown):
         return self.estimate.expr(self.metric, [self.over] if self.over else None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {
+        """Return the ``mansard.explanation/1`` document."""
+        return document(SCHEMA, self.estimate, {
             "metric": self.metric,
             "value": self.value,
             "definition": self.definition,
@@ -146,7 +148,7 @@ class Explanation(Shown):
                 }
                 for p in self.parts
             ],
-            "crossovers": [c.to_dict() for c in self.crossings],
+            "crossovers": [c.record() for c in self.crossings],
             "techniques": [
                 {"name": e.technique.name, "options": dict(e.technique.options),
                  "changed": e.technique.changed, "before": before, "after": after}
@@ -157,7 +159,7 @@ class Explanation(Shown):
                 for o in self.origins
             ],
             "notes": list(self.said),
-        }  # fmt: skip
+        })  # fmt: skip
 
     def latex(self) -> str:
         """Return the formulas as LaTeX."""
