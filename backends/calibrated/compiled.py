@@ -26,6 +26,7 @@ from mansard.backends.engine.compiled import Compiled, compile_program
 from mansard.backends.engine.figures import FIGURES, IDEAL, SIZES, TIMES
 from mansard.backends.engine.footprints import Footprints
 from mansard.backends.engine.lowered import NotCompiledError
+from mansard.backends.engine.parameters import Rates
 from mansard.backends.engine.points import Array, Operand
 from mansard.backends.engine.rowwise import PhaseTimes, tokens_of
 from mansard.backends.engine.stepwise import Stepwise
@@ -61,7 +62,7 @@ class CalibratedCompiled:
         several = several_ranks(self.cluster)
         self._segments = [
             SegmentTimes(
-                Timed(s, self.cluster, space), self.cluster, space, predictor, framework,
+                Timed(s, Rates(self.cluster), space), self.cluster, space, predictor, framework,
                 self._engine, several,
             )
             for s in self.lowered.segments

@@ -10,12 +10,12 @@ from mansard.backends.engine.footprints import Footprints
 from mansard.backends.engine.loops import LoopSums
 from mansard.backends.engine.lowered import Lowered
 from mansard.backends.engine.occupied import Occupied
+from mansard.backends.engine.parameters import Parameter, Rates
 from mansard.backends.engine.polynomials import add
 from mansard.backends.engine.ranges import Interval, Ranges
 from mansard.backends.engine.straight import Straight
 from mansard.backends.engine.timed import Timed
 from mansard.backends.engine.trips import trips_of
-from mansard.backends.hardware import Hardware
 from mansard.backends.quantity import Terms
 from mansard.backends.roofline import DECODE, ENCODE, PREFILL
 from mansard.core.symbols import Symbol, batch, output, prompt
@@ -33,23 +33,31 @@ class Formulas:
         lowered: the program.
         timed: its segments, priced.
         footprints: its sizes.
-        chip: for its capacity and what is set aside.
+        rates: for the chip's capacity and what is set aside.
         phases: that count.
-        ranges: ``batch``, ``prompt`` and ``output``, least and greatest.
+        ranges: ``batch``, ``prompt``, ``output`` and parameters, least and greatest.
         axes: their order, those that vary most slowly first; of the others one value is known.
+        parameters: fields of the chip that vary.
 
     Raises:
         NotCompiledError: a cost whose products of the step must cancel.
     """
 
     def __init__(
-        self, lowered: Lowered, timed: Sequence[Timed], footprints: Footprints, chip: Hardware,
+        self, lowered: Lowered, timed: Sequence[Timed], footprints: Footprints, rates: Rates,
         phases: Sequence[str], ranges: Mapping[str, Interval], axes: Sequence[str],
+        parameters: Sequence[Parameter] = (),
     ) -> None:  # fmt: skip
         self.line = Straight(axes)
         self._lowered, self._timed, self._phases = lowered, timed, phases
         self._bound: Bound = {s: self._symbol(name, ranges[name]) for name, s in SYMBOLS.items()}
-        known = {SYMBOLS[name]: interval for name, interval in ranges.items()}
+        known = {s: ranges[name] for name, s in SYMBOLS.items()}
+        fields = {p.field: self._symbol(p.field, ranges[p.field]) for p in parameters}
+        for p in parameters:
+            low, high = ranges[p.field]
+            known[p.inverse] = (1 / high, 1 / low)
+            one = self.line.constant(1)
+            self._bound = {**self._bound, p.inverse: self.line.do("div", one, fields[p.field])}
         outer = Ranges(lowered.space, known)
         trips = [s for s in lowered.segments if s.index is not None and s.times is not None]
         for s in trips:
@@ -61,7 +69,9 @@ class Formulas:
         self._loops = LoopSums(self._emit, self._bound)
         self._outputs_above_one = ranges["output"][0] > 1
         self._times()
-        Occupied(self._emit, self._bound).show(footprints, chip)
+        size = rates.capacity
+        capacity = None if size is None else fields[size.field]
+        Occupied(self._emit, self._bound).show(footprints, rates.cluster.chip, capacity)
 
     def _symbol(self, name: str, interval: Interval) -> int:
         if name in self.line.axes:

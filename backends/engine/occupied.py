@@ -26,8 +26,14 @@ class Occupied:
     def __init__(self, emit: Emitter, bound: Bound) -> None:
         self._line, self._emit, self._bound = emit.line, emit, bound
 
-    def show(self, footprints: Footprints, chip: Hardware) -> None:
-        """Show each kind of size, their sum and the capacity."""
+    def show(self, footprints: Footprints, chip: Hardware, capacity: int | None = None) -> None:
+        """Show each kind of size, their sum and the capacity.
+
+        Args:
+            footprints: what is held.
+            chip: for what is set aside, and its capacity unless that varies.
+            capacity: the step that is it.
+        """
         line, do = self._line, self._line.do
         held: list[list[int]] = [[] for _ in footprints.varying]
         alive: list[int] = []
@@ -53,8 +59,10 @@ class Occupied:
             line.show(kind, value)
         line.show("overhead", reserve)
         line.show("memory", line.total([*sums.values(), reserve]))
-        capacity = chip.capacity_bytes
-        line.show("capacity", line.constant(math.nan if capacity is None else float(capacity)))
+        if capacity is None:
+            size = chip.capacity_bytes
+            capacity = line.constant(math.nan if size is None else float(size))
+        line.show("capacity", capacity)
 
     def _largest(self, steps: Sequence[int]) -> int:
         best = self._line.constant(0)

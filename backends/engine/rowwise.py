@@ -9,10 +9,10 @@ from functools import cached_property
 
 import numpy as np
 
-from mansard.backends.cluster import Cluster
 from mansard.backends.engine.figures import SIZES, TIMES
 from mansard.backends.engine.footprints import Footprints
 from mansard.backends.engine.lowered import Lowered, NotCompiledError
+from mansard.backends.engine.parameters import Rates
 from mansard.backends.engine.points import Array, Operand, Points
 from mansard.backends.engine.stepwise import Stepwise
 from mansard.backends.engine.timed import Timed, product_of
@@ -29,15 +29,15 @@ class Rowwise:
     Args:
         lowered: the program.
         timed: its segments, priced.
-        cluster: the devices.
+        rates: with the devices, and the fields of them that vary.
         phases: that count.
     """
 
     def __init__(
-        self, lowered: Lowered, timed: Sequence[Timed], cluster: Cluster, phases: Sequence[str]
+        self, lowered: Lowered, timed: Sequence[Timed], rates: Rates, phases: Sequence[str]
     ) -> None:
         self._lowered, self._timed = lowered, timed
-        self._cluster, self._phases = cluster, phases
+        self._rates, self._phases = rates, phases
 
     @cached_property
     def footprints(self) -> Footprints:
@@ -56,7 +56,9 @@ class Rowwise:
             try:
                 values_by_name = self._chunk(part, size, names)
             except NotCompiledError:
-                slow = Stepwise(self._lowered.program, self._cluster, self._phases)
+                if self._rates.parameters:
+                    raise
+                slow = Stepwise(self._lowered.program, self._rates.cluster, self._phases)
                 values_by_name = slow.figures(part[0], part[1], part[2], names)
             for name, values in values_by_name.items():
                 found[name][low : low + size] = values
@@ -65,14 +67,18 @@ class Rowwise:
     def _chunk(
         self, columns: Sequence[Operand], size: int, names: Sequence[str]
     ) -> Mapping[str, Operand]:
-        env = dict(zip((batch, prompt, output), columns, strict=True))
+        sizes, fields = columns[:3], columns[3:]
+        env = dict(zip((batch, prompt, output), sizes, strict=True))
+        varying = dict(zip(self._rates.parameters, fields, strict=True))
+        env |= {p.inverse: 1.0 / value for p, value in varying.items()}
         points = Points(self._lowered.space, env, size)
         found: dict[str, Operand] = {}
         with np.errstate(divide="ignore", invalid="ignore"):
             if any(name in TIMES for name in names):
                 found |= self._times(points, columns[0], columns[2])
             if any(name in SIZES for name in names):
-                found |= self._sizes(points)
+                held = self._rates.capacity
+                found |= self._sizes(points, None if held is None else varying[held])
         return {name: found[name] for name in names}
 
     def _phase_seconds(self, points: Points) -> dict[str, Array]:
@@ -90,16 +96,17 @@ class Rowwise:
         times = PhaseTimes(self._phase_seconds(points), tokens, batch_, output_)
         return times.of(TIMES)
 
-    def _sizes(self, points: Points) -> dict[str, Operand]:
+    def _sizes(self, points: Points, capacity: Operand | None) -> dict[str, Operand]:
         found = self.footprints.at(points)
-        chip = self._cluster.chip
+        chip = self._rates.cluster.chip
         total = sum(found.values()) + float(chip.reserve_bytes)
-        capacity = chip.capacity_bytes
+        if capacity is None:
+            capacity = np.nan if chip.capacity_bytes is None else float(chip.capacity_bytes)
         return {
             **found,
             "memory": total,
             "overhead": float(chip.reserve_bytes),
-            "capacity": np.nan if capacity is None else float(capacity),
+            "capacity": capacity,
         }
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from mansard.backends.cluster import Cluster
 from mansard.backends.collectives import Level
 from mansard.backends.engine.greatest import Greatest, Row, crossing
 from mansard.backends.engine.lowered import NotCompiledError, Segment
+from mansard.backends.engine.parameters import Parameter, Rates
 from mansard.backends.engine.points import Array, Operand, Points
 from mansard.backends.engine.polynomials import (
     Space,
@@ -24,7 +24,7 @@ from mansard.backends.engine.polynomials import (
     times,
 )
 from mansard.backends.quantity import Scalar, Terms
-from mansard.backends.rates import LINK, price
+from mansard.backends.rates import LINK
 from mansard.core.symbols import Symbol
 
 NEAR = 1e-9
@@ -39,7 +39,7 @@ class Timed:
 
     Args:
         segment: of a schedule.
-        cluster: prices it.
+        rates: price it.
         space: of its polynomials.
 
     ``still`` are the rows a loop does not change and ``moving`` the others; ``kinks`` are the
@@ -50,9 +50,9 @@ class Timed:
         NotCompiledError: rows side by side, or a size that is not affine along the loop.
     """
 
-    def __init__(self, segment: Segment, cluster: Cluster, space: Space) -> None:
+    def __init__(self, segment: Segment, rates: Rates, space: Space) -> None:
         self.segment, self._space = segment, space
-        rows = [row for _, row in priced_rows(segment, cluster, space)]
+        rows = [row for _, row in priced_rows(segment, rates, space)]
         if not rows and segment.seconds:
             rows = [[segment.seconds]]
         index = segment.index
@@ -119,18 +119,18 @@ def product_of(points: Points, factors: tuple[Terms, ...]) -> Operand:
     return product
 
 
-def priced_rows(segment: Segment, cluster: Cluster, space: Space) -> Iterator[tuple[Any, Row]]:
+def priced_rows(segment: Segment, rates: Rates, space: Space) -> Iterator[tuple[Any, Row]]:
     """Yield (table row, seconds of each resource over the scenario symbols), occurrences included.
 
     Raises:
         NotCompiledError: rows side by side.
     """
-    for row, named in named_rows(segment, cluster, space):
+    for row, named in named_rows(segment, rates, space):
         yield row, [terms for _, terms in named]
 
 
 def named_rows(
-    segment: Segment, cluster: Cluster, space: Space
+    segment: Segment, rates: Rates, space: Space
 ) -> Iterator[tuple[Any, list[tuple[str, Terms]]]]:
     """Yield (table row, [(resource, its seconds)]), occurrences included.
 
@@ -142,11 +142,11 @@ def named_rows(
     for row in segment.table.rows:
         if row.group:
             raise NotCompiledError("streams side by side are stepped")
-        priced = price(row, cluster)
+        priced, by_resource = rates.of(row)
         count = segment.rows.terms(row.count)
         found = []
-        for resource, rates in priced.rates.items():
-            parts = [scaled(segment.rows.terms(slot), each) for slot, each in rates]
+        for resource, rated in by_resource.items():
+            parts = [_cost(space, segment.rows.terms(slot), each, p) for slot, each, p in rated]
             found.append((resource, times(count, add(parts))))
         if priced.transfers:
             sent = [
@@ -156,6 +156,12 @@ def named_rows(
             found.append((LINK, times(count, add(sent))))
         if found:
             yield row, found
+
+
+def _cost(space: Space, work: Terms, each: float, over: Parameter | None) -> Terms:
+    if over is None:
+        return scaled(work, each)
+    return times(scaled(work, each), space.atom(SpaceAtom("symbol", over.inverse)))
 
 
 def transfer_terms(space: Space, size: Terms, op: str, levels: tuple[Level, ...]) -> Terms:

@@ -57,7 +57,13 @@ def exact(
     name: str, specs: tuple[str, ...], devices: int, point: tuple[int, int, int]
 ) -> tuple[dict[str, Fraction], Fraction]:
     """Return the seconds of each phase, and the tokens of decode, call by call."""
-    program, cluster = made(name, specs, devices)
+    return exact_on(*made(name, specs, devices), point)
+
+
+def exact_on(
+    program: Program, cluster: Cluster, point: tuple[int, int, int]
+) -> tuple[dict[str, Fraction], Fraction]:
+    """Return the same of a program on some devices."""
     scenario = dict(zip(SYMBOLS, point, strict=True))
     line = timeline(program.schedule, {SCENARIO[k]: sp.Integer(v) for k, v in scenario.items()})
     seconds: dict[str, Fraction] = {}

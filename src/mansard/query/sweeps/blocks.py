@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mansard.query.sweeps.cases import Layout
+from mansard.query.sweeps.cases import Layout, figures_at, parameter
 from mansard.query.sweeps.reduce import Numbers
 
 if TYPE_CHECKING:
@@ -52,19 +52,19 @@ class Numbering:
 
 
 def _order(layout: Layout, span: Span) -> list[str]:
-    """Return the sizes that vary within a span, the longest last: it is the innermost loop."""
-    lengths = {a.name: span[a.name][1] - span[a.name][0] for a in layout.sizes}
+    """Return what varies within a span, the longest last: it is the innermost loop."""
+    lengths = {a.name: span[a.name][1] - span[a.name][0] for a in layout.inner}
     return sorted((name for name, n in lengths.items() if n > 1), key=lambda name: lengths[name])
 
 
 def blocks(
     layout: Layout, span: Span, engine: Engine, names: Sequence[str], how: str
 ) -> Iterator[Block]:
-    """Evaluate the sizes of a span with one engine."""
+    """Evaluate a span with one engine."""
     axes = layout.grid()
-    for axis in layout.sizes:
+    for axis in layout.inner:
         low, high = span[axis.name]
-        axes["prompt" if axis.name == "context" else axis.name] = axis.values[low:high]
+        axes[parameter(axis)] = axes[parameter(axis)][low:high]
     varying = ["prompt" if n == "context" else n for n in _order(layout, span)]
     ordered = {
         **{k: v for k, v in axes.items() if k not in varying},
@@ -96,7 +96,7 @@ def _stepped(
                 columns[name] = values[k]
             if lengths:
                 columns[list(varying)[-1]] = np.array(part, dtype=float)
-            found = engine.figures(columns["batch"], columns["prompt"], columns["output"], names)
+            found = figures_at(engine, columns, names)
             shape = (*(1 for _ in start), len(part)) if lengths else ()
             values_ = {k: v.reshape(shape) for k, v in found.items()}
             yield Block((*start, low) if lengths else (), shape, values_)

@@ -8,7 +8,8 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from mansard.core.errors import MansardError, SpecError, UnknownNameError
 from mansard.core.notes import Note
@@ -19,12 +20,13 @@ from mansard.query.prepare import Prepared
 from mansard.query.scenario import Scenario
 from mansard.query.study import Study
 from mansard.query.sweeps.axes import Axis, placed
+from mansard.query.sweeps.fields import OneByOne, as_number, is_field, varied
 from mansard.query.target import target_of
 
 if TYPE_CHECKING:
     from mansard.query import engines
 
-    Engine: TypeAlias = "engines.Engine | Averaged"
+    Engine: TypeAlias = "engines.Engine | OneByOne | Averaged"
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,13 @@ class Case:
         number: counts them.
         at: axis → the index of its value.
         study: with those values.
+        fields: axes of the chip whose values the engine evaluates at once.
     """
 
     number: int
     at: Mapping[str, int]
     study: Study
+    fields: tuple[Axis, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,17 +61,22 @@ class Layout:
     @property
     def structural(self) -> tuple[Axis, ...]:
         """Axes of which each value is a case of its own."""
-        return tuple(a for a in self.axes if not a.is_size)
+        return tuple(a for a in self.axes if a not in self.inner)
 
-    @property
-    def sizes(self) -> tuple[Axis, ...]:
-        """Axes that the engine evaluates at once."""
-        return tuple(a for a in self.axes if a.is_size)
+    @cached_property
+    def inner(self) -> tuple[Axis, ...]:
+        """Axes that the engine evaluates at once: sizes, and rates of the chip."""
+        return tuple(a for a in self.axes if a.is_size or a in self.fields)
+
+    @cached_property
+    def fields(self) -> tuple[Axis, ...]:
+        """Those of the chip."""
+        return tuple(a for a in self.axes if is_field(a, self.study))
 
     @property
     def points_of_case(self) -> int:
-        """Combinations of the sizes."""
-        return math.prod(len(a.values) for a in self.sizes)
+        """Combinations of what the engine evaluates at once."""
+        return math.prod(len(a.values) for a in self.inner)
 
     @property
     def cases(self) -> int:
@@ -80,13 +89,16 @@ class Layout:
         return self.cases * self.points_of_case
 
     def grid(self) -> dict[str, Sequence[float]]:
-        """Return batch, prompt and output: the values of an axis, or the one of the study."""
+        """Return batch, prompt and output: the values of an axis, or the one of the study.
+
+        Fields of the chip come after them.
+        """
         asked = self.study.scenario
         found: dict[str, Sequence[float]] = {
             "batch": (asked.batch,), "prompt": (asked.prompt,), "output": (asked.output,)
         }  # fmt: skip
-        for axis in self.sizes:
-            found["prompt" if axis.name == "context" else axis.name] = axis.values
+        for axis in self.inner:
+            found[parameter(axis)] = numbers(axis)
         return found
 
     def case_at(self, number: int) -> dict[str, int]:
@@ -112,7 +124,26 @@ class Layout:
         """
         at = self.case_at(number)
         chosen = {a.name: (a, a.values[at[a.name]]) for a in self.structural}
-        return Case(number, at, changed(self.study, chosen))
+        return Case(number, at, changed(self.study, chosen), self.fields)
+
+
+def parameter(axis: Axis) -> str:
+    """Return what the engine calls an axis: a context is a prompt that is cached."""
+    return "prompt" if axis.name == "context" else axis.name
+
+
+def numbers(axis: Axis) -> Sequence[float]:
+    """Return the values of an axis the engine evaluates at once."""
+    return axis.values if axis.is_size else [as_number(v) or 0.0 for v in axis.values]
+
+
+def figures_at(engine: Engine, columns: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return the figures at points: batch, prompt and output, then fields of the chip if any."""
+    b, p, n = (columns[name] for name in ("batch", "prompt", "output"))
+    fields = {k: v for k, v in columns.items() if "." in k}
+    given = (fields,) if fields else ()
+    found: dict[str, Any] = cast(Any, engine).figures(b, p, n, names, *given)
+    return found
 
 
 def changed(study: Study, chosen: Mapping[str, tuple[Axis, Any]]) -> Study:
@@ -183,7 +214,7 @@ class Engines:
 
     notes: list[Note] = field(default_factory=list)
     _programs: dict[object, tuple[Prepared, engines.Engine]] = field(default_factory=dict)
-    _last: tuple[object, engines.Engine] | None = None
+    _last: tuple[object, engines.Engine | OneByOne] | None = None
 
     def of(self, case: Case) -> Engine:
         """Return the engine of a case.
@@ -195,11 +226,12 @@ class Engines:
         program = _program(study)
         key = (program, study.on, tuple(sorted((k, str(v)) for k, v in study.set.items())))
         if self._last is None or self._last[0] != key:
-            self._last = (key, self._made(study, program))
-        engine = self._last[1]
+            made = self._made(study, program)
+            self._last = (key, varied(made, study, case.fields) if case.fields else made)
+        engine: Engine = self._last[1]
         if not engine.cluster.chip.reserve_bytes and UNRESERVED not in self.notes:
             self.notes.append(UNRESERVED)
-        return engine if study.mix is None else Averaged(engine, study.mix)
+        return engine if study.mix is None else Averaged(cast(Any, engine), study.mix)
 
     def _made(self, study: Study, program: object) -> engines.Engine:
         if program in self._programs:
@@ -233,7 +265,7 @@ def unusable(error: MansardError) -> bool:
 
 def parts(layout: Layout, most: int) -> Iterator[tuple[int, dict[str, tuple[int, int]]]]:
     """Yield (case, axis → first index and one after the last) of at most ``most`` points."""
-    lengths = [len(a.values) for a in layout.sizes]
+    lengths = [len(a.values) for a in layout.inner]
     spans: list[list[tuple[int, int]]] = []
     left = most
     for n in reversed(lengths):
@@ -242,5 +274,5 @@ def parts(layout: Layout, most: int) -> Iterator[tuple[int, dict[str, tuple[int,
         left = max(1, left // step)
     for number in range(layout.cases):
         for chosen in itertools.product(*spans):
-            names = [a.name for a in layout.sizes]
+            names = [a.name for a in layout.inner]
             yield number, dict(zip(names, chosen, strict=True))

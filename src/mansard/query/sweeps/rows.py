@@ -11,7 +11,8 @@ import numpy as np
 from mansard.backends.hardware import Hardware
 from mansard.ir.program import Program
 from mansard.query.metrics import METRICS
-from mansard.query.sweeps.cases import Engines, Layout
+from mansard.query.sweeps.cases import Engines, Layout, figures_at, parameter
+from mansard.query.sweeps.cases import numbers as numbers_of
 from mansard.query.sweeps.metrics import FIGURES, FITS, SHOWN, valued
 from mansard.query.sweeps.reduce import Array, Numbers
 
@@ -31,10 +32,9 @@ def labelled(layout: Layout, numbers: Numbers, engines: Engines) -> dict[str, Se
         here = np.flatnonzero(cases == number)
         engine = engines.of(layout.case(int(number)))
         sizes: dict[str, Any] = {name: float(values[0]) for name, values in grid.items()}
-        for axis in layout.sizes:
-            name = "prompt" if axis.name == "context" else axis.name
-            sizes[name] = _taken(axis.values, at[axis.name][here])
-        values = engine.figures(sizes["batch"], sizes["prompt"], sizes["output"], FIGURES)
+        for axis in layout.inner:
+            sizes[parameter(axis)] = _taken(numbers_of(axis), at[axis.name][here])
+        values = figures_at(engine, sizes, FIGURES)
         for name, value in spent(engine, values, layout.study.price).items():
             found[name][here] = value
     return assembled(layout, numbers, found)

@@ -53,7 +53,7 @@ class Streamed:
 
 def whole(layout: Layout) -> list[tuple[int, Span]]:
     """Return every case, with all values of its sizes."""
-    span = {a.name: (0, len(a.values)) for a in layout.sizes}
+    span = {a.name: (0, len(a.values)) for a in layout.inner}
     return [(number, span) for number in range(layout.cases)]
 
 

@@ -1,0 +1,80 @@
+"""Fields of the chip as axes of a sweep: one table for all their values, or one for each."""
+
+from __future__ import annotations
+
+import pytest
+
+import mansard as ms
+from mansard.backends.engine.compiled import Compiled
+from mansard.query.sweeps import cases
+from mansard.query.sweeps.axes import read_axes
+from mansard.query.sweeps.cases import Engines, laid_out
+from mansard.query.sweeps.fields import OneByOne
+
+AXES = {
+    "hardware.memory.bandwidth": "1TB/s..8TB/sx2",
+    "batch": "1,8,300",
+    "hardware.peak.matrix.bf16": "200TFLOP/s,2PFLOP/s",
+    "hardware.memory.capacity": "20GB,80GB",
+}
+
+
+def asked(**more: object) -> ms.Study:
+    return ms.study("llama-3.1-8b", on="h100-sxm", prompt=1024, output=32, **more)  # type: ignore[arg-type]
+
+
+def test_values_of_a_field_share_one_table_and_equal_analyze_at_each() -> None:
+    layout = laid_out(asked(), read_axes(AXES))
+    assert (layout.cases, layout.points) == (1, 48)
+    assert isinstance(Engines().of(layout.case(0)), Compiled)
+    for row in asked().sweep(AXES).rows[::7]:
+        units = {"bandwidth": "B/s", "bf16": "FLOP/s", "capacity": "B"}
+        changed = {k: f"{row[k]}{units[k.rpartition('.')[2]]}" for k in AXES if k != "batch"}
+        one = ms.analyze("llama-3.1-8b", on="h100-sxm", prompt=1024, output=32,
+                         batch=row["batch"], set=changed)  # fmt: skip
+        assert row["ttft_s"] == pytest.approx(one.ttft, rel=1e-12)
+        assert row["tpot_s"] == pytest.approx(one.tpot, rel=1e-12)
+        assert row["fits"] == one.memory.fits
+        assert row["capacity"] == one.memory.capacity
+
+
+@pytest.mark.parametrize("reduced", [{"pareto": "throughput,tpot"}, {"top": 5, "best": "tpot"}, {}])
+def test_one_table_and_one_a_value_give_the_same_rows(
+    reduced: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = asked().sweep(AXES, **reduced)  # type: ignore[arg-type]
+    monkeypatch.setattr(cases, "is_field", lambda axis, study: False)
+    apart = asked().sweep(AXES, **reduced)  # type: ignore[arg-type]
+    assert len(together.rows) == len(apart.rows) > 0
+    for a, b in zip(together.rows, apart.rows, strict=True):
+        assert a == {k: pytest.approx(v, rel=1e-12) if type(v) is float else v
+                     for k, v in b.items()}  # fmt: skip
+
+
+def test_a_schedule_that_is_stepped_is_priced_value_by_value() -> None:
+    def study(**more: object) -> ms.Study:
+        return ms.study("qwen2.5-0.5b", on="h100-sxm:2", prompt=256, output=4,
+                        techniques=["disaggregate"], **more)  # type: ignore[arg-type]  # fmt: skip
+
+    axes = {"hardware.memory.bandwidth": "2TB/s,4TB/s", "batch": "1,2"}
+    layout = laid_out(study(), read_axes(axes))
+    assert isinstance(Engines().of(layout.case(0)), OneByOne)
+    rows = study().sweep(axes).rows
+    assert len(rows) == 4
+    for row in rows:
+        rate = {"hardware.memory.bandwidth": f"{row['hardware.memory.bandwidth']}B/s"}
+        one = study(batch=row["batch"], set=rate).analyze()
+        assert row["tpot_s"] == pytest.approx(one.tpot, rel=1e-12)
+
+
+def test_links_and_calibrated_estimates_are_cases_of_their_own() -> None:
+    link = {"hardware.link.per_direction": "100GB/s,200GB/s"}
+    assert laid_out(asked(), read_axes(link)).cases == 2
+    rate = {"hardware.memory.bandwidth": "2TB/s,4TB/s"}
+    assert laid_out(asked(estimate="calibrated"), read_axes(rate)).cases == 2
+
+
+def test_a_value_no_chip_has_is_left_out_with_the_reason() -> None:
+    swept = asked().sweep({"hardware.memory.bandwidth": "0TB/s,1TB/s"})
+    assert [row["hardware.memory.bandwidth"] for row in swept.rows] == [1e12]
+    assert [note.code for note in swept.notes if "bandwidth" in note.message] == ["M071"]
