@@ -53,6 +53,7 @@ CODES: dict[str, str] = {
     "M092": "the latency between chips of a dataflow is unknown; 0 is used",
     "M100": "images cannot be encoded: the sizes of the part that sees contradict each other",
     "M101": "what sounds add to the prompt, or that none are heard",
+    "M102": "the text encoders and the autoencoder beside a denoiser are those of its pipeline",
     "M105": "no source of a bundled model states its dtype; 16 bits are counted",
 }
 """Code → what it is about, one line each; the docs are generated from it."""

@@ -140,14 +140,15 @@ def _tower(
     below = None
     if fields.card.encoder:
         inner = Fields(config, known[fields.card.encoder])
-        below = _renamed(_stack(inner, config, None), part.rename)
+        below = renamed(_stack(inner, config, None), part.rename)
         fields.share(inner)
-    made = _renamed(_stack(fields, config, None), part.rename)
+    made = renamed(_stack(fields, config, None), part.rename)
     notes = (*made.notes, *assumed([fields]), *concerns(fields, fields.card.architectures, config))
     return replace(made, encoder=below, notes=notes), part
 
 
-def _renamed(arch: Architecture, rules: tuple[tuple[str, str], ...]) -> Architecture:
+def renamed(arch: Architecture, rules: tuple[tuple[str, str], ...]) -> Architecture:
+    """Return a stack as its tensors are named inside another model."""
     return replace(arch, names=arch.names.renamed(rules))
 
 

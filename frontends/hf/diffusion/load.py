@@ -8,21 +8,24 @@ from dataclasses import asdict
 from mansard.core.errors import SpecError, unknown_name
 from mansard.core.notes import Note
 from mansard.core.units import parse
+from mansard.frontends.hf.diffusion.companions import companions, sizes
 from mansard.frontends.hf.diffusion.config import CLASS, read_denoiser
 from mansard.frontends.hf.diffusion.lower import denoising
 from mansard.frontends.hf.keys import show
 from mansard.frontends.hf.read import RawConfig
 from mansard.ir.program import Origin, Program
 
-ADDED = ("steps", "guidance_copies", "text_tokens", "image_tokens")
+ALONE = "denoiser_alone"
+ADDED = ("steps", "guidance_copies", "text_tokens", "image_tokens", ALONE)
 """Keys no config has: what a pipeline decides, with its defaults in ``config.py``."""
-OMITTED = "text encoders and the decoder of latents: only the denoiser is lowered"
+OMITTED = "text encoders and the autoencoder of latents: only the denoiser is lowered"
+UNFIT = "text encoders and the autoencoder of latents: those of the family's pipeline do not fit it"
 
 
 def load_denoiser(
     config: RawConfig, name: str, source: str, overrides: Mapping[str, str]
 ) -> Program:
-    """Return the program of an image: its denoising steps.
+    """Return the program of an image: text encoded, denoising steps, latents decoded.
 
     Raises:
         MansardError: a class or value there is no block for, or a key to override that is none.
@@ -39,8 +42,13 @@ def load_denoiser(
         key: (show(value), changed.get(key, f"from {config.where}"))
         for key, value in asdict(d).items()
     }
-    origin = Origin(name, source, d.family, None, (Note("M007", OMITTED),), facts)
-    return denoising(d, origin)
+    alone = bool(values.get(ALONE))
+    beside = None if alone else companions(d)
+    facts |= {f"{part}.parameters": (f"{n:,}", "counted") for part, n in sizes(beside).items()}
+    said = Note("M007", OMITTED if alone else UNFIT)
+    if beside is not None:
+        said = Note("M102", f"{beside.said}; --set model.{ALONE}=1 leaves them out")
+    return denoising(d, Origin(name, source, d.family, None, (said,), facts), beside)
 
 
 def _whole(key: str, text: str) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import sympy as sp
 
 from mansard.core.symbols import B, M, P, R, S, T, batch
 from mansard.frontends.hf.diffusion.blocks import IMAGE, Block, features
+from mansard.frontends.hf.diffusion.companions import Companions
 from mansard.frontends.hf.diffusion.config import Denoiser
 from mansard.ir.builder import Builder
 from mansard.ir.graph import Graph
@@ -20,15 +22,20 @@ SINUSOIDS = 256  # numbers a time step or a strength is written as: diffusers, e
 NOISE = "noise"
 
 
-def denoising(d: Denoiser, origin: Origin) -> Program:
-    """Return the program of an image: ``steps`` calls of one graph."""
+def denoising(d: Denoiser, origin: Origin, beside: Companions | None = None) -> Program:
+    """Return the program of an image: ``steps`` calls of one graph, and what stands around them."""
     images = batch * d.copies
     tokens = d.image + d.text
     bind = {B: images, S: sp.Integer(tokens), P: sp.S.Zero, T: images * tokens,
             R: images * d.image, M: sp.Integer(d.text)}  # fmt: skip
     step = Call(TARGET, bind, wants=(NOISE,), phase="denoise")
     loop = Loop((step,), sp.Integer(d.steps), yields=sp.S.One, phase="denoise")
-    return Program({TARGET: step_graph(d)}, (loop,), origin=origin)
+    graphs = {TARGET: step_graph(d)}
+    if beside is None:
+        return Program(graphs, (loop,), origin=origin)
+    graphs = {**beside.graphs, **graphs}
+    origin = replace(origin, parts=tuple(graphs))
+    return Program(graphs, (*beside.before, loop, *beside.after), origin=origin)
 
 
 def step_graph(d: Denoiser) -> Graph:

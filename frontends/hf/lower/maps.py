@@ -37,9 +37,10 @@ class Maps:
         """Append an op under a name of this place."""
         return self.build(op, self.label + name)
 
-    def inside(self, name: str) -> Maps:
-        """Return where the tensors of a module lie."""
-        return replace(self, path=f"{self.path}.{name}", label=f"{self.label}{name}.")
+    def inside(self, name: str, label: str | None = None) -> Maps:
+        """Return where the tensors of a module lie; ops are named by it, or by ``label``."""
+        own = f"{name}." if label is None else label
+        return replace(self, path=f"{self.path}.{name}", label=self.label + own)
 
     def tensor(self, name: str, *shape: ExprLike) -> Value:
         """Return a weight by the checkpoint's name."""

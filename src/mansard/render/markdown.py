@@ -64,7 +64,8 @@ def _metrics(estimate: Estimate) -> Iterator[tuple[str, str]]:
 
 def _phase(phase: Phase, of: str, view: View) -> Iterator[str]:
     bounds = ", ".join(f"{name} {words.percent(share)}" for name, share in words.bounds(phase))
-    yield f"## {escape(phase.name.capitalize())}: {format_time(phase.time_s)}{of} ({bounds})"
+    name = escape(words.heading(phase))
+    yield f"## {name}: {format_time(phase.time_s)}{of} ({bounds})"
     yield ""
     if words.overlaps(phase):
         yield f"{format_time(phase.overlapped_s)} if all of it ran at once."

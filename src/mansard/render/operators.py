@@ -67,7 +67,7 @@ def operators(phase: Phase, of: str, view: View, width: int) -> Iterator[Text | 
 
 
 def _heading(phase: Phase, of: str, width: int) -> Iterator[Text]:
-    head = Text.assemble((phase.name.capitalize(), STRONG), f"  {format_time(phase.time_s)}")
+    head = Text.assemble((words.heading(phase), STRONG), f"  {format_time(phase.time_s)}")
     head.append(of, QUIET)
     bounds = [
         Text(f"{resource} {words.percent(share)}", bound_style(resource))

@@ -213,6 +213,11 @@ def percent(share: float) -> str:
     return "100 %" if share >= 0.9995 else f"{100 * share:.1f} %"
 
 
+def heading(phase: Phase) -> str:
+    """Return a phase's name as a heading."""
+    return phase.name.replace("_", " ").capitalize()
+
+
 def bounds(phase: Phase) -> list[tuple[str, float]]:
     """Return what bounds a phase and the share of its time each does, greatest first."""
     shares = [(r, t / phase.time_s) for r, t in phase.time_by_resource_s.items() if phase.time_s]
