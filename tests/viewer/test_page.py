@@ -179,6 +179,132 @@ def test_an_operator_is_chosen_by_mouse_or_keyboard_and_explains_itself(
     assert sight.page.get_attribute("#tab-prefill", "aria-selected") == "true"
 
 
+def _tab_to(sight: Sight, selector: str, most: int = 400) -> None:
+    """Press Tab until an element has the focus."""
+    for _ in range(most):
+        sight.page.keyboard.press("Tab")
+        if sight.page.evaluate("s => document.activeElement?.matches(s) ?? false", selector):
+            return
+    raise AssertionError(f"{selector} is not reached by keyboard")
+
+
+def test_a_scenario_is_set_looked_at_and_saved_without_a_mouse(sight: Sight, address: str) -> None:
+    keys = sight.page.keyboard
+    sight.open(f"{address}#/explore?model=qwen2.5-0.5b&on=h100-sxm")
+    _tab_to(sight, ".skip")
+    keys.press("Enter")
+    assert sight.page.evaluate("document.activeElement.id") == "main"
+    sight.open(f"{address}#/explore?model=qwen2.5-0.5b&on=h100-sxm")
+    before = sight.figure("tpot_s")
+    _tab_to(sight, "#batch")
+    sight.after(lambda: keys.press("ArrowRight"))
+    assert sight.figure("tpot_s") > before
+    _tab_to(sight, "#add-technique")
+    keys.type("page-kv")
+    assert sight.page.locator(".techniques li").count() == 0  # turning a list chooses nothing
+    keys.press("Tab")
+    sight.after(lambda: keys.press("Enter"))
+    assert sight.page.locator(".techniques li").count() == 1
+    _tab_to(sight, "[role=tab][aria-selected=true]")
+    keys.press("ArrowLeft")
+    assert sight.page.get_attribute("#tab-prefill", "aria-selected") == "true"
+    _tab_to(sight, ".graph [data-op=lm_head]")
+    keys.press("Space")
+    assert sight.page.inner_text("#detail-name") == "lm_head"
+    _tab_to(sight, ".why summary")
+    keys.press("Enter")
+    assert sight.page.locator(".formulas").is_visible()
+    _tab_to(sight, ".dot")
+    keys.press("Enter")
+    assert sight.page.locator(".dot.chosen").count() == 1
+    _tab_to(sight, "[data-card$=-breakdown] .save summary")
+    keys.press("Enter")
+    with sight.page.expect_download() as download:
+        _tab_to(sight, "[data-card$=-breakdown] .menu button:last-child", 4)
+        keys.press("Enter")
+    assert Path(download.value.path()).read_text().startswith("name,count")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_tab_key_comes_round_every_page_and_shows_where_it_is(
+    sight: Sight, address: str, page: str
+) -> None:
+    sight.open(f"{address}#/{page}?model=qwen2.5-0.5b&on=h100-sxm")
+    sight.page.wait_for_selector("main table.data, main svg.figure")
+    seen: list[str] = []
+    for _ in range(900):
+        sight.page.keyboard.press("Tab")
+        where = sight.page.evaluate(
+            """() => {
+              const at = document.activeElement;
+              if (!at || at === document.body) return null;
+              const style = getComputedStyle(at), inner = at.querySelector?.("rect");
+              const shown = style.outlineStyle !== "none" || style.strokeWidth === "3.5px"
+                || (inner && parseFloat(getComputedStyle(inner).strokeWidth) >= 1);
+              const name = at.getAttribute("aria-label") ?? at.textContent.slice(0, 40);
+              return [at.tagName, at.id, name, shown ? "" : "not shown"].join(" ");
+            }"""
+        )
+        if where is None:
+            break
+        seen.append(where)
+    else:
+        raise AssertionError(f"the focus never leaves the page: {seen[-3:]}")
+    assert len(seen) > 25
+    assert [s for s in seen if s.endswith("not shown")] == []
+
+
+DROP = """async ([name, data]) => {
+  const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+  const held = new DataTransfer();
+  held.items.add(new File([bytes], name));
+  document.querySelector("main").dispatchEvent(
+    new DragEvent("drop", { dataTransfer: held, bubbles: true, cancelable: true }));
+}"""
+
+
+def test_files_dropped_onto_the_page_become_the_model(sight: Sight, address: str) -> None:
+    from base64 import b64encode
+
+    from tests.viewer.small_onnx import two_layers
+
+    config = {
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 64,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "intermediate_size": 128, "vocab_size": 256, "_name_or_path": "tiny",
+    }  # fmt: skip
+    files = (
+        ("config.json", json.dumps(config).encode(), "tiny"),
+        ("net.onnx", two_layers(), "net"),
+    )
+    sight.open(address)
+    for name, data, shown in files:
+        dropped = [name, b64encode(data).decode()]
+        sight.after(lambda dropped=dropped: sight.page.evaluate(DROP, dropped))
+        assert shown in sight.page.inner_text(".headline h1")
+    sight.page.evaluate(DROP, ["notes.txt", b64encode(b"hello").decode()])
+    sight.page.wait_for_selector("#upload-said:has-text('neither a config nor an ONNX model')")
+    assert "net" in sight.page.inner_text(".headline h1")
+
+
+def test_the_address_that_is_copied_shows_the_same_to_whoever_opens_it(
+    browser: Any, address: str
+) -> None:
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    first, second = Sight(context.new_page()), Sight(context.new_page())
+    first.open(f"{address}#/explore?model=qwen2.5-0.5b&on=h100-sxm")
+    first.after(lambda: first.page.locator("#batch").press("ArrowRight"))
+    first.page.click("text=Copy link")
+    copied = first.page.evaluate("navigator.clipboard.readText()")
+    second.open(copied)
+    assert "batch=2" in copied
+    assert second.figure("tpot_s") == first.figure("tpot_s")
+    first.page.click("#copy-command")
+    command = first.page.evaluate("navigator.clipboard.readText()")
+    assert command == "mansard analyze qwen2.5-0.5b --on h100-sxm -b 2"
+    context.close()
+
+
 def test_repeats_close_and_open(sight: Sight, address: str) -> None:
     sight.open(address)
     many = sight.page.locator("[data-node]").count()
@@ -194,7 +320,8 @@ def test_a_technique_is_added_with_options_from_its_fields(sight: Sight, address
     sight.after(lambda: sight.page.select_option("#q-weights", "int4"))
     assert sight.figure("memory") < before
     assert "quantize" in sight.page.inner_text(".techniques")
-    sight.after(lambda: sight.page.select_option("#add-technique", "page-kv"))
+    sight.page.select_option("#add-technique", "page-kv")
+    sight.after(lambda: sight.page.click("#add"))
     assert sight.page.locator(".techniques li").count() == 2
 
 

@@ -217,6 +217,31 @@ def test_bodies_have_a_cap_whether_or_not_they_say_their_length() -> None:
         assert asked.post("/api/upload", content=pieces, headers=kind).status_code == 413
 
 
+def test_a_body_that_does_not_arrive_is_given_up() -> None:
+    pytest.importorskip("starlette", reason="the extra `serve` is not installed")
+    import asyncio
+
+    from mansard.serve.app import make_app
+
+    sent: list[dict[str, Any]] = []
+    pieces = [{"type": "http.request", "body": b"{", "more_body": True}]
+
+    async def receive() -> Any:
+        if pieces:
+            return pieces.pop()
+        await asyncio.sleep(60)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/api/analyze", "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
+    }  # fmt: skip
+    asyncio.run(make_app(limits=Limits(seconds=0.2))(scope, receive, send))
+    assert sent[0]["status"] == 408
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"1", b"[" * 200_000, b"\xff\xfe"])
 def test_a_body_that_is_no_object_is_refused(client: Any, body: bytes) -> None:
     assert client.post("/api/analyze", content=body, headers=JSON).status_code == 400

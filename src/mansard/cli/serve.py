@@ -60,8 +60,8 @@ def serve(asked: Asked, host: str, port: int, allow_remote: bool, open_page: boo
 
     application = make_app(names, start=start, hosts=None if allow_remote else NAMES)
     config = uvicorn.Config(application, log_level="warning", server_header=False,
-                            access_log=False, h11_max_incomplete_event_size=64_000,
-                            timeout_graceful_shutdown=1)  # fmt: skip
+                            access_log=False, ws="none", timeout_graceful_shutdown=1,
+                            h11_max_incomplete_event_size=64_000)  # fmt: skip
     uvicorn.Server(config).run(sockets=[listening])
 
 

@@ -6,6 +6,7 @@ this server in ``Host`` (which DNS rebinding cannot) and, where it has an ``Orig
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,7 @@ class Limits:
     Args:
         body_bytes: of a question.
         upload_bytes: of a file dropped onto the page.
-        seconds: of computing.
+        seconds: of computing; as long may a body take to arrive.
     """
 
     body_bytes: int = BODY_BYTES
@@ -73,11 +74,18 @@ class Guard:
             await _refuse(send, *refused)
             return
         most = self._most(scope)
-        taken, over = 0, False
+        taken, over, late, whole = 0, False, False, False
+        end = asyncio.get_running_loop().time() + self.limits.seconds
 
         async def counted() -> MutableMapping[str, Any]:
-            nonlocal taken, over
-            message = await receive()
+            nonlocal taken, over, late, whole
+            left = None if whole else end - asyncio.get_running_loop().time()
+            try:
+                message = await asyncio.wait_for(receive(), left)
+            except TimeoutError:
+                late = True
+                return {"type": "http.disconnect"}
+            whole = not message.get("more_body", False)
             taken += len(message.get("body", b""))
             if taken > most:
                 over = True
@@ -88,7 +96,7 @@ class Guard:
 
         async def dressed(message: MutableMapping[str, Any]) -> None:
             nonlocal started
-            if over and not started:
+            if (over or late) and not started:
                 return
             if message["type"] == "http.response.start":
                 started = True
@@ -97,10 +105,16 @@ class Guard:
 
         try:
             await self.app(scope, counted, dressed)
+        except asyncio.CancelledError:  # the server ends, and this one is not ready
+            if not started:
+                await _refuse(send, 503, "the server ends")
+            return
         except Exception:
-            if not over:
+            if not (over or late):
                 raise
-        if over and not started:
+        if late and not started:
+            await _refuse(send, 408, f"the body took longer than {self.limits.seconds:g} s")
+        elif over and not started:
             await _refuse(send, 413, f"the body is larger than {most:,} bytes")
 
     def _most(self, scope: Scope) -> int:

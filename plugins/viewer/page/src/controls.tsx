@@ -230,10 +230,13 @@ const Techniques = memo(({ boot, techniques, change }: Listed) => {
         ))}
       </ol>
       <label for="add-technique" class="hidden">Add a technique</label>
-      <select id="add-technique" value={adding} onChange={(e) => { const name = e.currentTarget.value; setAdding(""); if (name) put([...texts, name]); }}>
-        <option value="">Add a technique …</option>
-        {names.map((name) => <option key={name} value={name}>{name}</option>)}
-      </select>
+      <div class="field row">
+        <select id="add-technique" class="grow" value={adding} onChange={(e) => setAdding(e.currentTarget.value)}>
+          <option value="">Add a technique …</option>
+          {names.map((name) => <option key={name} value={name}>{name}</option>)}
+        </select>
+        <button type="button" id="add" class="tool" aria-disabled={!adding} onClick={() => { if (adding) put([...texts, adding]); setAdding(""); }}>Add</button>
+      </div>
     </fieldset>
   );
 });
