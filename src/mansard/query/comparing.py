@@ -11,6 +11,7 @@ from mansard.backends.hardware import Hardware
 from mansard.core.errors import MansardError, SpecError, UnknownNameError
 from mansard.core.records import dataclass
 from mansard.query.analyze import analyze
+from mansard.query.beside import record
 from mansard.query.metrics import HIGHER, METRICS, NEITHER, quantities
 from mansard.query.report import finite
 from mansard.query.several import several
@@ -97,6 +98,8 @@ class Comparison:
         yield "params", estimate.model.params if estimate else None
         for name, metric in METRICS.items():
             yield metric.field, entry.value(name)
+        if any(e.estimate and e.estimate.calibrated for e in self.entries):
+            yield from record(estimate).items()
         yield "fits", estimate.memory.fits if estimate else None
         for phase in ("prefill", "decode"):
             known = estimate.phases.get(phase) if estimate else None

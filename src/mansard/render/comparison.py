@@ -10,7 +10,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mansard.core.units import format_bytes
+from mansard.core.units import format_bytes, format_time
+from mansard.query.beside import field, record
 from mansard.query.comparing import Comparison, Entry
 from mansard.query.metrics import METRICS
 from mansard.render import words
@@ -24,6 +25,8 @@ SHOWN = ("ttft", "tpot", "latency", "throughput", "tokens_per_s_per_user", "memo
 LABEL, CELL, GAP = 16, 20, 2
 """Columns of a label, of an answer at least, and between them."""
 BEST = "★"
+BESIDE = ("ttft", "tpot", "latency")
+"""Metrics with the bound and the band of a calibrated estimate under them."""
 
 
 def renderables(comparison: Comparison, width: int) -> Iterator[RenderableType]:
@@ -55,7 +58,7 @@ def markdown(comparison: Comparison) -> str:
     names = _metrics(comparison)
     header = ("model", "hardware", "techniques", *(METRICS[n].label for n in names), "fits")
     rows = [
-        (e.model, e.on, e.techniques or "none", *(_cell(comparison, e, n).plain for n in names),
+        (e.model, e.on, e.techniques or "none", *(_written(comparison, e, n) for n in names),
          _fits(e).plain)
         for e in comparison.entries
     ]  # fmt: skip
@@ -78,6 +81,14 @@ def footer(comparison: Comparison) -> str:
     return _footer(comparison)
 
 
+def _written(comparison: Comparison, entry: Entry, name: str) -> str:
+    cell = _cell(comparison, entry, name).plain
+    if name not in BESIDE or entry.estimate is None or entry.estimate.calibrated is None:
+        return cell
+    beside = _beside(entry, name)
+    return f"{cell}, bound {beside['bound']}, band {beside['band']}"
+
+
 def _block(comparison: Comparison, entries: Sequence[Entry]) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP, 0, 0))
     shown.add_column("", width=LABEL - GAP, no_wrap=True)
@@ -87,11 +98,25 @@ def _block(comparison: Comparison, entries: Sequence[Entry]) -> Table:
         shown.add_row(
             Text(METRICS[name].label, QUIET), *(_cell(comparison, e, name) for e in entries)
         )
+        if name in BESIDE and any(e.estimate and e.estimate.calibrated for e in entries):
+            for part in ("bound", "band"):
+                cells = (Text(_beside(e, name)[part], QUIET) for e in entries)
+                shown.add_row(Text(f"  {part}", QUIET), *cells)
     shown.add_row(Text("fits", QUIET), *map(_fits, entries))
     for phase in ("prefill", "decode"):
         if any(e.estimate and phase in e.estimate.phases for e in comparison.entries):
             shown.add_row(Text(f"{phase} bound", QUIET), *(_bound(e, phase) for e in entries))
     return shown
+
+
+def _beside(entry: Entry, name: str) -> dict[str, str]:
+    """Return the bound, with the ratio to it, and the band of a calibrated metric."""
+    found = record(entry.estimate)
+    ideal, ratio = found[field(name, "ideal")], found[field(name, "ratio")]
+    low, high = found[field(name, "low")], found[field(name, "high")]
+    if ideal is None or ratio is None or low is None or high is None:
+        return {"bound": "–", "band": "–"}
+    return {"bound": f"{format_time(ideal)} ×{ratio:.2f}", "band": words.band(low, high)}
 
 
 def _metrics(comparison: Comparison) -> list[str]:

@@ -22,6 +22,21 @@ SHOWN = 60
 HIDDEN = ("capacity", "latency", "energy", "cost")
 """Metrics a table leaves out; every other form has them."""
 TITLES = {METRICS[n].field: METRICS[n].label for n in SWEPT if n not in HIDDEN} | {FITS: "fits"}
+BESIDE = {"ttft_s": "ttft", "tpot_s": "tpot"}
+"""Metrics beside which a calibrated sweep shows people the bound, the ratio and the band."""
+
+
+def _titles(records: list[dict[str, Any]]) -> dict[str, str]:
+    """Return column → title of those that people see; bands are written in one column."""
+    if not any("ttft_ratio" in row for row in records):
+        return TITLES
+    found: dict[str, str] = {}
+    for name, title in TITLES.items():
+        found[name] = title
+        if name in BESIDE:
+            parts = {"ideal_s": "bound", "ratio": "ratio", "band": "band"}
+            found |= {f"{BESIDE[name]}_{part}": f"{title} {word}" for part, word in parts.items()}
+    return found
 
 
 def listing(sweep: Sweep, most: int | None = None) -> Listing:
@@ -34,7 +49,8 @@ def listing(sweep: Sweep, most: int | None = None) -> Listing:
     records = [row for row, _ in zip(sweep.records(), range(most or len(sweep)), strict=False)]
     axes = {axis.name: axis for axis in sweep.axes}
     labels = [n for n in sweep.labels if n in axes and len(axes[n].values) > 1]
-    measured = [n for n in TITLES if any(r[n] is not None for r in records)]
+    titles = _titles(records)
+    measured = [n for n in titles if any(_value(r, n) is not None for r in records)]
     if all(r[FITS] for r in records):
         measured = [n for n in measured if n != FITS]
     measures = {n: dimension_of(axis) for n, axis in axes.items()}
@@ -46,9 +62,9 @@ def listing(sweep: Sweep, most: int | None = None) -> Listing:
     same = [f"{n} {text(n, records[0][n])}" for n in sweep.labels if n not in labels and records]
     columns = [Column(n, n, number=all(_is_number(r[n]) for r in records), flexible=True)
                for n in labels]  # fmt: skip
-    columns += [Column(n, TITLES[n], number=n != FITS, spare=(len(measured) - k) * (n != FITS))
+    columns += [Column(n, titles[n], number=n != FITS, spare=(len(measured) - k) * (n != FITS))
                 for k, n in enumerate(measured)]  # fmt: skip
-    shown = [{n: text(n, r[n]) for n in (*labels, *measured)} for r in records]
+    shown = [{n: text(n, _value(r, n)) for n in (*labels, *measured)} for r in records]
     return Listing(columns, records, shown, _footer(sweep, same, len(records)))
 
 
@@ -85,8 +101,12 @@ def _text(name: str, value: Any) -> str:
     if value is None:
         return "-"
     match name:
-        case "ttft_s" | "tpot_s" | "latency_s":
+        case "ttft_s" | "tpot_s" | "latency_s" | "ttft_ideal_s" | "tpot_ideal_s":
             return format_time(value)
+        case "ttft_band" | "tpot_band":
+            return words.band(*value)
+        case "ttft_ratio" | "tpot_ratio":
+            return f"{value:.2f}"
         case "throughput_tok_s" | "tokens_per_s_per_user":
             return words.tokens_per_s(value)
         case "memory" | "capacity":
@@ -96,6 +116,15 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, float) or (isinstance(value, int) and abs(value) >= 10**7):
         return format_count(value)
     return str(value)
+
+
+def _value(row: dict[str, Any], name: str) -> Any:
+    """Return a column's value, of a band both ends."""
+    if not name.endswith("_band"):
+        return row.get(name)
+    metric = name.removesuffix("_band")
+    ends = row.get(f"{metric}_low_s"), row.get(f"{metric}_high_s")
+    return None if None in ends else ends
 
 
 def _is_number(value: Any) -> bool:

@@ -54,6 +54,17 @@ def beside(estimate: Estimate) -> list[tuple[str, str, str, str, str]]:
     return lines
 
 
+def band(low: float, high: float) -> str:
+    """Write the ends of a band of times, their unit once where they share it.
+
+    >>> band(0.0503, 0.0701), band(0.9, 1.2)
+    ('50.3-70.1 ms', '900 ms-1.20 s')
+    """
+    a, b = format_time(low), format_time(high)
+    (number, _, unit), (_, _, other) = a.partition(" "), b.partition(" ")
+    return f"{number}-{b}" if unit == other else f"{a}-{b}"
+
+
 def rests_on(estimate: Estimate) -> str:
     """Say in a sentence what a calibrated estimate rests on: the sets with most of the time."""
     found = estimate.calibrated

@@ -92,10 +92,14 @@ class Mix:
             values = engine.figures(each, prompts, outputs, asked)
             for name, column in values.items():
                 known = np.broadcast_to(column, weights.size * count).reshape(count, -1)
-                found[name][at] = _mean(known, weights, skip=name == "tpot")
+                found[name][at] = _mean(known, weights, skip=name.startswith("tpot"))
             tokens[at] = _mean(outputs.reshape(count, -1), weights)
         found["throughput"] = batches * tokens / found["period"]
         found["tokens_per_s_per_user"] = 1.0 / found["tpot"]
+        for rate, end, other in _BESIDE:  # a rate's band is that of its time
+            if f"{rate}_{end}" in found:
+                time = f"tpot_{other}" if rate != "throughput" else ""
+                found[f"{rate}_{end}"] = 1.0 / found[time] if time in found else np.nan * batches
         return {name: found[name] for name in names}
 
     def _column(self, lengths: tuple[float, ...], engine: Engine) -> Any:
@@ -112,6 +116,11 @@ class Mix:
 
 
 _NEEDED = ("tpot", "period")
+_BESIDE = tuple(
+    (rate, end, other)
+    for rate in ("throughput", "tokens_per_s_per_user")
+    for end, other in (("ideal", "ideal"), ("low", "high"), ("high", "low"))
+)
 
 
 def _mean(values: Any, weights: Any, skip: bool = False) -> Any:

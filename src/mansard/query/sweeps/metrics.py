@@ -8,6 +8,8 @@ from typing import Any
 from mansard.backends.hardware import Hardware
 from mansard.backends.spending import HOUR_S, MILLION
 from mansard.core.errors import unknown_name
+from mansard.query.beside import FIGURES_BESIDE
+from mansard.query.calibration import CALIBRATED
 from mansard.query.metrics import HIGHER, METRICS, NEITHER
 
 FIGURES = (
@@ -24,6 +26,13 @@ FIELDS = tuple(METRICS[name].field for name in SHOWN)
 FITS = "fits"
 KNOWN = tuple(name for name, m in METRICS.items() if m.better != NEITHER)
 """What a sweep may be reduced by."""
+
+
+def figures_of(kind: str) -> tuple[str, ...]:
+    """Return what the engine is asked for of every row of an estimate."""
+    return (*FIGURES, *FIGURES_BESIDE) if kind == CALIBRATED else FIGURES
+
+
 _FROM = {"energy": "period", "cost": "period", "cost_per_mtok": "throughput"}
 
 

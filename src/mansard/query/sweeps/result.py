@@ -10,6 +10,7 @@ import numpy as np
 
 from mansard.core.notes import Note
 from mansard.core.records import dataclass
+from mansard.query.beside import FIELDS_BESIDE
 from mansard.query.report import finite
 from mansard.query.sweeps.axes import Axis
 from mansard.query.sweeps.metrics import FIELDS, FITS
@@ -41,7 +42,7 @@ class Sweep:
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the columns that were computed."""
-        return tuple(name for name in self.columns if name in FIELDS or name == FITS)
+        return tuple(name for name in self.columns if name in (*FIELDS, *FIELDS_BESIDE, FITS))
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -10,10 +10,12 @@ import numpy as np
 
 from mansard.backends.hardware import Hardware
 from mansard.ir.program import Program
+from mansard.query.beside import columns as beside
+from mansard.query.calibration import CALIBRATED
 from mansard.query.metrics import METRICS
 from mansard.query.sweeps.cases import Engines, Layout, figures_at, parameter
 from mansard.query.sweeps.cases import numbers as numbers_of
-from mansard.query.sweeps.metrics import FIGURES, FITS, SHOWN, valued
+from mansard.query.sweeps.metrics import FITS, SHOWN, figures_of, valued
 from mansard.query.sweeps.reduce import Array, Numbers
 
 if TYPE_CHECKING:
@@ -27,14 +29,15 @@ def labelled(layout: Layout, numbers: Numbers, engines: Engines) -> dict[str, Se
     at = indices(layout, numbers)
     cases = layout.cases_at(at)
     grid = layout.grid()
-    found: dict[str, Array] = {n: np.full(numbers.size, np.nan) for n in (*FIGURES, *SPENT)}
+    names = figures_of(layout.study.kind)
+    found: dict[str, Array] = {n: np.full(numbers.size, np.nan) for n in (*names, *SPENT)}
     for number in np.unique(cases):
         here = np.flatnonzero(cases == number)
         engine = engines.of(layout.case(int(number)))
         sizes: dict[str, Any] = {name: float(values[0]) for name, values in grid.items()}
         for axis in layout.inner:
             sizes[parameter(axis)] = _taken(numbers_of(axis), at[axis.name][here])
-        values = figures_at(engine, sizes, FIGURES)
+        values = figures_at(engine, sizes, names)
         for name, value in spent(engine, values, layout.study.price).items():
             found[name][here] = value
     return assembled(layout, numbers, found)
@@ -68,6 +71,8 @@ def assembled(
     for name in SHOWN:
         whole = METRICS[name].dimension == "bytes"
         columns[METRICS[name].field] = _whole(figures[name]) if whole else figures[name].tolist()
+    if study.kind == CALIBRATED:
+        columns |= {name: values.tolist() for name, values in beside(figures).items()}
     memory, capacity = figures["memory"], figures["capacity"]
     unknown = np.isnan(capacity)
     columns[FITS] = [None if u else bool(m <= c)

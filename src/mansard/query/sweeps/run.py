@@ -17,7 +17,7 @@ from mansard.query.sweeps.asked import MOST_ROWS, Asked, read_asked
 from mansard.query.sweeps.axes import read_axes
 from mansard.query.sweeps.blocks import Numbering, blocks
 from mansard.query.sweeps.cases import Engines, Layout, laid_out
-from mansard.query.sweeps.metrics import FIGURES
+from mansard.query.sweeps.metrics import figures_of
 from mansard.query.sweeps.reduce import Array, Top
 from mansard.query.sweeps.result import Sweep
 from mansard.query.sweeps.rows import labelled
@@ -139,7 +139,8 @@ def _everything(layout: Layout, how: str, progress: Progress | None) -> Sweep:
     from mansard.query.sweeps.rows import SPENT, assembled, spent
 
     engines, state = Engines(), Streamed(Top("tpot", 1))
-    names = (*FIGURES, *SPENT)
+    asked = figures_of(layout.study.kind)
+    names = (*asked, *SPENT)
     found: dict[str, Array] = {name: np.full(layout.points, np.nan) for name in names}
     done = np.zeros(layout.points, dtype=bool)
 
@@ -148,7 +149,7 @@ def _everything(layout: Layout, how: str, progress: Progress | None) -> Sweep:
             engine = engine_of(layout, number, engines, state)
             if engine is None:
                 continue
-            for block in blocks(layout, span, engine, FIGURES, how):
+            for block in blocks(layout, span, engine, asked, how):
                 size = math.prod(block.shape)
                 numbers = Numbering(layout, number, span, block)(np.arange(size))
                 for name, value in spent(engine, block.values, layout.study.price).items():
