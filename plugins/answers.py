@@ -63,9 +63,23 @@ def cards(answer: Any) -> Named:
     """Return (name, TOML text) of what ``mansard_cards`` returned.
 
     Raises:
-        SpecError: it is no mapping of names to texts.
+        SpecError: it is no mapping of names to texts, or a text has no cards.
     """
-    return _mapping(answer, lambda text: isinstance(text, str), "cards: {name: TOML text}")
+    from mansard.frontends.hf.card_file import adding, builtin_cards
+
+    found = _mapping(answer, lambda text: isinstance(text, str), "cards: {name: TOML text}")
+    for name, text in found:
+        with adding({name: text}):
+            builtin_cards()
+    return found
+
+
+def families(text: str) -> tuple[str, ...]:
+    """Return the model types that a text of cards describes."""
+    import tomllib
+
+    data = tomllib.loads(text)
+    return (*data.get("card", {}), *data.get("wrapper", {}))
 
 
 def models(answer: Any) -> Named:

@@ -7,6 +7,7 @@ loaded. A distribution in an archive on the path is left to it, too.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -28,6 +29,16 @@ class Stated(NamedTuple):
     text: str
 
     @property
+    def normalized(self) -> str:
+        """Its name as installers compare names."""
+        return normalized(self.owner)
+
+    @property
+    def version(self) -> str:
+        """Its version."""
+        return _named(self.folder)[1]
+
+    @property
     def is_editable(self) -> bool:
         """Whether its modules are a tree that is worked on."""
         said = _read(os.path.join(self.folder, "direct_url.json"))
@@ -37,12 +48,44 @@ class Stated(NamedTuple):
 def stated() -> Iterator[Stated]:
     """Yield each distribution that has entry points, the first found of a name."""
     seen: set[str] = set()
+    for found in _all_stated():
+        if found.normalized not in seen:
+            seen.add(found.normalized)
+            yield found
+
+
+def normalized(name: str) -> str:
+    """Return a distribution's name as installers compare names.
+
+    >>> normalized("My.Window")
+    'my-window'
+    """
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def contradictions(group: str) -> list[tuple[Stated, ...]]:
+    """Return distributions of one name that are not one, where any has entry points of a group.
+
+    A copy further along the path is hidden by the first, as its modules are; one in the same
+    folder, or with other entry points, is another distribution.
+    """
+    named: dict[str, list[Stated]] = {}
+    for found in _all_stated():
+        if found.folder.endswith(DIST):
+            named.setdefault(found.normalized, []).append(found)
+    return [
+        tuple(same)
+        for same in named.values()
+        if len(same) > 1
+        and any(group in groups(s.text) for s in same)
+        and (len({s.text for s in same}) > 1 or len({os.path.dirname(s.folder) for s in same}) == 1)
+    ]
+
+
+def _all_stated() -> Iterator[Stated]:
     for folder in _folders():
-        text = _read(os.path.join(folder, "entry_points.txt"))
-        owner = _named(folder)[0]
-        if text and owner not in seen:
-            seen.add(owner)
-            yield Stated(owner, folder, text)
+        if text := _read(os.path.join(folder, "entry_points.txt")):
+            yield Stated(_named(folder)[0], folder, text)
 
 
 def groups(text: str) -> dict[str, list[str]]:

@@ -1,34 +1,41 @@
-"""Finding and loading plugins: mansard's own first, then every installed one, each by name."""
+"""Loading plugins: mansard's own first, then every installed one; one that fails is named."""
 
 from __future__ import annotations
 
 import functools
-import os
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, NamedTuple
 
 import pluggy
 
 from mansard.core import hooks
-from mansard.core.errors import MansardError, PluginError, SpecError, nearest, unknown_name
+from mansard.core.errors import MansardError, PluginError, SpecError, nearest
 from mansard.core.hooks import PROJECT
 from mansard.core.notes import Note
 from mansard.core.records import dataclass
-from mansard.plugins import builtin, installed
+from mansard.plugins import builtin
+from mansard.plugins.entries import BUILTIN as BUILTIN
+from mansard.plugins.entries import LIMIT as LIMIT
+from mansard.plugins.entries import Entry, chosen
+from mansard.plugins.importing import imported, running, surviving
 
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
-BUILTIN = "mansard"
-LIMIT = "MANSARD_PLUGINS"
-"""Environment variable: names of the plugins to load, comma-separated; empty for none."""
-Read = TypeVar("Read")
+class Answered(NamedTuple):
+    """What a plugin answered to a hook.
+
+    Args:
+        plugin: its name.
+        owner: its distribution.
+        answer: what was made of it.
+    """
+
+    plugin: str
+    owner: str
+    answer: Any
 
 
 @dataclass(frozen=True)
@@ -40,24 +47,26 @@ class Registry:
         owners: plugin name → the distribution it came from.
         skip_broken: whether a plugin that fails is left out with a note.
         skipped: what was said of those that were left out, by plugin.
+        things: what was said of single things that were left out, by kind and name.
         seconds: how long importing each took, by plugin [s].
+        printed: the first line each printed on being imported, by plugin.
     """
 
     manager: pluggy.PluginManager
     owners: dict[str, str]
     skip_broken: bool = False
     skipped: dict[str, Note] = field(default_factory=dict)
+    things: dict[str, Note] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    printed: dict[str, str] = field(default_factory=dict)
 
     @property
     def notes(self) -> tuple[Note, ...]:
         """One note a plugin that was left out."""
-        return tuple(self.skipped.values())
+        return tuple(dict.fromkeys(self.skipped.values()))
 
-    def ask(
-        self, hook: str, read: Callable[[Any], Read], *, own: bool = True
-    ) -> Iterator[tuple[str, Read]]:
-        """Yield (distribution, what ``read`` makes of its hook's answer), mansard's own first.
+    def ask(self, hook: str, read: Callable[[Any], Any], *, own: bool = True) -> Iterator[Answered]:
+        """Yield what ``read`` makes of each plugin's answer to a hook, mansard's own first.
 
         Args:
             hook: its name.
@@ -72,18 +81,20 @@ class Registry:
             function = getattr(plugin, hook, None)
             if function is None or name in self.skipped or (plugin is builtin and not own):
                 continue
+            if plugin is builtin:
+                yield Answered(name, owner, read(function()))
+                continue
+            whose = f"plugin {name!r} of {owner}"
             try:
-                with redirect_stdout(sys.stderr):
-                    answer = read(function())
+                with running(whose, hook):
+                    answer = read(surviving(function, "it"))
             except Exception as error:
-                if plugin is builtin:
-                    raise
-                said = f"plugin {name!r} of {owner} failed in {hook}: {told(error)}"
+                said = f"{whose} failed in {hook}: {told(error)}"
                 self.leave_out(name, owner, said, error)
             else:
-                yield owner, answer
+                yield Answered(name, owner, answer)
 
-    def leave_out(self, name: str, owner: str, said: str, cause: Exception) -> None:
+    def leave_out(self, name: str, owner: str, said: str, cause: Exception | None) -> None:
         """Note a plugin that fails, where that was asked for.
 
         Raises:
@@ -94,10 +105,20 @@ class Registry:
             raise PluginError(said, hint=hint) from cause
         self.skipped[name] = Note("M050", said)
 
+    def leave_out_thing(self, kind: str, name: str, said: str, hint: str) -> None:
+        """Note one thing of a plugin that cannot be, where that was asked for.
+
+        Raises:
+            PluginError: it was not.
+        """
+        if not self.skip_broken:
+            raise PluginError(said, hint=hint)
+        self.things[f"{kind} {name}"] = Note("M140", said)
+
 
 def told(error: Exception) -> str:
     """Return what an exception says; one that is not mansard's own says its type, too."""
-    return str(error) if isinstance(error, MansardError) else f"{type(error).__name__}: {error}"
+    return error.message if isinstance(error, MansardError) else f"{type(error).__name__}: {error}"
 
 
 _SKIP_BROKEN: ContextVar[bool] = ContextVar("skip_broken", default=False)
@@ -112,6 +133,11 @@ def skipping_broken() -> Iterator[None]:
         yield
     finally:
         _SKIP_BROKEN.reset(token)
+
+
+def is_skipping() -> bool:
+    """Say whether plugins that fail are left out."""
+    return _SKIP_BROKEN.get()
 
 
 @contextmanager
@@ -141,104 +167,42 @@ def _registry(skip_broken: bool, patience_s: float | None = None) -> Registry:
     manager.add_hookspecs(hooks)
     manager.register(builtin, BUILTIN)
     found = Registry(manager, {BUILTIN: BUILTIN}, skip_broken)
-    for name, entry in chosen().items():
-        owner = distribution(entry)
-        began = time.perf_counter()
+    for entry in chosen():
+        if entry.point is None or entry.problem:
+            found.leave_out(entry.name, entry.owner, entry.problem, None)
+            continue
+        whose = f"plugin {entry.name!r} of {entry.owner}"
         try:
-            plugin = _imported(entry, patience_s)
-            found.seconds[name] = time.perf_counter() - began
-            _check_api(plugin)
-            _check_hooks(plugin)
-            manager.register(plugin, name)
+            with running(whose, "importing it") as out:
+                began = time.perf_counter()
+                plugin = imported(entry.point, patience_s)
+            found.seconds[entry.name] = time.perf_counter() - began
+            if out.first:
+                found.printed[entry.name] = out.first
+            _register(plugin, entry, found)
         except Exception as error:
-            said = f"plugin {name!r} of {owner} cannot be loaded: {told(error)}"
-            found.leave_out(name, owner, said, error)
-        else:
-            found.owners[name] = owner
+            said = f"{whose} cannot be loaded: {told(error)}"
+            found.leave_out(entry.name, entry.owner, said, error)
     return found
+
+
+def _register(plugin: object, entry: Entry, found: Registry) -> None:
+    """Let the manager know a plugin.
+
+    Raises:
+        SpecError: it is not made for these hooks, or is another plugin as well.
+    """
+    _check_api(plugin)
+    _check_hooks(plugin)
+    if (other := found.manager.get_name(plugin)) is not None:
+        raise SpecError(f"{entry.module} is plugin {other!r} of {found.owners[other]} already")
+    found.manager.register(plugin, entry.name)
+    found.owners[entry.name] = entry.owner
 
 
 def forget() -> None:
     """Load plugins anew when next asked: installed ones have changed, as in a test."""
     _registry.cache_clear()
-
-
-def chosen() -> Mapping[str, EntryPoint]:
-    """Return the entry points to load by name: all, or those ``MANSARD_PLUGINS`` names.
-
-    Raises:
-        PluginError: two distributions have a plugin of one name.
-        UnknownNameError: the variable names one that is not installed.
-    """
-    limit = os.environ.get(LIMIT)
-    if limit is not None and not limit.strip():
-        return {}
-    found: dict[str, EntryPoint] = {}
-    for entry in _entries():
-        if entry.name in (BUILTIN, *found):
-            other = distribution(found[entry.name]) if entry.name in found else BUILTIN
-            raise PluginError(
-                f"two plugins are called {entry.name!r}: of {other} and of {distribution(entry)}",
-                hint="uninstall one",
-            )
-        found[entry.name] = entry
-    if limit is None:
-        return found
-    wanted = [name.strip() for name in limit.split(",") if name.strip()]
-    for name in wanted:
-        if name not in found:
-            raise unknown_name(f"installed plugin (as {LIMIT} asks)", name, found)
-    return {name: found[name] for name in wanted}
-
-
-def _entries() -> Iterable[EntryPoint]:
-    if not installed.may_have(PROJECT):
-        return ()
-    from importlib import metadata
-
-    return metadata.entry_points(group=PROJECT)
-
-
-def distribution(entry: EntryPoint) -> str:
-    """Return the distribution an entry point belongs to."""
-    return entry.dist.name if entry.dist else entry.name
-
-
-def _imported(entry: EntryPoint, patience_s: float | None) -> object:
-    """Import a plugin; what it prints goes to stderr, so that data stays data.
-
-    Raises:
-        SpecError: it was not done in time, where that is limited.
-    """
-    if patience_s is None:
-        with redirect_stdout(sys.stderr):
-            return _loaded(entry)
-    done: list[object] = []
-    failed: list[Exception] = []
-
-    def load() -> None:
-        try:
-            done.append(_loaded(entry))
-        except Exception as error:
-            failed.append(error)
-
-    worker = threading.Thread(target=load, daemon=True, name=f"import of {entry.value}")
-    with redirect_stdout(sys.stderr):
-        worker.start()
-        worker.join(patience_s)
-    if worker.is_alive():
-        raise SpecError(f"importing {entry.value} had not ended after {patience_s:g} s")
-    if failed:
-        raise failed[0]
-    return done[0]
-
-
-def _loaded(entry: EntryPoint) -> object:
-    """Import a plugin; one that ends the process has failed like any other."""
-    try:
-        return entry.load()
-    except SystemExit as error:
-        raise SpecError(f"importing {entry.value} ends the process ({error})") from error
 
 
 def _check_api(plugin: object) -> None:

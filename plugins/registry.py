@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from mansard.core.errors import PluginError
 from mansard.core.hooks import Backend, Frontend
 from mansard.core.records import dataclass
 from mansard.plugins import answers, builtin
-from mansard.plugins.loading import BUILTIN, LIMIT, registry
+from mansard.plugins.loading import BUILTIN, LIMIT, registry, told
 
 if TYPE_CHECKING:
     from mansard.ir.op import Op
@@ -20,10 +19,11 @@ Thing = TypeVar("Thing")
 
 @dataclass(frozen=True)
 class Provided(Generic[Thing]):
-    """A thing and the distribution that provides it."""
+    """A thing, the distribution that provides it, and the plugin of it."""
 
     thing: Thing
     owner: str
+    plugin: str = BUILTIN
 
 
 class Passes(Mapping[str, "type[Pass]"]):
@@ -77,7 +77,18 @@ def hardware() -> dict[str, Provided[str]]:
 
 def cards() -> dict[str, Provided[str]]:
     """Return the texts of plugins' cards by name; mansard's own are the frontend's."""
-    return _collect("mansard_cards", "sets of cards", answers.cards)
+    found = _collect("mansard_cards", "sets of cards", answers.cards)
+    owners: dict[str, str] = {}
+    for name, provided in [*found.items()]:
+        families = answers.families(provided.thing)
+        for family in families:
+            if family in owners:
+                found.pop(name, None)
+                said = f"two families are called {family!r}: of {owners[family]} and of"
+                hint = f"uninstall one, or set {LIMIT} to leave one out"
+                registry().leave_out_thing("family", family, f"{said} {provided.owner}", hint)
+        owners |= dict.fromkeys(families, provided.owner) if name in found else {}
+    return found
 
 
 def models() -> dict[str, Provided[Mapping[str, Any]]]:
@@ -86,7 +97,7 @@ def models() -> dict[str, Provided[Mapping[str, Any]]]:
 
 
 def provisions() -> dict[str, dict[str, tuple[str, ...]]]:
-    """Return distribution → kind of thing → the names it provides; loads every plugin.
+    """Return plugin → kind of thing → the names it provides; loads every plugin.
 
     Raises:
         PluginError: a plugin fails, or two provide a thing of one name.
@@ -95,12 +106,40 @@ def provisions() -> dict[str, dict[str, tuple[str, ...]]]:
         "techniques": passes, "ops": ops, "frontends": frontends, "backends": backends,
         "chips": hardware, "cards": cards, "models": models,
     }  # fmt: skip
-    found: dict[str, dict[str, tuple[str, ...]]] = {o: {} for o in registry().owners.values()}
+    found: dict[str, dict[str, tuple[str, ...]]] = {p: {} for p in registry().owners}
     for kind, things in kinds.items():
         for name, provided in things().items():
-            names = found[provided.owner].get(kind, ())
-            found[provided.owner][kind] = (*names, name)
+            names = found[provided.plugin].get(kind, ())
+            found[provided.plugin][kind] = (*names, name)
     return found
+
+
+def readable(
+    kind: str, owners: Mapping[str, str], read: Callable[[str], Thing]
+) -> Iterator[tuple[str, Thing]]:
+    """Yield (owner, what ``read`` makes of it) of each thing by name.
+
+    What a plugin provides and cannot be read is left out with a note, where that is asked for.
+
+    Args:
+        kind: of the things, as a noun: "chip".
+        owners: name → the distribution it came from.
+        read: makes a thing of its name.
+
+    Raises:
+        PluginError: a plugin's cannot be read, and is not to be left out.
+    """
+    for name, owner in owners.items():
+        try:
+            found = read(name)
+        except Exception as error:
+            if owner == BUILTIN:
+                raise
+            said = f"{kind} {name!r} of {owner} cannot be read: {told(error)}"
+            hint = f"report it to the authors of {owner}, or uninstall it"
+            registry().leave_out_thing(kind, name, said, hint)
+        else:
+            yield owner, found
 
 
 def _collect(
@@ -109,14 +148,19 @@ def _collect(
     read: Callable[[Any], list[tuple[str, Any]]],
     own: Mapping[str, Provided[Any]] | None = None,
 ) -> dict[str, Provided[Any]]:
-    """Ask every plugin; mansard itself only when what it provides is not given."""
+    """Ask every plugin; mansard itself only when what it provides is not given.
+
+    Raises:
+        PluginError: a plugin fails, or two provide a thing of one name.
+    """
     found = dict(own or {})
-    for owner, things in registry().ask(hook, read, own=own is None):
+    plugins = registry()
+    for plugin, owner, things in plugins.ask(hook, read, own=own is None):
         for name, thing in things:
             if name in found:
-                raise PluginError(
-                    f"two {noun} are called {name!r}: of {found[name].owner} and of {owner}",
-                    hint=f"uninstall one, or set {LIMIT} to leave one out",
-                )
-            found[name] = Provided(thing, owner)
+                said = f"two {noun} are called {name!r}: of {found[name].owner} and of {owner}"
+                hint = f"uninstall one, or set {LIMIT} to leave one out"
+                plugins.leave_out_thing(noun, name, said, hint)
+            else:
+                found[name] = Provided(thing, owner, plugin)
     return found

@@ -47,16 +47,28 @@ def _data() -> Iterator[Check]:
     checks = (
         ("plugins", _plugins), ("techniques", _techniques), ("operators", _operators),
         ("frontends", _frontends), ("chips", _chips), ("models", _models),
+        ("families", _families),
     )  # fmt: skip
     for name, check in checks:
         try:
             yield True, name, check()
         except MansardError as error:
             yield False, name, error.message
-    from mansard.query.plugins import skipped_plugins
+    from mansard.query.plugins import left_out
 
-    yield from ((False, "plugin", note.message) for note in skipped_plugins())
+    yield from ((False, "plugin", note.message) for note in left_out())
+    yield from _printed()
     yield from _commands()
+
+
+def _printed() -> Iterator[Check]:
+    """Name plugins that print when they are imported: beside data, that is a fault of theirs."""
+    from mansard.plugins.loading import registry
+
+    found = registry()
+    for name, line in found.printed.items():
+        owner = found.owners.get(name, "")
+        yield False, "plugin", f"plugin {name!r} of {owner} prints at import: {line[:60]!r}"
 
 
 def _commands() -> Iterator[Check]:
@@ -108,12 +120,18 @@ def _frontends() -> str:
 
 
 def _chips() -> str:
-    from mansard.query.named import chip, chip_names
+    from mansard.query.named import chip_names, readable_chips
 
-    return f"{len([chip(name) for name in chip_names()])} read"
+    return f"{len(readable_chips(chip_names()))} read"
 
 
 def _models() -> str:
-    from mansard.frontends.hf import bundled
+    from mansard.query.model_list import known_models
 
-    return f"{len([bundled.load_bundled(name) for name in bundled.names()])} bundled models read"
+    return f"{len(known_models())} read"
+
+
+def _families() -> str:
+    from mansard.query.family_list import known_families
+
+    return f"{len(known_families())} read"

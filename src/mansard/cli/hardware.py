@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mansard.cli.listings import matching, print_listing, print_record
+from mansard.cli.listings import listing_the_rest, matching, print_listing, print_record
 from mansard.cli.output import output_options, read_output
 from mansard.cli.root import Group
 
@@ -17,15 +17,15 @@ def hardware() -> None:
 @hardware.command("list", short_help="Every chip, one a line.")
 @click.option("--grep", metavar="TEXT", help="Only chips whose name contains TEXT.")
 @output_options()
+@listing_the_rest
 def list_chips(grep: str | None, form: str | None, out: str | None) -> None:
     """List every chip: memory, bandwidth and dense peaks."""
     to = read_output(form, out)
     from mansard.query import named
     from mansard.render.chips import chip_list
 
-    names = matching(named.chip_names(), grep)
-    owners = [named.chip_owner(name) for name in names]
-    print_listing(chip_list([named.chip(name) for name in names], owners), to)
+    found = named.readable_chips(matching(named.chip_names(), grep))
+    print_listing(chip_list([chip for _, chip in found], [owner for owner, _ in found]), to)
 
 
 @hardware.command("show", short_help="One chip with its sources.")
@@ -64,6 +64,7 @@ def diff_chips(chips: tuple[str, ...], form: str | None, out: str | None) -> Non
 
 @hardware.command("check", short_help="Check files that describe chips.")
 @click.argument("files", nargs=-1)
+@listing_the_rest
 def check_chips(files: tuple[str, ...]) -> None:
     """Check FILES, or every bundled chip: keys, units, contradictions, and whether it is plausible.
 
@@ -73,13 +74,13 @@ def check_chips(files: tuple[str, ...]) -> None:
     from mansard.query import named
     from mansard.query.plausible import plausibility
 
-    for name in files or named.chip_names():
-        chip = named.chip(name)
+    known = [] if files else [c for _, c in named.readable_chips(named.chip_names())]
+    for chip in map(named.chip, files) if files else known:
         found = plausibility(chip)
         if files:
-            click.echo(f"{name}: {chip.id}, {chip.name}: ok")
+            click.echo(f"{chip.id}, {chip.name}: ok")
         for finding in found if files else (f for f in found if f.odd):
             mark = "  odd: " if finding.odd else "  "
             click.echo(f"{mark}{finding}" if files else f"{chip.id}: odd: {finding}")
     if not files:
-        click.echo(f"{len(named.chip_names())} bundled chips: ok")
+        click.echo(f"{len(known)} chips: ok")

@@ -3,11 +3,53 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
 
 from mansard.cli.output import Output
+from mansard.cli.paint import paint
+from mansard.core.errors import PluginError
+from mansard.core.notes import Note
 from mansard.render.listing import Listing, document, show
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def listing_the_rest(command: F) -> F:
+    """Let a command list what works when plugins fail: each is named on stderr, and it exits 4.
+
+    With ``--ignore-broken-plugins`` it exits with 0; it prints the same.
+    """
+
+    @wraps(command)
+    def lenient(*args: Any, **values: Any) -> Any:
+        from mansard.plugins.loading import is_skipping, skipping_broken
+        from mansard.query.plugins import left_out
+
+        asked = is_skipping()
+        with skipping_broken():
+            try:
+                return command(*args, **values)
+            finally:
+                if say_left_out(left_out()) and not asked and sys.exc_info()[0] is None:
+                    click.get_current_context().exit(PluginError.exit_code)
+
+    wrapped: F = lenient  # type: ignore[assignment]
+    return wrapped
+
+
+def say_left_out(notes: Sequence[Note]) -> bool:
+    """Print what was left out, and where to look; say whether anything was."""
+    from mansard.cli.analyze import print_notes
+
+    print_notes(notes)
+    if notes:
+        print(f"{paint('hint:', '36')} `mansard plugins list` says what works; mend or uninstall"
+              " the rest", file=sys.stderr)  # fmt: skip
+    return bool(notes)
 
 
 def print_listing(listing: Listing, to: Output) -> None:

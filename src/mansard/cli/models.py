@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mansard.cli.listings import matching, print_listing, print_record
+from mansard.cli.listings import listing_the_rest, matching, print_listing, print_record
 from mansard.cli.output import output_options, read_output
 from mansard.cli.root import Group
 
@@ -29,6 +29,7 @@ def models() -> None:
 @click.argument("search", nargs=-1)
 @click.option("--grep", metavar="TEXT", help="Only models whose name contains TEXT.")
 @output_options()
+@listing_the_rest
 def list_models(
     search: tuple[str, ...], grep: str | None, form: str | None, out: str | None
 ) -> None:
@@ -64,6 +65,7 @@ def list_models(
 @models.command("families", short_help="Every model_type whose configs are read, one a line.")
 @click.argument("search", nargs=-1)
 @output_options()
+@listing_the_rest
 def list_families(search: tuple[str, ...], form: str | None, out: str | None) -> None:
     """List the families that every word of SEARCH matches: a part of a name or class, or a kind.
 

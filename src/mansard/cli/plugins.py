@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mansard.cli.listings import print_listing
+from mansard.cli.listings import print_listing, say_left_out
 from mansard.cli.output import output_options, read_output
 from mansard.cli.root import Group
 
@@ -19,20 +19,22 @@ def plugins() -> None:
 @plugins.command("list", short_help="Every plugin, one a line.")
 @output_options()
 def list_plugins(form: str | None, out: str | None) -> None:
-    """List mansard itself and the installed plugins with what each provides."""
+    """List mansard itself and the installed plugins with what each provides.
+
+    One that fails is listed with what is wrong; nothing stops the list.
+    """
     to = read_output(form, out)
     from dataclasses import asdict
 
-    from mansard.query.plugins import Installed, installed
+    from mansard.plugins.loading import skipping_broken
+    from mansard.query.plugins import Installed, installed, things_left_out
     from mansard.render.listing import Column, Listing
 
     def words(plugin: Installed) -> str:
-        return plugin.problem or ", ".join(
-            f"{len(names)} {kind}" if len(names) > 4 else f"{kind} {' '.join(names)}"
-            for kind, names in plugin.provides.items()
-        )
+        return f"BROKEN: {plugin.problem}" if plugin.problem else plugin.adds
 
-    found = installed()
+    with skipping_broken():
+        found, things = installed(), things_left_out()
     records = [asdict(plugin) for plugin in found]
     shown = [r | {"provides": words(p)} for p, r in zip(found, records, strict=True)]
     columns = (
@@ -41,9 +43,11 @@ def list_plugins(form: str | None, out: str | None) -> None:
         Column("entry", "plugin"),
         Column("provides", "provides", flexible=True),
     )
-    others = len(found) - 1
+    others, broken = len(found) - 1, sum(bool(plugin.problem) for plugin in found)
     footer = f"{others} plugin{'' if others == 1 else 's'} besides mansard's own"
+    footer += f", {broken} broken" if broken else ""
     print_listing(Listing(columns, records, shown, footer), to)
+    say_left_out(things)
 
 
 @plugins.command("new", short_help="A distribution to start from.")
@@ -89,12 +93,15 @@ def check_plugins(
     to = read_output(form, out)
     from dataclasses import asdict
 
-    from mansard.plugins.loading import BUILTIN, registry
+    from mansard.plugins.loading import BUILTIN, skipping_broken
     from mansard.query.checking import Finding, check
+    from mansard.query.plugins import installed, things_left_out
     from mansard.render.listing import Column, Listing
 
-    chosen = names or tuple(dict.fromkeys(o for o in registry().owners.values() if o != BUILTIN))
-    found: list[Finding] = [f for name in chosen for f in check(name, limit_s, models, jobs)]
+    with skipping_broken():
+        chosen = names or dict.fromkeys(p.name for p in installed() if p.name != BUILTIN)
+        found: list[Finding] = [f for name in chosen for f in check(name, limit_s, models, jobs)]
+        things = things_left_out()
     records = [asdict(f) | {"holds": not f.problem} for f in found]
     shown = [
         {"holds": "BAD" if f.problem else "ok", "thing": f.thing, "what": f.what,
@@ -110,4 +117,5 @@ def check_plugins(
     bad = sum(bool(f.problem) for f in found)
     footer = f"{len(found)} checked, {bad} wrong" if found else "no plugin besides mansard's own"
     print_listing(Listing(columns, records, shown, footer), to)
+    say_left_out(things)
     ctx.exit(1 if bad else 0)

@@ -9,8 +9,10 @@ from typing import Any
 
 import click
 
+from mansard.cli.listings import say_left_out
 from mansard.cli.question import Asked, question_options
 from mansard.core.errors import SpecError
+from mansard.query.plugins import whole
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 START = {"model": "llama-3.1-8b", "on": "h100-sxm", "batch": 16}
@@ -42,6 +44,7 @@ def serve(asked: Asked, host: str, port: int, allow_remote: bool, open_page: boo
     if not all(find_spec(name) for name in ("starlette", "uvicorn")):
         raise SpecError("the viewer needs starlette and uvicorn, which are not installed",
                         hint="pip install 'mansard[serve]'")  # fmt: skip
+    say_left_out(whole())
     names, start = begin(asked)
     listening = _listen(host, port)
     url = _url(host, listening)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mansard.cli.listings import print_listing, print_record
+from mansard.cli.listings import listing_the_rest, print_listing, print_record
 from mansard.cli.output import output_options, read_output
 from mansard.cli.root import Group
 
@@ -16,6 +16,7 @@ def techniques() -> None:
 
 @techniques.command("list", short_help="Every technique, one a line.")
 @output_options()
+@listing_the_rest
 def list_techniques(form: str | None, out: str | None) -> None:
     """List every technique with the distribution it came from."""
     to = read_output(form, out)
@@ -28,6 +29,7 @@ def list_techniques(form: str | None, out: str | None) -> None:
 @techniques.command("show", short_help="One technique: options, source, limits.")
 @click.argument("name")
 @output_options()
+@listing_the_rest
 def show_technique(name: str, form: str | None, out: str | None) -> None:
     """Show what NAME does, assumes and leaves out, and its options."""
     to = read_output(form, out)

@@ -83,9 +83,12 @@ class TechniqueSheet:
 def techniques() -> tuple[TechniqueSheet, ...]:
     """Return every technique, by name."""
     from mansard.plugins import registry
+    from mansard.plugins.registry import readable
 
-    found = sorted(registry.passes().items())
-    return tuple(_sheet(provided.thing, provided.owner) for _, provided in found)
+    found = dict(sorted(registry.passes().items()))
+    owners = {name: provided.owner for name, provided in found.items()}
+    sheets = readable("technique", owners, lambda n: _sheet(found[n].thing, owners[n]))
+    return tuple(sheet for _, sheet in sheets)
 
 
 def technique(name: str) -> TechniqueSheet:

@@ -7,13 +7,16 @@ import math
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 from mansard.core.errors import MansardError, unknown_name
 from mansard.core.records import dataclass
+from mansard.plugins.answers import families
+from mansard.plugins.installed import normalized
 from mansard.query import trials
+from mansard.query.plugins import Installed, installed
 from mansard.query.trials import Trial
 
 if TYPE_CHECKING:
@@ -50,17 +53,18 @@ def check(
 
     Raises:
         UnknownNameError: nothing of that name is installed.
-        PluginError: it cannot be loaded.
+        PluginError: one cannot be loaded, and is not to be left out.
     """
+    from mansard.frontends.hf.card_file import adding
     from mansard.plugins import registry
-    from mansard.plugins.loading import registry as loaded
 
-    owners = loaded().owners
-    owner = owners.get(name, name)
-    if owner not in owners.values():
-        raise unknown_name("installed plugin", name, [*owners, *owners.values()])
-    found = [*_metadata(owner)]
+    known = installed()
+    owner = _owner(name, known)
+    found = [f for p in known if p.name == owner for f in _loaded(p)]
+    if any(plugin.module for plugin in known if plugin.name == owner):
+        found = [*_metadata(owner), *found]
     tried = _by_thing(tried_on(owner, limit_s, most, jobs))
+    found += _in_all(owner, tried, limit_s, most)
     for technique, provided in registry.passes().items():
         if provided.owner == owner:
             thing = f"technique {technique}"
@@ -71,6 +75,10 @@ def check(
     for chip, text in registry.hardware().items():
         if text.owner == owner:
             found += _chip(chip)
+    with adding({card: text.thing for card, text in registry.cards().items()}):
+        for text in registry.cards().values():
+            if text.owner == owner:
+                found += [f for family in families(text.thing) for f in _family(family)]
     for model, config in registry.models().items():
         if config.owner == owner and config.thing:
             found += _model(model)
@@ -114,7 +122,23 @@ def tried_on(
 
 def _in_time(model: str, owner: str, until: float) -> tuple[Trial, ...]:
     """Try what a distribution adds on a model, unless it is too late."""
-    return trials.on_model(model, owner) if time.monotonic() < until else ()
+    from mansard.plugins.loading import skipping_broken
+
+    with skipping_broken():  # a process of its own is told nothing of what this one leaves out
+        return trials.on_model(model, owner) if time.monotonic() < until else ()
+
+
+def _in_all(
+    owner: str, tried: Mapping[str, Sequence[Trial]], limit_s: float, most: int | None
+) -> Iterator[Finding]:
+    """Say on how many models things were tried, so that a check that ends early is seen to."""
+    if tried:
+        models = len(trials.models(most))
+        done = min(map(len, tried.values()))
+        said = f"{done} of {models} tried"
+        if done < models:
+            said += f", then the {limit_s:g} s were over: --limit SECONDS gives more, --jobs helps"
+        yield Finding(owner, "models", "", said)
 
 
 def _by_thing(tried: Iterable[Trial]) -> dict[str, list[Trial]]:
@@ -122,6 +146,30 @@ def _by_thing(tried: Iterable[Trial]) -> dict[str, list[Trial]]:
     for trial in tried:
         found.setdefault(trial.thing, []).append(trial)
     return found
+
+
+def _owner(name: str, known: Sequence[Installed]) -> str:
+    """Return the distribution that is called so, or has a plugin that is.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    same: tuple[Callable[[Installed], bool], ...] = (
+        lambda plugin: name == plugin.name,
+        lambda plugin: name == plugin.entry,
+        lambda plugin: normalized(name) == normalized(plugin.name),
+    )
+    for is_meant in same:
+        for plugin in filter(is_meant, known):
+            return plugin.name
+    names = dict.fromkeys(n for plugin in known for n in (plugin.entry, plugin.name))
+    raise unknown_name("installed plugin", name, names)
+
+
+def _loaded(plugin: Installed) -> Iterator[Finding]:
+    """Say whether a plugin can be imported and its hooks asked."""
+    said = plugin.adds or "provides nothing"
+    yield Finding(f"plugin {plugin.entry}", "loads", plugin.problem, said)
 
 
 def _metadata(owner: str) -> Iterator[Finding]:
@@ -208,6 +256,17 @@ def _chip(name: str) -> Iterator[Finding]:
     yield Finding(f"chip {name}", "file", wrong, "read")
     unsourced = "" if made.sources else "no [sources]: say where its numbers come from"
     yield Finding(f"chip {name}", "sources", unsourced, f"{len(made.sources)} sections")
+
+
+def _family(name: str) -> Iterator[Finding]:
+    from mansard.query.family_list import family_facts
+
+    try:
+        family_facts(name)
+    except MansardError as error:
+        yield Finding(f"family {name}", "card", error.message)
+    else:
+        yield Finding(f"family {name}", "card", "", "read")
 
 
 def _model(name: str) -> Iterator[Finding]:

@@ -26,36 +26,49 @@ class FamilyEntry:
 
 
 def known_families(search: str = "") -> tuple[FamilyEntry, ...]:
-    """Return the families that every word of ``search`` matches: its name, class or kind."""
+    """Return the families that every word of ``search`` matches: its name, class or kind.
+
+    Raises:
+        PluginError: a plugin's card cannot be read, and is not to be left out.
+    """
     from mansard.frontends.hf import bundled
     from mansard.frontends.hf.card_file import adding, builtin_cards, builtin_wrappers
-    from mansard.frontends.hf.kinds import card_words
     from mansard.plugins import registry
+    from mansard.plugins.answers import families
 
-    texts = {name: found.thing for name, found in registry.cards().items()}
-    owners = {
-        family: found.owner for found in registry.cards().values() for family in _named(found.thing)
-    }
+    added = registry.cards()
+    owners = {family: f.owner for f in added.values() for family in families(f.thing)}
     used = Counter(
         str(bundled.load_bundled(name).config.values.get("model_type")) for name in bundled.names()
     )
-    with adding(texts):
-        whole = {n: c for n, c in builtin_cards().items() if not (c.part_of or c.class_of)}
-        found = {n: (c.architectures, card_words(c) or ("dense",)) for n, c in whole.items()}
-        found |= {n: (w.architectures, ("multimodal",)) for n, w in builtin_wrappers().items()}
-    entries = (
-        FamilyEntry(n, classes[0] if classes else "", kind, used[n], owners.get(n, "mansard"))
-        for n, (classes, kind) in sorted(found.items())
-    )
+    with adding({name: found.thing for name, found in added.items()}):
+        names = sorted((*builtin_cards(), *builtin_wrappers()))
+        whose = {name: owners.get(name, "mansard") for name in names}
+        read = registry.readable("family", whose, lambda name: (name, family_facts(name)))
+        entries = [
+            FamilyEntry(name, classes[0] if classes else "", kind, used[name], owner)
+            for owner, (name, facts) in read
+            if facts is not None
+            for classes, kind in [facts]
+        ]
     return tuple(e for e in entries if all(_matches(e, w) for w in search.lower().split()))
 
 
-def _named(text: str) -> tuple[str, ...]:
-    """Return the model types a file of cards describes."""
-    import tomllib
+def family_facts(name: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """Return a family's classes and kind, of the cards that are added; None of a part of one.
 
-    data = tomllib.loads(text)
-    return (*data.get("card", {}), *data.get("wrapper", {}))
+    Raises:
+        SpecError: its card cannot be read.
+    """
+    from mansard.frontends.hf.card_file import builtin_cards, builtin_wrappers
+    from mansard.frontends.hf.kinds import card_words
+
+    wrappers = builtin_wrappers()
+    if name in wrappers:
+        return wrappers[name].architectures, ("multimodal",)
+    card = builtin_cards()[name]
+    whole = not (card.part_of or card.class_of)
+    return (card.architectures, card_words(card) or ("dense",)) if whole else None
 
 
 def _matches(entry: FamilyEntry, word: str) -> bool:

@@ -42,10 +42,12 @@ def known_models(search: str = "") -> tuple[ModelEntry, ...]:
         SpecError: a bound that is no number.
     """
     from mansard.frontends.hf import bundled
+    from mansard.plugins.registry import readable
     from mansard.query.named import plugin_models
 
     found = [_bundled(name) for name in bundled.names()]
-    found += [_added(name, owner) for name, (_, owner) in plugin_models().items()]
+    owners = {name: owner for name, (_, owner) in plugin_models().items()}
+    found += [entry for _, entry in readable("model", owners, lambda n: _added(n, owners[n]))]
     return tuple(entry for entry in found if all(_matches(entry, w) for w in search.split()))
 
 

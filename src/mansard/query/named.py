@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -41,6 +41,19 @@ def chip(name: str | Path) -> Hardware:
             raise
         see = "(mansard hardware list)"
         raise unknown_name("hardware", str(name), chip_names(), see=see) from None
+
+
+def readable_chips(names: Iterable[str]) -> list[tuple[str, Hardware]]:
+    """Return (distribution, chip) of each name whose text describes a chip.
+
+    Raises:
+        PluginError: a plugin's does not, and is not to be left out.
+    """
+    from mansard.plugins import registry
+    from mansard.plugins.registry import readable
+
+    known = registry.hardware()
+    return list(readable("chip", {name: known[name].owner for name in names}, chip))
 
 
 def plugin_models() -> dict[str, tuple[Mapping[str, Any], str]]:

@@ -30,6 +30,14 @@ class Installed:
     provides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     problem: str = ""
 
+    @property
+    def adds(self) -> str:
+        """What it provides, in words: a name each where they are few."""
+        return ", ".join(
+            f"{len(names)} {kind}" if len(names) > 4 else f"{kind} {' '.join(names)}"
+            for kind, names in self.provides.items()
+        )
+
 
 def installed() -> tuple[Installed, ...]:
     """Return mansard itself, then the plugins it loads, with what they provide.
@@ -38,7 +46,8 @@ def installed() -> tuple[Installed, ...]:
         PluginError: a plugin fails and is not to be left out.
         UnknownNameError: ``MANSARD_PLUGINS`` names one that is not installed.
     """
-    from mansard.plugins.loading import BUILTIN, chosen, distribution, registry
+    from mansard.plugins.entries import BUILTIN, chosen
+    from mansard.plugins.loading import registry
     from mansard.plugins.registry import provisions
 
     provided = provisions()
@@ -48,14 +57,14 @@ def installed() -> tuple[Installed, ...]:
     )
     found = [
         Installed(
-            distribution(entry),
-            entry.dist.version if entry.dist else "",
-            name,
-            entry.value,
-            provided.get(distribution(entry), {}),
-            skipped[name].message if name in skipped else "",
+            entry.owner,
+            entry.version,
+            entry.name,
+            entry.module,
+            {} if entry.name in skipped else provided.get(entry.name, {}),
+            skipped[entry.name].message if entry.name in skipped else "",
         )
-        for name, entry in chosen().items()
+        for entry in chosen()
     ]
     return (own, *sorted(found, key=lambda plugin: (plugin.name, plugin.entry)))
 
@@ -65,3 +74,33 @@ def skipped_plugins() -> tuple[Note, ...]:
     from mansard.plugins.loading import registry
 
     return registry().notes
+
+
+def left_out() -> tuple[Note, ...]:
+    """Return a note for each plugin, and each single thing of one, that was left out."""
+    return (*skipped_plugins(), *things_left_out())
+
+
+def things_left_out() -> tuple[Note, ...]:
+    """Return a note for each single thing of a plugin that was left out."""
+    from mansard.plugins.loading import registry
+
+    return tuple(registry().things.values())
+
+
+def whole() -> tuple[Note, ...]:
+    """Ask every plugin for everything, and return a note for each that is left out of a page.
+
+    Raises:
+        PluginError: a plugin fails and is not to be left out; without it nothing can be answered.
+    """
+    from mansard.plugins.loading import registry, skipping_broken
+    from mansard.plugins.registry import provisions
+    from mansard.query.named import chip_names, readable_chips
+
+    if len(registry().owners) == 1 and not registry().skipped:
+        return ()
+    provisions()
+    with skipping_broken():
+        readable_chips(chip_names())
+        return left_out()

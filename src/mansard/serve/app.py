@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -51,7 +52,8 @@ class Desk:
             TimeoutError: it took too long; it is left behind, and the next begins afresh.
         """
         async with self._turn:
-            job = asyncio.get_running_loop().run_in_executor(self._thread, work)
+            told = copy_context()  # what the command was told of plugins holds in the thread, too
+            job = asyncio.get_running_loop().run_in_executor(self._thread, told.run, work)
             try:
                 return await asyncio.wait_for(asyncio.shield(job), self._limits.seconds)
             except TimeoutError:

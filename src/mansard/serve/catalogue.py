@@ -12,7 +12,17 @@ from mansard.serve.names import Names
 
 
 def listings(names: Names) -> dict[str, Any]:
-    """Return what a page offers: models, chips, techniques with their options."""
+    """Return what a page offers: models, chips, techniques with their options.
+
+    What a plugin provides and cannot be read is left out; the command that serves has said so.
+    """
+    from mansard.plugins.loading import skipping_broken
+
+    with skipping_broken():
+        return _listings(names)
+
+
+def _listings(names: Names) -> dict[str, Any]:
     from mansard.frontends.hf import bundled
     from mansard.query.catalogue import techniques
     from mansard.query.named import plugin_models
@@ -31,10 +41,10 @@ def listings(names: Names) -> dict[str, Any]:
 
 
 def _chips(names: Names) -> list[dict[str, Any]]:
-    from mansard.query.named import chip, chip_names
+    from mansard.query.named import chip, chip_names, readable_chips
 
-    listed = (*chip_names(), *names.chips.values())
-    return [chip_summary(chip(name)) for name in listed]
+    known = [found for _, found in readable_chips(chip_names())]
+    return [chip_summary(found) for found in (*known, *map(chip, names.chips.values()))]
 
 
 def chip_summary(chip: Hardware) -> dict[str, Any]:
