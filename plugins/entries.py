@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mansard.core.errors import unknown_name
@@ -80,16 +80,11 @@ def _entries() -> Iterator[Entry]:
     for point, owner in points:
         if installed.normalized(owner) in twice:
             continue
-        others = [o for p, o in points if p.name == point.name and p is not point]
         version = point.dist.version if point.dist else ""
-        yield Entry(point.name, owner, version, point, _taken(point.name, owner, others))
-
-
-def _taken(name: str, owner: str, others: Iterable[str]) -> str:
-    """Say that a plugin has the name of another; nothing where it has not."""
-    if name == BUILTIN:
-        others = (BUILTIN,)
-    return "".join(f"two plugins are called {name!r}: of {o} and of {owner}" for o in [*others][:1])
+        owners = [BUILTIN] if point.name == BUILTIN else []
+        owners += [o for p, o in points if p.name == point.name]
+        said = f"two plugins are called {point.name!r}: of {' and of '.join(owners)}"
+        yield Entry(point.name, owner, version, point, said if len(owners) > 1 else "")
 
 
 def _claimed_twice(same: tuple[Stated, ...]) -> Iterator[Entry]:

@@ -65,7 +65,8 @@ def test_a_strangers_technique_is_checked_shown_and_used(site: Site) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
     found = json.loads(checked.stdout)
     assert {f["thing"] for f in found} == {
-        "mansard-sliding-window", "technique sliding-window", "op mark_window",
+        "mansard-sliding-window", "plugin sliding-window", "technique sliding-window",
+        "op mark_window",
     }  # fmt: skip
     used = site.run("graph", "gpt2", "-O0", "-t", "sliding-window:window=64")
     assert used.returncode == 0, used.stderr
@@ -191,7 +192,7 @@ def test_a_file_that_is_none_is_refused_in_words(
 
 
 BROKEN = [
-    ("broken-import", ("techniques", "list"), "ModuleNotFoundError"),
+    ("broken-import", ("analyze", "gpt2", "--on", "h100-sxm"), "ModuleNotFoundError"),
     ("broken-hook", ("techniques", "list"), "it returned a dict, not a list of techniques"),
     ("broken-name", ("techniques", "list"), "did you mean mansard_passes"),
     ("broken-version", ("techniques", "list"), "made for version 99 of the hooks"),

@@ -43,7 +43,7 @@ def test_techniques_are_imported_when_they_are_asked_for_and_are_called_as_their
 def test_a_plugins_things_are_there_with_their_distribution(install: Install) -> None:
     install("example", EXAMPLE, "mansard-example")
     assert registry.passes()["name-softmax"].owner == "mansard-example"
-    found = registry.provisions()["mansard-example"]
+    found = registry.provisions()["example"]
     assert found == {"techniques": ("name-softmax",), "chips": ("toaster",),
                      "models": ("tiny-example",)}  # fmt: skip
 
@@ -139,15 +139,18 @@ def test_a_plugin_that_fails_is_named_with_exit_code_4_or_skipped(
     install: Install, run: Run, module: str | dict[str, object], words: str
 ) -> None:
     install("broken", module, "broken-dist")
-    ran = run("techniques", "list")
+    asked = ("analyze", "gpt2", "--on", "h100-sxm")
+    ran = run(*asked)
     assert (ran.code, ran.out) == (4, "")
     assert "broken-dist" in ran.err
     assert words in ran.err
     assert "--ignore-broken-plugins" in ran.err
-    ran = run("--ignore-broken-plugins", "techniques", "list", "-f", "json")
-    assert ran.code == 0
-    assert {t["owner"] for t in json.loads(ran.out)} == {"mansard"}
-    asked = ("analyze", "gpt2", "--on", "h100-sxm")
+    for skip, code in ((), 4), (("--ignore-broken-plugins",), 0):
+        ran = run(*skip, "techniques", "list", "-f", "json")
+        assert ran.code == code
+        assert {t["owner"] for t in json.loads(ran.out)} == {"mansard"}
+        assert "broken-dist" in ran.err
+        assert words in ran.err
     ran = run("--ignore-broken-plugins", *asked, "-f", "json")
     assert ran.code == 0
     assert any(w["code"] == "M050" for w in json.loads(ran.out)["warnings"])

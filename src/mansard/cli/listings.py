@@ -26,11 +26,12 @@ def listing_the_rest(command: F) -> F:
 
     @wraps(command)
     def lenient(*args: Any, **values: Any) -> Any:
-        from mansard.plugins.loading import is_skipping, skipping_broken
+        from mansard.plugins.loading import is_skipping, registry, skipping_broken
         from mansard.query.plugins import left_out
 
         asked = is_skipping()
         with skipping_broken():
+            registry().things.clear()  # what an earlier question left out is not this one's
             try:
                 return command(*args, **values)
             finally:

@@ -58,7 +58,7 @@ def _module(name: str, hooks: Mapping[str, object]) -> ModuleType:
 
 def _hook(name: str, answer: object) -> object:
     def call() -> object:
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 
