@@ -19,15 +19,17 @@ def two_layers() -> bytes:
     return bytes(model.SerializeToString())
 
 
-def chain(length: int) -> bytes:
-    """Elementwise operators in a row, eight to a layer, that no rule merges."""
+def tangled(length: int) -> bytes:
+    """Elementwise operators of which every fifth adds one from further up, no two layers alike."""
     kinds = ("Sin", "Tanh", "Relu", "Exp", "Cos", "Neg", "Abs", "Sqrt")
-    names = [f"/net/layers.{k // 8}/{kinds[k % 8]}" for k in range(length)]
-    values = ["x", *(f"v{k}" for k in range(length - 1)), "y"]
-    nodes = [
-        helper.make_node(kinds[k % 8], [values[k]], [values[k + 1]], name=names[k])
-        for k in range(length)
-    ]
+    values, nodes = ["x"], []
+    for k in range(length):
+        made = "y" if k == length - 1 else f"v{k}"
+        kind, read = kinds[k % 8], values[-1:]
+        if k % 5 == 4:
+            kind, read = "Add", [values[-1], values[-2 - k * k % 7 % len(values)]]
+        nodes.append(helper.make_node(kind, read, [made], name=f"/net/layers.{k // 8}/{kind}_{k}"))
+        values.append(made)
     ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 16]) for n in ("x", "y")]
     model = helper.make_model(
         helper.make_graph(nodes, "net", [ends[0]], [ends[1]]),

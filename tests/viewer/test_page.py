@@ -379,14 +379,23 @@ def test_figures_are_saved_as_svg_png_and_csv(sight: Sight, address: str) -> Non
 
 
 def test_a_thousand_operators_stay_usable(sight: Sight, address: str, tmp_path: Path) -> None:
-    from tests.viewer.small_onnx import chain
+    from tests.viewer.small_onnx import tangled
 
     file = tmp_path / "long.onnx"
-    file.write_bytes(chain(1000))
-    sight.open(address)
+    file.write_bytes(tangled(1000))
+    sight.open(f"{address}#/explore?model=qwen2.5-0.5b&on=h100-sxm&level=O0")
     sight.after(lambda: sight.page.set_input_files("input[type=file]", str(file)))
     sight.page.wait_for_selector(".graph [data-node]")
-    assert 1 < int(sight.page.get_attribute(".graph", "data-nodes")) <= 250
+    closed = int(sight.page.get_attribute(".graph", "data-nodes"))
+    assert 50 < closed <= 250
+    shares = [float(text.strip("<% ")) for text in
+              sight.page.locator(".node .sub.right").all_text_contents()]  # fmt: skip
+    assert sum(shares) == pytest.approx(100, abs=0.06 * len(shares))
+    sight.page.locator("[data-node^='cluster:']").first.press("Enter")
+    sight.page.wait_for_function(
+        "n => Number(document.querySelector('.graph')?.dataset.nodes) > n", arg=closed
+    )
+    assert int(sight.page.get_attribute(".graph", "data-nodes")) <= 250
 
 
 def test_a_report_opens_from_disk_and_its_selectors_work(

@@ -7,7 +7,7 @@ import { percent, shorten, time } from "./format";
 import { HEIGHT, type Placed, WIDTH } from "./layout";
 import { place } from "./placing";
 import type { OpRow, Sketch } from "./types";
-import { openAtFirst, type Seen, type View, view } from "./view";
+import { openAtFirst, partOfRow, type Seen, type View, view } from "./view";
 
 type Of = ((key: string) => OpRow | undefined) | undefined;
 
@@ -32,6 +32,7 @@ export function OperatorGraph({ sketch, hash, of, symbols, chosen, choose, marke
   }, [hash, sketch]);
   const stamp = [...open].join("\n");
   const seen = useMemo(() => view(sketch, open), [hash, sketch, stamp]);
+  const parts = useMemo(() => partOfRow(sketch), [hash, sketch]);
   const [late, setLate] = useState<{ structure: string; placed: Placed } | null>(null);
   const placed = useMemo(
     () => place(seen.structure, { nodes: seen.seen.map((s) => s.id), edges: seen.edges }, (found) => setLate({ structure: seen.structure, placed: found })),
@@ -43,24 +44,25 @@ export function OperatorGraph({ sketch, hash, of, symbols, chosen, choose, marke
     refresh((n) => n + 1);
   }, [open]);
   if (!placed) return <p class="quiet" role="status">Laying out {seen.seen.length} operators …</p>;
-  return <Placing seen={seen} placed={placed} of={of} symbols={symbols} chosen={chosen} choose={choose} toggle={toggle} marked={marked} numbers={numbers} />;
+  return <Placing seen={seen} placed={placed} parts={parts} of={of} symbols={symbols} chosen={chosen} choose={choose} toggle={toggle} marked={marked} numbers={numbers} />;
 }
 
 interface Drawn extends Pick<Props, "of" | "symbols" | "chosen" | "choose" | "marked" | "numbers"> {
   seen: View;
   placed: Placed;
+  parts: ReadonlyMap<string, number>;
   toggle: (id: string) => void;
 }
 
 /** What is placed: boxes, edges and their shapes stay as they are while figures change. */
-function Placing({ seen, placed, of, symbols, chosen, choose, toggle, marked, numbers }: Drawn) {
+function Placing({ seen, placed, parts, of, symbols, chosen, choose, toggle, marked, numbers }: Drawn) {
   const { width, height, at } = placed;
   const under = useMemo(() => <><Boxes seen={seen} placed={placed} toggle={toggle} /><Edges seen={seen} placed={placed} /></>, [seen, placed]);
   const shapes = useMemo(() => <Shapes seen={seen} placed={placed} symbols={numbers ? symbols : null} />, [seen, placed, numbers && symbols]);
   return (
     <svg class="graph" role="group" aria-label={`Operator graph, ${seen.seen.length} nodes`} width={width} height={height} viewBox={`0 0 ${width} ${height}`} data-nodes={seen.seen.length}>
       {under}
-      {seen.seen.map((item) => at[item.id] && <NodeMark key={item.id} item={item} at={at[item.id]} of={of} chosen={chosen} choose={choose} toggle={toggle} changed={marked?.has(item.id) ?? false} />)}
+      {seen.seen.map((item) => at[item.id] && <NodeMark key={item.id} item={item} at={at[item.id]} parts={parts} of={of} chosen={chosen} choose={choose} toggle={toggle} changed={marked?.has(item.id) ?? false} />)}
       {shapes}
     </svg>
   );
@@ -146,7 +148,7 @@ function smooth(points: { x: number; y: number }[]): string {
   return path;
 }
 
-function NodeMark({ item, at, of, chosen, choose, toggle, changed }: { item: Seen; at: { x: number; y: number }; of: Of; chosen: string; choose: Props["choose"]; toggle: (id: string) => void; changed: boolean }) {
+function NodeMark({ item, at, parts, of, chosen, choose, toggle, changed }: { item: Seen; at: { x: number; y: number }; parts: Drawn["parts"]; of: Of; chosen: string; choose: Props["choose"]; toggle: (id: string) => void; changed: boolean }) {
   if (item.kind === "end") {
     return (
       <g class="node end" transform={`translate(${at.x - 40},${at.y - 13})`}>
@@ -158,7 +160,7 @@ function NodeMark({ item, at, of, chosen, choose, toggle, changed }: { item: See
   const folded = item.kind !== "op";
   const keys = [...new Set(item.members.map((m) => m.row).filter((k): k is string => !!k))];
   const rows = keys.map((k) => of?.(k)).filter((r): r is OpRow => !!r);
-  const share = rows.reduce((sum, r) => sum + r.share, 0);
+  const share = folded ? item.members.reduce((sum, m) => sum + (of?.(m.row ?? "")?.share ?? 0) * (parts.get(m.id) ?? 1), 0) : (rows[0]?.share ?? 0);
   const busiest = rows.reduce<OpRow | null>((best, r) => (!best || r.share > best.share ? r : best), null);
   const row = folded ? null : (rows[0] ?? null);
   const key = item.node?.row ?? "";

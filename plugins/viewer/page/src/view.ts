@@ -4,6 +4,7 @@ import type { Node, Sketch } from "./types";
 
 export const MOST_VISIBLE = 250;
 const OPEN_AT_FIRST = 120;
+const [MOST_RUNS, PARTS] = [120, 100]; // closed, so that some can be opened
 
 export interface Seen {
   id: string;
@@ -38,6 +39,19 @@ export function openAtFirst(sketch: Sketch): Set<string> {
     visible += inside;
   }
   return open;
+}
+
+/** Which part of its row a node is: equal kernels have one row, whose figures are those of all of them. */
+export function partOfRow(sketch: Sketch): Map<string, number> {
+  const byId = new Map(sketch.nodes.map((n) => [n.id, n]));
+  const runs = (node: Node): number => {
+    let times = 1;
+    for (let at = byId.get(node.parent ?? ""); at; at = byId.get(at.parent ?? "")) times *= Number(at.trips ?? 1) || 1;
+    return times;
+  };
+  const all = new Map<string, number>();
+  for (const node of sketch.nodes) if (node.row) all.set(node.row, (all.get(node.row) ?? 0) + runs(node));
+  return new Map(sketch.nodes.filter((n) => n.row).map((n) => [n.id, runs(n) / all.get(n.row!)!]));
 }
 
 export function view(sketch: Sketch, open: ReadonlySet<string>): View {
@@ -127,28 +141,39 @@ function boxed(sketch: Sketch, open: ReadonlySet<string>, isOpen: (id?: string) 
 function clusters(shown: Node[], open: ReadonlySet<string>): Map<string, string> {
   const found = new Map<string, string>();
   if (shown.length <= MOST_VISIBLE) return found;
-  for (let depth = 8; depth >= 0; depth -= 1) {
-    const runs = inRuns(shown, (node, k) => (depth ? head(node.name, depth) : `part ${Math.floor(k / Math.ceil(shown.length / 100)) + 1}`));
-    const visible = runs.reduce((n, run) => n + (run.nodes.length > 1 && !open.has(run.id) ? 1 : run.nodes.length), 0);
-    const closed = runs.length;
-    if (closed > MOST_VISIBLE - 50 && depth) continue;
-    let left = MOST_VISIBLE - closed;
-    for (const run of runs) {
-      const fits = open.has(run.id) && run.nodes.length - 1 <= left;
-      if (fits) left -= run.nodes.length - 1;
-      else if (run.nodes.length > 1) for (const node of run.nodes) found.set(node.id, run.id);
-    }
-    if (visible > 0) return found;
+  let runs: Run[] = [];
+  for (let depth = 8; depth >= 1; depth -= 1) {
+    runs = inRuns(shown, (node) => head(node.name, depth));
+    if (runs.length <= MOST_RUNS) break;
+  }
+  if (runs.length > MOST_RUNS) runs = [{ id: "cluster:part", nodes: shown }];
+  runs = runs.flatMap((run) => parts(run, Math.ceil(shown.length / PARTS)));
+  let left = MOST_VISIBLE - runs.length;
+  for (const run of runs) {
+    const fits = open.has(run.id) && run.nodes.length - 1 <= left;
+    if (fits) left -= run.nodes.length - 1;
+    else if (run.nodes.length > 1) for (const node of run.nodes) found.set(node.id, run.id);
   }
   return found;
 }
 
-function inRuns(shown: Node[], label: (node: Node, at: number) => string): { id: string; nodes: Node[] }[] {
-  const runs: { id: string; nodes: Node[] }[] = [];
+/** A long run in parts that can be opened one by one. */
+function parts(run: Run, size: number): Run[] {
+  if (run.nodes.length <= 2 * size) return [run];
+  return Array.from({ length: Math.ceil(run.nodes.length / size) }, (_, k) => ({ id: `${run.id} ${k + 1}`, nodes: run.nodes.slice(k * size, (k + 1) * size) }));
+}
+
+interface Run {
+  id: string;
+  nodes: Node[];
+}
+
+function inRuns(shown: Node[], label: (node: Node) => string): Run[] {
+  const runs: Run[] = [];
   const names = new Map<string, number>();
   let before = "";
-  shown.forEach((node, k) => {
-    const name = label(node, k);
+  for (const node of shown) {
+    const name = label(node);
     if (name !== before || !runs.length) {
       const again = (names.get(name) ?? 0) + 1;
       names.set(name, again);
@@ -156,7 +181,7 @@ function inRuns(shown: Node[], label: (node: Node, at: number) => string): { id:
       before = name;
     }
     runs[runs.length - 1].nodes.push(node);
-  });
+  }
   return runs;
 }
 
