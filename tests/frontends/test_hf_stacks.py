@@ -167,9 +167,8 @@ class TestImages:
     ) -> None:
         given = {"images": "3", **({"image_size": size} if size else {})}
         program = load(name, inputs=given)
-        vision, prefill = program.schedule[:2]
-        assert isinstance(vision, Call)
-        assert isinstance(prefill, Call)
+        made = {call.graph: call for call in calls(program.schedule) if call.phase != "decode"}
+        vision, prefill = made["vision"], made["target"]
         assert (vision.bind[S], vision.bind[B]) == (patches, 3 * batch)
         assert prefill.bind[S] == prompt + 3 * tokens
         assert called(program)[-1] == ("target", "decode")
@@ -342,6 +341,26 @@ class TestImages:
         names = [v.name for v in load("qwen3-vl-8b-instruct").graph("vision").outputs]
         assert names[0] == "image_embeds"
         assert len(names) == 4
+
+    def test_deepstacks_mergers_and_sums_are_counted_where_there_is_an_image(self) -> None:
+        """1024 tokens of 4096; 27 layers of 1152 over 4096 patches, a merger and three more.
+
+        Products: transformers 5.23.0 on meta tensors, torch.utils.flop_counter. Sums: an add an
+        element, of hidden states and features, once a layer that has them.
+        """
+        given = {"images": "2", "image_size": "1024"}
+        program = load("qwen3-vl-8b-instruct", inputs=given)
+        vision, sums, prefill = program.schedule[:3]
+        assert isinstance(vision, Call)
+        assert isinstance(sums, Call)
+        assert isinstance(prefill, Call)
+        graph = program.graph("vision").wanting(vision.wants)
+        assert matrix_flops(graph, 4096) == 5_797_903_859_712
+        assert (sums.graph, sums.phase, sums.bind[T]) == ("deepstack", "prefill", 2048 * batch)
+        added, size = program.graph("deepstack").cost, 3 * 4096 * T
+        assert (added.total_flops, sp.Add(*added.reads.values())) == (size, 2 * 2 * size)
+        assert sp.Add(*added.writes.values()) == 2 * size
+        assert ("deepstack", "prefill") not in called(load("qwen3-vl-8b-instruct"))
 
     def test_clip_encodes_both_and_compares_every_pair(self) -> None:
         program = load("clip-vit-base-patch32")

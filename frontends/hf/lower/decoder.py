@@ -14,7 +14,10 @@ from mansard.frontends.hf.lower.stems import begun
 from mansard.frontends.hf.lower.tiles import tiled
 from mansard.ir.builder import Builder
 from mansard.ir.graph import Graph
+from mansard.ir.ops import Add
 from mansard.ir.value import Value
+
+DEEPSTACK = "deepstack"
 
 
 def decoder_graph(arch: Architecture) -> Graph:
@@ -42,6 +45,24 @@ def memory_graph(reader: Architecture) -> Graph:
     memory = build.input("memory", T, read.memory or reader.hidden, encoding=scope.encoding)
     remembered(scope, memory)
     return build.done(memory)
+
+
+def deepstack_graph(reader: Architecture, features: int) -> Graph:
+    """Lower what ``reader`` adds to the hidden states of images after its first layers.
+
+    Each of the ``features`` is added to the rows of one layer, which are read and written anew
+    [Meng 2024 DeepStack, §3]; all sums stand in one graph, so that text pays for none of them.
+    """
+    build = Builder()
+    scope = Scope(reader, build)
+    made = []
+    for k in range(features):
+        given = (
+            build.input(f"{name}_{k}", T, reader.hidden, encoding=scope.encoding)
+            for name in ("rows", "features")
+        )
+        made.append(scope(Add(tuple(given)), "add"))
+    return build.done(*made)
 
 
 def reads_elsewhere(arch: Architecture) -> bool:

@@ -46,9 +46,10 @@ def only(arch: Architecture, inputs: Inputs, *taken: str) -> None:
             raise SpecError(f"a {arch.family} {said}", hint=f"leave input.{key} out")
 
 
-def encoded(name: str, graphs: dict[str, Graph], b: Expr, s: Expr) -> Call:
-    """Return the one call of a stack without a cache; it wants the first of its outputs."""
-    return Call(name, binding(b, s, 0), wants=(graphs[name].outputs[0].name,), phase=ENCODE)
+def encoded(name: str, graphs: dict[str, Graph], b: Expr, s: Expr, first: int = 1) -> Call:
+    """Return the one call of a stack without a cache; it wants the ``first`` of its outputs."""
+    wants = tuple(output.name for output in graphs[name].outputs[:first])
+    return Call(name, binding(b, s, 0), wants=wants, phase=ENCODE)
 
 
 def generated(start: Expr, memory: Expr | None = None) -> tuple[Step, ...]:

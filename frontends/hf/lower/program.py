@@ -9,7 +9,9 @@ from mansard.frontends.hf.architecture import Architecture
 from mansard.frontends.hf.inputs import Inputs
 from mansard.frontends.hf.lower.cross import cross_of
 from mansard.frontends.hf.lower.decoder import (
+    DEEPSTACK,
     decoder_graph,
+    deepstack_graph,
     encoder_graph,
     memory_graph,
     reads_elsewhere,
@@ -49,11 +51,19 @@ def program(arch: Architecture, origin: Origin, inputs: Inputs = NONE) -> Progra
         graphs = {AUDIO: decoder_graph(arch.audio), **graphs}
     if arch.vision is not None:
         graphs = {VISION: vision_graph(arch.vision, arch), **graphs}
+    if deep := _deep_features(arch):
+        graphs = {DEEPSTACK: deepstack_graph(arch, deep), **graphs}
     plan = _plan(arch, graphs, inputs)
     origin = replace(
         origin, parts=tuple(graphs), lengths=plan.lengths, notes=(*origin.notes, *plan.notes)
     )
     return Program(graphs, plan.steps, origin=origin)
+
+
+def _deep_features(arch: Architecture) -> int:
+    """Return how many layers of a language model add features of images to their rows."""
+    head = None if arch.vision is None else arch.vision.head
+    return 0 if head is None or head.kind == "tiles" else len(head.taps)
 
 
 def _plan(arch: Architecture, graphs: dict[str, Graph], inputs: Inputs) -> Plan:

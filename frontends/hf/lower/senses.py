@@ -9,8 +9,16 @@ from mansard.core.notes import Note
 from mansard.core.symbols import batch, expr, output, prompt
 from mansard.frontends.hf.architecture import Architecture
 from mansard.frontends.hf.inputs import Inputs
+from mansard.frontends.hf.lower.decoder import DEEPSTACK
 from mansard.frontends.hf.lower.images import Image, image_of
-from mansard.frontends.hf.lower.plans import AUDIO, VISION, Plan, encoded, generated, only
+from mansard.frontends.hf.lower.plans import (
+    AUDIO,
+    VISION,
+    Plan,
+    encoded,
+    generated,
+    only,
+)
 from mansard.frontends.hf.towers import Patches, Spectrogram
 from mansard.ir.graph import Graph
 from mansard.ir.program import TARGET, Call
@@ -96,7 +104,12 @@ def _seen(arch: Architecture, graphs: dict[str, Graph], inputs: Inputs) -> Sense
     tokens = inputs.images * image.tokens
     said = f"{image.said(inputs.images)}; {tokens:,} are read beside the prompt's own"
     rows = batch * inputs.images * image.crops
-    return (encoded(VISION, graphs, rows, expr(image.patches)),), tokens, (Note("M008", said),)
+    deep = len(vision.head.taps) if vision and vision.head else 0
+    calls: tuple[Call, ...] = (encoded(VISION, graphs, rows, expr(image.patches), 1 + deep),)
+    if deep:
+        sums = encoded(DEEPSTACK, graphs, batch, expr(tokens), deep)
+        calls += (replace(sums, phase="prefill"),)
+    return calls, tokens, (Note("M008", said),)
 
 
 def _heard(audio: Architecture, graphs: dict[str, Graph], inputs: Inputs) -> Sensed:
