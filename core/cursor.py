@@ -101,7 +101,8 @@ class Cursor:
         line = self.text[start : len(self.text) if end < 0 else end]
         column = at - start
         cut = max(0, column - _WIDTH // 2)
-        shown = line[cut : cut + _WIDTH]
+        shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+        shown = shown[cut : cut + _WIDTH]
         found = re.compile(r"\w+|.", re.DOTALL).match(self.text, at)
         if message.startswith("expected"):
             message += f", found {found[0][:20]!r}" if found else ", found the end"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import mansard as ms
+
+MODEL, CHIP = "qwen2.5-0.5b", "h100-sxm"
 
 
 @pytest.mark.parametrize(
@@ -41,3 +45,33 @@ def test_a_length_may_be_written_as_on_the_command_line() -> None:
     assert (study.scenario.prompt, study.scenario.output) == (512, 16)
     with pytest.raises(ms.MansardError, match="prompt is '8x', neither"):
         ms.analyze("gpt2", on="l4", prompt="8x")
+
+
+@pytest.mark.parametrize("name", ["batch", "prompt", "output", "context"])
+def test_sizes_may_be_written_as_on_the_command_line(name: str) -> None:
+    written: dict[str, Any] = {name: "1k"}
+    plain: dict[str, Any] = {name: 1024}
+    assert (
+        ms.study(MODEL, on=CHIP, **written).scenario == ms.study(MODEL, on=CHIP, **plain).scenario
+    )
+    found = ms.analyze(MODEL, on=CHIP, **written)
+    assert found.to_dict() == ms.analyze(MODEL, on=CHIP, **plain).to_dict()
+    (entry,) = ms.compare(MODEL, CHIP, **written).entries
+    assert entry.estimate is not None
+    assert entry.estimate.scenario == found.scenario
+    rows = ms.study(MODEL, on=CHIP).sweep({name: ["1k", 2048]}).rows
+    assert [row[name] for row in rows] == [1024, 2048]
+    for bad in ("2q", "0", "-1", "1.5", "", "1e99"):
+        wrong: dict[str, Any] = {name: bad}
+        with pytest.raises(ms.MansardError, match=name) as error:
+            ms.analyze(MODEL, on=CHIP, **wrong)
+        assert error.value.hint
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    import numpy as np
+
+    sizes: dict[str, Any] = {"batch": np.int64(4), "context": np.int32(9)}
+    asked = ms.study(MODEL, on=CHIP, **sizes)
+    assert (asked.scenario.batch, asked.scenario.prompt) == (4, 9)
+    assert type(asked.scenario.batch) is int

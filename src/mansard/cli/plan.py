@@ -39,12 +39,9 @@ def plan(
     to = read_output(form, out, FORMS)
     from mansard.cli.analyze import print_notes
     from mansard.core import units
-    from mansard.core.errors import SpecError
     from mansard.query.planning.plan import plan as ask
 
     model, keywords = asked.keywords()
-    if keywords.pop("batch") != 1:
-        raise SpecError("the batch is what a plan chooses", hint="leave -b out")
     pipelines = [() if v.strip() == NONE else (v,) for v in variants] or [()]
     found = ask(
         model, slo=slo, rate=float(units.parse(rate, "1/s", bare=True)), variants=pipelines,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from operator import index
+
+from mansard.core import units
 from mansard.core.errors import SpecError, unknown_name
 from mansard.core.records import dataclass
 
@@ -59,24 +62,52 @@ def check_size(name: str, value: object) -> None:
     """Raise unless ``value`` is a whole number from 1 to ``LARGEST``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise SpecError(
-            f"{name} must be a whole number of at least 1, got {str(value)[:40]!r}",
+            f"{name} must be a whole number of at least 1, got {value!r:.40}",
             hint=f"for example {name}=16",
         )
     if value > LARGEST:
         raise SpecError(f"{name} is {value:.3g}, more than anybody serves", hint="check the number")
 
 
+def read_size(name: str, value: int | str) -> int:
+    """Return a number of sequences or tokens, which may be written ``8k``.
+
+    Raises:
+        SpecError: it is no whole number from 1 to ``LARGEST``.
+
+    >>> read_size("context", "8k"), read_size("batch", 3)
+    (8192, 3)
+    """
+    size: object = value
+    if isinstance(value, str):
+        try:
+            parsed = units.parse(value, "tokens", bare=True)
+        except SpecError as error:
+            raise SpecError(
+                f"{name} must be a whole number of at least 1, got {value[:40]!r}",
+                hint=f'for example {name}=16, or "8k"',
+            ) from error
+        size = int(parsed) if parsed == int(parsed) else parsed
+    elif hasattr(value, "__index__") and not isinstance(value, bool):
+        size = index(value)  # numpy's integers, too
+    check_size(name, size)
+    assert isinstance(size, int)
+    return size
+
+
 def make_scenario(
-    batch: int, prompt: int | None, output: int | None, phase: str, context: int | None
+    batch: int | str, prompt: int | None, output: int | None, phase: str, context: int | str | None
 ) -> Scenario:
     """Return the scenario that options describe; ``context`` asks for one decode step.
 
     Raises:
         SpecError: ``context`` beside ``prompt``, ``output`` or another phase.
     """
+    batch = read_size("batch", batch)
     if context is None:
-        prompt = DEFAULT_PROMPT if prompt is None else prompt
-        return Scenario(batch, prompt, DEFAULT_OUTPUT if output is None else output, phase)
+        prompt = DEFAULT_PROMPT if prompt is None else read_size("prompt", prompt)
+        output = DEFAULT_OUTPUT if output is None else read_size("output", output)
+        return Scenario(batch, prompt, output, phase)
     if prompt is not None or output is not None:
         raise SpecError(
             "context says how many tokens are cached, so prompt and output have no place",
@@ -87,5 +118,4 @@ def make_scenario(
             "context asks for one decode step, phase for prefill",
             hint="leave one of the two out",
         )
-    check_size("context", context)
-    return Scenario(batch, context, 2, "decode", single_step=True)
+    return Scenario(batch, read_size("context", context), 2, "decode", single_step=True)

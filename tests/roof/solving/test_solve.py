@@ -271,6 +271,19 @@ BAD = [
      "free downwards"),
     ("hardware.memory.capacity", {"subject_to": "tpot <= 5ms", "minimize": True},
      "free downwards"),
+    ("batch", {"subject_to": "tpot = tpot"}, "compares a quantity with itself"),
+    ("batch", {"subject_to": "2*tpot - tpot <= tpot"}, "compares a quantity with itself"),
+    ("batch", {"subject_to": "tpot <= 5ms", "within": "1..2..3"}, "'1..2..3' is no range"),
+    ("batch", {"subject_to": "tpot <= 5ms", "within": "1.."}, "'1..' is no range"),
+    ("batch", {"subject_to": "tpot <= 5ms", "within": "1.5..9"}, "--within '1.5..9': '1.5'"),
+    ("batch", {"subject_to": "tpot <= 5ms", "within": range(1, 9)}, "no text"),
+    ("devices", {"subject_to": "tpot <= 5ms", "within": "0,1"}, "counted from 1"),
+    ("devices", {"subject_to": "tpot <= 5ms", "within": "1,x"}, "counted from 1"),
+    ("devices", {"subject_to": "tpot <= 5ms", "within": ","}, "counted from 1"),
+    ("gamma", {"subject_to": "tpot <= 5ms"}, "an option of a technique"),
+    ("quantize.weights", {"subject_to": "tpot <= 5ms", "within": "int4,banana"}, "banana"),
+    ("quantize.group", {"subject_to": "tpot <= 5ms", "within": "-3..3"}, "group|no range"),
+    ("batch", {"subject_to": "tpot\n<=\x1b[31m1ms"}, "found '.x1b'"),
 ]  # fmt: skip
 
 
@@ -279,6 +292,31 @@ def test_a_bad_question_is_refused(find: str, asked: dict[str, object], message:
     with pytest.raises(MansardError, match=message) as error:
         study().solve(find, **asked)  # type: ignore[arg-type]
     assert error.value.hint or "condition" in error.value.message
+
+
+def test_what_a_terminal_would_obey_is_not_said_back() -> None:
+    with pytest.raises(MansardError) as error:
+        study().solve("batch", subject_to="tpot <= \x1b[2J1ms")
+    assert "\x1b" not in str(error.value)
+
+
+def test_a_constraint_on_what_was_asked_alone_is_met_by_it() -> None:
+    """Nothing is priced for it: the batch is bounded by its own constraint."""
+    assert study().solve("batch", maximize=True, subject_to="batch <= 100").value == 100
+    missed = study().solve("batch", subject_to="prompt <= 100")
+    assert missed.reason == "no batch satisfies 'prompt <= 100': at its best, batch 1: prompt 2,048"
+    wide = study().solve("hardware.memory.capacity", minimize=True,
+                         subject_to="capacity >= 100GB")  # fmt: skip
+    assert wide.value == 100_000_000_000
+
+
+def test_a_phase_without_the_metric_is_refused_for_the_output_too() -> None:
+    with pytest.raises(SpecError, match="this answer has no tpot"):
+        study(phase="prefill").solve("output", maximize=True, subject_to="tpot <= 5ms")
+    one = study(output=1).solve("output", maximize=True, subject_to="tpot <= 4.6ms")
+    assert isinstance(one.value, int)
+    assert known(study(output=one.value), "tpot") <= 4.6e-3 < known(
+        study(output=one.value + 1), "tpot")  # fmt: skip
 
 
 def test_a_misspelt_unknown_is_offered_the_nearest() -> None:

@@ -14,7 +14,7 @@ MOST_PAIRS = 20_000_000
 
 
 def read_sizes(
-    prompt: int | str | None, output: int | str | None, context: int | None,
+    prompt: int | str | None, output: int | str | None, context: int | str | None,
     default: tuple[int, int],
 ) -> tuple[int | None, int | None, Mix | None]:  # fmt: skip
     """Return prompt and output as numbers, and what they are the mean of.

@@ -132,6 +132,8 @@ def plan(
     if rate >= MOST_RATE:
         raise SpecError(f"the rate is {rate:g} requests a second, more than {MOST_RATE:,}",
                         hint="plan for a part of it")  # fmt: skip
+    if asked.pop("batch", 1) not in (None, 1):
+        raise SpecError("the batch is what a plan chooses", hint="leave it out")
     objectives = read_objectives(slo)
     chip, nodes, per_node = parse_target(str(on))
     most = nodes * per_node if ":" in str(on) else most_devices

@@ -12,7 +12,7 @@ from mansard.backends.inverse.forms import NotAffineError
 from mansard.core.errors import SpecError
 from mansard.query.metrics import quantities
 from mansard.query.solving.allowance import Allowed, exactly
-from mansard.query.solving.bisecting import bisected, way_of
+from mansard.query.solving.bisecting import STEPS, bisected, way_of
 from mansard.query.solving.conditions import Condition
 from mansard.query.solving.enumerating import enumerated
 from mansard.query.solving.sets import Spans, crossings, whole_where, with_value, without_value
@@ -67,7 +67,8 @@ class Search(Values):
                 chip = self.question.estimate.chip.id
                 raise SpecError(f"{condition.text!r}: energy is unknown: {chip} states no power",
                                 hint="add --set hardware.tdp=700W")  # fmt: skip
-            if known[name] is None and self.unknown.key != "output":
+            alone = self.unknown.key == "output" and self.question.sizes["output"] < 2
+            if known[name] is None and not (alone and name in STEPS):
                 raise SpecError(f"{condition.text!r}: this answer has no {name}",
                                 hint="ask for the phase it belongs to; "
                                 "tpot needs two output tokens or more")  # fmt: skip

@@ -92,6 +92,12 @@ class Condition:
             case _:
                 return left - right
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether both sides are the same whatever they mention."""
+        left, right = self._sides
+        return left == right
+
     # As polynomials of the quantities it mentions.
 
     @cached_property

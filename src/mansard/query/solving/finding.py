@@ -64,6 +64,9 @@ def solve(
         if condition.op == "!=":
             raise SpecError(f"{condition.text!r} leaves out single values",
                             hint="use <=, >=, <, > or =")  # fmt: skip
+        if condition.is_empty:
+            raise SpecError(f"{condition.text!r} compares a quantity with itself",
+                            hint="write a limit: 'tpot <= 25ms'")  # fmt: skip
     if unknown.values:
         return tried(question, unknown, goal, conditions)
     search = Search(question, unknown)

@@ -70,6 +70,8 @@ def read_unknown(question: Question, name: str, within: str | None = None) -> Un
     Raises:
         MansardError: nothing of that name, or a range that is none.
     """
+    if within is not None and not isinstance(within, str):
+        raise SpecError(f"within is {within!r:.60}, no text", hint='write it like "1..4096"')
     if within is not None and not within.strip():
         raise SpecError("--within is empty", hint="write it like 1..4096, or leave it out")
     if name in SIZES:
@@ -97,19 +99,23 @@ def read_unknown(question: Question, name: str, within: str | None = None) -> Un
         return _option(technique, option, within)
     fields = [HARDWARE + f for f in _fields(question.estimate.chip)]
     passes = [f"{p}." for p in known_passes()]
+    if options := _options_called(name):
+        raise SpecError(f"no unknown called {name!r}, but an option of a technique",
+                        hint=f"write {' or '.join(options)}")  # fmt: skip
     see = "(an option of a pass is written like quantize.weights)"
     raise unknown_name("unknown", name, [*SIZES, DEVICES, *fields, *passes], see=see)
 
 
 def _range(within: str, dimension: str) -> tuple[Fraction, Fraction]:
-    first, dots, last = within.partition("..")
-    if not dots:
+    ends = [part.strip() for part in within.split("..")]
+    if len(ends) != 2 or not all(ends):
         raise SpecError(f"--within {within[:60]!r} is no range", hint="write it like 1..4096")
-    low, high = (Fraction(units.parse(part, dimension, bare=True)) for part in (first, last))
+    try:
+        low, high = (Fraction(units.parse(part, dimension, bare=True)) for part in ends)
+    except SpecError as error:
+        raise SpecError(f"--within {within[:60]!r}: {error.message}", hint=error.hint) from error
     if low > high:
-        raise SpecError(
-            f"--within {within[:60]!r} is reversed", hint=f"write {last.strip()}..{first.strip()}"
-        )
+        raise SpecError(f"--within {within[:60]!r} is reversed", hint=f"write {ends[1]}..{ends[0]}")
     return low, high
 
 
@@ -170,7 +176,11 @@ def _field(question: Question, name: str, within: str | None) -> Unknown:
 def _devices(within: str | None) -> tuple[int, ...]:
     if within is None:
         return tuple(2**k for k in range(7))
-    return tuple(int(v) for v in _listed(within, True))
+    counts = _listed(within, True)
+    if not counts or not all(str(c).isascii() and str(c).isdigit() and int(c) for c in counts):
+        raise SpecError(f"--within {within[:60]!r}: devices are counted from 1",
+                        hint="write it like 1,2,4 or 1..8")  # fmt: skip
+    return tuple(map(int, counts))
 
 
 def _listed(within: str, whole: bool) -> tuple[Any, ...]:
@@ -193,8 +203,15 @@ def _hundredths(low: float, high: float) -> tuple[float, ...]:
     return tuple(round(low + (high - low) * k / 100, 12) for k in range(101))
 
 
-def _option(technique: str, option: str, within: str | None) -> Unknown:
+def _options_called(name: str) -> list[str]:
+    """Return the options of techniques that are called so: ``gamma`` of speculative-decode."""
     from mansard.passes.options import options
+
+    return [f"{of}.{name}" for of, cls in known_passes().items() if name in options(cls)]
+
+
+def _option(technique: str, option: str, within: str | None) -> Unknown:
+    from mansard.passes.options import options, read
 
     cls = known_passes()[technique]
     known = options(cls)
@@ -205,6 +222,8 @@ def _option(technique: str, option: str, within: str | None) -> Unknown:
     key = f"{technique}.{option}"
     if within is not None:
         values = _listed(within, kind is int)
+        for value in values if kind in (str, int, float) else ():
+            read(cls, declared, value)  # what is no value of it is refused by name
     elif kind is int:
         least = int(about["least"] or 0)
         most = int(about["most"] if about["most"] is not None else least + FEW)

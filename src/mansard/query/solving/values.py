@@ -50,11 +50,10 @@ class Values:
         if self.unknown.kind == "size":
             columns: dict[str, Any] = dict(scenario)
             columns[self.unknown.key] = np.array([float(x) for x in xs])
-            found = self.question.engine.figures(
-                columns["batch"], columns["prompt"], columns["output"], names
-            )
+            b, p, n = (columns[name] for name in ("batch", "prompt", "output"))
+            found = self.question.engine.figures(b, p, n, names) if names else {}
             return {**columns, **found, **self._spent(spent, {**columns, **found})}
-        each = [self._repriced(x, names) for x in xs]
+        each = [self._repriced(x, names) for x in xs] if names else []
         found = {n: np.array([e[n] for e in each]) for n in names}
         return {**scenario, **found, **self._spent(spent, {**scenario, **found})}
 

@@ -143,6 +143,8 @@ def _values(kind: str, given: object) -> Sequence[Any]:
     if not isinstance(given, Iterable) or isinstance(given, Mapping):
         return (given,)
     values = [v.item() if hasattr(v, "item") else v for v in given]
+    if kind == "size":
+        values = [SIZES.one(v) if isinstance(v, str) else v for v in values]
     if kind == "hardware":
         return tuple(AMOUNTS.one(v) if isinstance(v, str) else v for v in values)
     return tuple(dict.fromkeys(values)) if kind != "model" else tuple(values)
