@@ -41,6 +41,9 @@ class Answer:
 
     Args:
         figures: what it says besides, by a name that ends in its unit (``matrix_energy_j``).
+        assumes: sentences, what the figures rest on that the question did not say: rates, devices,
+            what is not counted. They are printed with the answer; the bound itself has a line of
+            its own.
     """
 
     model: ModelFacts
@@ -49,6 +52,7 @@ class Answer:
     metrics: Metrics
     notes: tuple[Note, ...]
     figures: Mapping[str, float] = field(default_factory=dict)
+    assumes: tuple[str, ...] = ()
 
 
 def estimate(

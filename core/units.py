@@ -70,6 +70,11 @@ EXAMPLE = {
     "1/s": "5/s, 5 tok/s or 300 req/min",
     "number": "16 or 0.5",
 }
+BASE = {
+    "bytes": "B", "bytes/s": "B/s", "flop/s": "FLOP/s", "time": "s", "power": "W",
+    "frequency": "Hz", "tokens": "", "dollars/h": "$/h", "1/s": "/s", "number": "",
+}  # fmt: skip
+"""Dimension → the unit whose number is the one held inside."""
 _FOLDED = {
     dimension: {unit.lower(): factor for unit, factor in reversed(units.items())}
     for dimension, units in _UNITS.items()

@@ -32,7 +32,8 @@ def option(
         choices: the only values allowed.
         least: the smallest number allowed.
         most: the largest number allowed.
-        unit: a dimension of ``core.units``, for numbers written with one.
+        unit: a dimension of ``core.units``. Numbers of ``tokens`` may be written ``8k``; any other
+            dimension needs its unit, ``20ms``, unless the number is 0.
         program: whether a name stands for a Program, which the roof loads before the pass runs.
     """
     described = {"help": help, "choices": choices, "least": least, "most": most, "unit": unit}
@@ -129,13 +130,23 @@ def _flag(value: Value, where: str) -> bool:
     raise SpecError(f"{where} is {value!r}", hint="write true or false")
 
 
+COUNTS = ("", "number", "tokens")
+"""Dimensions whose numbers need no unit."""
+
+
 def _number(value: Value, wanted: type, unit: str, where: str) -> int | float:
     number: Any = value
     if isinstance(value, str):
         try:
-            number = units.parse(value, unit or "number", bare=True)
+            number = units.parse(value, unit or "number", bare=unit in COUNTS)
         except SpecError as error:
+            if wanted is int and not unit:
+                hint = "write a whole number, such as 16"
+                raise SpecError(f"{where} is {value!r}, not a whole number", hint=hint) from error
             raise SpecError(f"{where}: {error.message}", hint=error.hint) from error
+    elif unit not in COUNTS and not isinstance(value, (bool, tuple)) and value:
+        hint = f"write it like {units.EXAMPLE[unit]}"
+        raise SpecError(f"{where}: {value!r} has no unit: {unit} needs one", hint=hint)
     if isinstance(number, bool) or not isinstance(number, (int, float)):
         raise SpecError(f"{where} is {value!r}, not a number", hint="write a number")
     if not math.isfinite(number):
@@ -166,8 +177,15 @@ def _check(cls: type[Pass], declared: Field[Any], value: Any) -> None:
             raise SpecError(f"{where} is {value}, above {most:g}", hint=f"at most {most:g}")
 
 
-def written(value: Any) -> str:
-    """Return an option's value as pipeline text; it reads back equal."""
+def written(value: Any, unit: str = "") -> str:
+    """Return an option's value as pipeline text; it reads back equal.
+
+    Args:
+        value: of the option.
+        unit: the dimension it was declared with.
+    """
+    if unit not in COUNTS and isinstance(value, (int, float)) and value:
+        return f"{value}{units.BASE[unit]}"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):

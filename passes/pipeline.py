@@ -64,8 +64,13 @@ class Applied:
     notes: tuple[Note, ...]
 
 
-def parse(text: str, known: Known) -> tuple[Pass, ...]:
+def parse(text: str, known: Known, what: str = "technique") -> tuple[Pass, ...]:
     """Read a pipeline, in either form.
+
+    Args:
+        text: of it.
+        known: passes by name.
+        what: they are, for errors: other things are written in this form, too.
 
     Raises:
         UnknownNameError: a pass or an option nothing carries.
@@ -73,14 +78,15 @@ def parse(text: str, known: Known) -> tuple[Pass, ...]:
     """
     if len(text) > MAX_TEXT:
         raise SpecError(f"a pipeline of {len(text)} characters", hint=f"at most {MAX_TEXT}")
-    return tuple(_passes(_Reader(text), known))
+    return tuple(_passes(_Reader(text, what), known))
 
 
 class _Reader:
     """Tokens of a pipeline, one at a time."""
 
-    def __init__(self, text: str):
-        self.text = text
+    def __init__(self, text: str, what: str):
+        self.text, self.what = text, what
+        self.kind = "pipeline" if what == "technique" else what
         self._at = 0
         self._next = self._read()
 
@@ -109,8 +115,10 @@ class _Reader:
         """Build the error of a token that is not what was expected."""
         found = repr(self._next) if getattr(self, "_next", "") else "the end"
         return SpecError(
-            f"pipeline {self.text[:80]!r}: expected {expected}, got {found}",
-            hint="write name{key=value key=value},name or name:key=value,key=value",
+            f"{self.kind} {self.text[:80]!r}: expected {expected}, got {found}",
+            hint="write name{key=value key=value},name or name:key=value,key=value"
+            if self.kind == "pipeline"
+            else "write name or name:key=value,key=value",
         )
 
 
@@ -118,10 +126,11 @@ def _passes(reader: _Reader, known: Known) -> Iterator[Pass]:
     while reader.peek():
         name = reader.take()
         if not _NAME.fullmatch(name):
-            raise SpecError(f"pipeline {reader.text[:80]!r}: {name!r} is no name of a technique",
+            raise SpecError(f"{reader.kind} {reader.text[:80]!r}: {name!r} is no name of one",
                             hint="write name{key=value},name")  # fmt: skip
         if name not in known:
-            raise unknown_name("technique", name, known, see="(`mansard techniques list`)")
+            see = f"(`mansard {reader.what}s list`)"
+            raise unknown_name(reader.what, name, known, see=see)
         given: dict[str, Value] = {}
         if reader.peek() == "{":
             reader.take()
@@ -173,7 +182,7 @@ def _value(reader: _Reader, *, inside: bool = False) -> Value:
         return tuple(found)
     if not token or token in "{}[],:=":
         raise SpecError(
-            f"pipeline {reader.text[:80]!r}: a value is missing", hint="write key=value"
+            f"{reader.kind} {reader.text[:80]!r}: a value is missing", hint="write key=value"
         )
     if token.startswith('"'):
         return re.sub(r"\\(.)", r"\1", token[1:-1])

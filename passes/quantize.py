@@ -90,8 +90,8 @@ class Quantize(Pass):
     outliers: float = option(
         0.0, "share of weights, or with activations of features, kept wide", least=0, most=0.5
     )
-    kv_window: int = option(0, "recent tokens of a cache that stay wide", least=0)
-    kv_sinks: int = option(0, "first tokens of a cache that stay wide", least=0)
+    kv_window: int = option(0, "recent tokens of a cache that stay wide", least=0, unit="tokens")
+    kv_sinks: int = option(0, "first tokens of a cache that stay wide", least=0, unit="tokens")
     steps: str = option("", "only these decode steps, from 0: 0-63, or 64- to the end")
     skip: tuple[str, ...] = option(KEPT, "modules left as they are")
     dequantize: str = option(

@@ -138,7 +138,7 @@ class Pass:
 
     def __str__(self) -> str:
         set_ = [
-            f"{spelled(f.name)}={written(getattr(self, f.name))}"
+            f"{spelled(f.name)}={written(getattr(self, f.name), f.metadata.get('unit', ''))}"
             for f in fields(self)
             if getattr(self, f.name) != f.default
         ]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mansard.core.notes import CODES, UNKNOWN
+from mansard.query.backend_list import known_backends
 from mansard.query.catalogue import OptionSheet, TechniqueSheet, techniques
 from mansard.render.markdown_table import table
 
@@ -29,7 +30,16 @@ def notes_page() -> str:
     return "\n".join(_notes()) + "\n"
 
 
-PAGES: dict[str, Callable[[], str]] = {"techniques.md": techniques_page, "notes.md": notes_page}
+def backends_page() -> str:
+    """Return the catalogue of mansard's own backends."""
+    return "\n".join(_backends()) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "techniques.md": techniques_page,
+    "backends.md": backends_page,
+    "notes.md": notes_page,
+}
 """Page → what writes it."""
 
 
@@ -108,6 +118,32 @@ def _technique(sheet: TechniqueSheet) -> Iterator[str]:
     yield ""
     rows = [_option(option) for option in sheet.options]
     yield from table(("option", "default", "allowed", "what it says"), rows, numbers=9)
+
+
+def _backends() -> Iterator[str]:
+    yield "# Backends"
+    yield ""
+    yield GENERATED
+    yield ""
+    yield (
+        "What may answer in place of the roofline: `--backend name` or `--backend "
+        "name:key=value,key=value`. Each says what it assumed, in a line below the headline and "
+        "in `assumes` of JSON. `mansard backends list` has those of plugins, too."
+    )
+    for sheet in known_backends():
+        if sheet.owner != "mansard":
+            continue
+        yield ""
+        yield f"## {sheet.name}"
+        yield ""
+        yield _prose(sheet.summary)
+        yield ""
+        yield _prose(sheet.text)
+        yield ""
+        yield f"- Source: {sheet.source}"
+        yield ""
+        rows = [_option(option) for option in sheet.options]
+        yield from table(("option", "default", "allowed", "what it says"), rows, numbers=9)
 
 
 def _option(option: OptionSheet) -> tuple[str, str, str, str]:

@@ -33,7 +33,7 @@ class BranchDecode(ms.Pass):
     assumes = ("branches are equally long", "the outline says how many there are")
     omits = ("answers that have no outline", "a prefix that branches store once")
 
-    skeleton: int = ms.option(32, "tokens of the outline", least=1)
+    skeleton: int = ms.option(32, "tokens of the outline", least=1, unit="tokens")
     branches: int = ms.option(4, "points written side by side", least=1)
     fork: bool = ms.option(False, "branches continue on copies of the cache, reading nothing again")
 

@@ -11,6 +11,7 @@ from mansard.backends import roofline
 from mansard.backends.cluster import Cluster
 from mansard.backends.rates import MEMORY_BOUND, Priced, price
 from mansard.backends.table import TableRow
+from mansard.core.units import format_bytes, format_rate
 from mansard.ir.program import Program
 from mansard.plugins.bundled.alternatives import ChoosingWork, stationary
 
@@ -46,7 +47,16 @@ class Caches:
             _, slots, priced = seen[id(row)]
             return priced if slots and sum(float(values[s]) for s in slots) <= room else None
 
-        return roofline.answer(program, scenario, (), ChoosingWork(program, on, cached))
+        speed = f"at {format_rate(self.bandwidth)}" if self.bandwidth else (
+            "in no time (bandwidth= is not given), so this is a bound"
+        )  # fmt: skip
+        assumes = (
+            f"activations of a kernel that fit {self.share:.0%} (share) of the"
+            f" {format_bytes(on.chip.onchip_bytes)} cache move {speed}; the rest, weights and"
+            f" caches move at {format_rate(float(on.chip.bandwidth_bytes_per_s))}",
+        )
+        answer = roofline.answer(program, scenario, (), ChoosingWork(program, on, cached))
+        return replace(answer, assumes=assumes)
 
     def _cached(self, row: TableRow, on: Cluster) -> tuple[tuple[int, ...], Priced]:
         """Return the quantities that may stay in the cache, and the price where they do."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import mansard as ms
 from mansard.backends import roofline
 from mansard.backends.cluster import Cluster
+from mansard.core.units import format_time
 from mansard.ir.program import Program
 
 YEAR_S = 365.25 * 86_400
 KWH_J = 3.6e6
+GRID = 480.0
+"""g CO2e a kWh, the world's mean in 2023 [Ember 2024]."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Carbon:
 
     name: ClassVar[str] = "carbon"
     source: ClassVar[str] = "[Li 2025 EcoServe; Ember 2024; NVIDIA 2025 HGX]"
-    grid: float = ms.option(480.0, "g CO2e a kWh; the world's mean in 2023 [Ember 2024]", least=0)
+    grid: float = ms.option(GRID, "g CO2e a kWh; the world's mean in 2023 [Ember 2024]", least=0)
     pue: float = ms.option(1.0, "power of the whole building over that of the machines", least=1)
     power: float = ms.option(0.0, "of a device; 0: its TDP", least=0, unit="power")
     host: float = ms.option(0.0, "host power for each device", least=0, unit="power")
@@ -60,4 +63,18 @@ class Carbon:
             said = "carbon: what making the devices emitted is not counted; embodied= says it"
             notes = (*notes, ms.Note("M091", said))
         metrics = replace(answer.metrics, energy_j=energy_j)
-        return replace(answer, metrics=metrics, figures=figures, notes=notes)
+        assumes = tuple(self._assumed(on.devices, float(watts), device_s))
+        return replace(answer, metrics=metrics, figures=figures, notes=notes, assumes=assumes)
+
+    def _assumed(self, devices: int, watts: float, device_s: float) -> Iterator[str]:
+        power = "as given" if self.power else "its thermal design power"
+        host = f"{self.host:g} W of the host for each" if self.host else "no host (host=)"
+        lasts = format_time(device_s / devices)
+        yield (
+            f"{devices} × {watts:g} W, {power}, for the roofline's {lasts}"
+            f" and {host}; --backend energy counts operations and bytes instead, which is less"
+        )
+        mean = ", the world's mean in 2023 [Ember 2024]" if self.grid == GRID else ""
+        yield f"{self.grid:g} g CO2e a kWh of the grid{mean}; PUE {self.pue:g}"
+        if self.embodied:
+            yield f"{self.embodied:g} kg CO2e of making a device, used for {self.lifetime:g} years"

@@ -14,6 +14,7 @@ from mansard.backends.estimate import Metrics
 from mansard.backends.rates import LINK, MEMORY_BOUND
 from mansard.backends.table import TableRow
 from mansard.backends.totals import RowTotal
+from mansard.core.units import format_rate, format_time
 from mansard.ir.program import Program
 from mansard.plugins.bundled.alternatives import stationary
 
@@ -59,8 +60,16 @@ class Dataflow:
         memory = replace(lone.memory, capacity=on.chip.capacity_bytes * n)
         metrics = _later(answer.metrics, hops_s, steps, scenario)
         figures = {"chips": float(n), "hops_of_a_token_s": hops_s}
+        why = "as given" if self.chips else "as many as weights and caches fill"
+        assumes = (
+            f"{n} × {on.chip.id}, {why}: each reads its part at"
+            f" {format_rate(float(on.chip.bandwidth_bytes_per_s))}, all at once; activations stay"
+            " on the wires",
+            f"{format_time(hop_s)} from a chip to the next, {n - 1} times a token"
+            + ("" if self.hop or not hop_s else "; the chip's link latency"),
+        )
         return replace(answer, phases=phases, memory=memory, metrics=metrics,
-                       notes=tuple(notes), figures=figures)  # fmt: skip
+                       notes=tuple(notes), figures=figures, assumes=assumes)  # fmt: skip
 
 
 class _Spread(roofline.Work):

@@ -38,6 +38,7 @@ DRAM_PJ: Mapping[str, float] = {"HBM": 350.0, "GDDR": 415.0, "DDR": 1300.0}
 
 A reader of the table takes them as those of the interface alone: a floor, like all of this.
 """
+TABLES = {"7nm": "7 nm [Jouppi 2021, table 2]", "45nm": "45 nm [Horowitz 2014, fig. 1.1.9]"}
 WIDER: Mapping[str, tuple[str, ...]] = {
     "fp16": ("bf16",), "bf16": ("fp16",), "tf32": ("fp32",), "fp8": ("fp16", "bf16"),
     "fp4": ("fp16", "bf16"), "fp6": ("fp16", "bf16"), "int4": ("int8",), "int2": ("int8",),
@@ -85,7 +86,16 @@ class Energy:
             known["tdp_over_that_time_j"] = on.chip.tdp_w * devices * _time_s(answer.phases)
         metrics = replace(answer.metrics, energy_j=total)
         notes = tuple(dict.fromkeys((*answer.notes, *prices.notes)))
-        return replace(answer, metrics=metrics, figures=known, notes=notes)
+        return replace(answer, metrics=metrics, figures=known, notes=notes,
+                       assumes=(*prices.said, *self._left_out()))  # fmt: skip
+
+    def _left_out(self) -> tuple[str, ...]:
+        idle = f"{self.idle:g} W of each device whatever happens"
+        return (
+            f"{idle if self.idle else 'no power is drawn while nothing happens (idle=)'}; time is"
+            " the roofline's; instruction issue, registers, wires and regulators are left out, so"
+            " a meter shows more",
+        )
 
     def _greatest(
         self, phase: str, rows: list[tuple[RowTotal, dict[str, float]]], devices: int
@@ -122,6 +132,15 @@ class Prices:
     of_backend: Energy
     chip: Hardware
     notes: list[ms.Note] = field(default_factory=list)
+    used: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The energies that were used: of operations in a line, of bytes in another."""
+        ops = [said for name, said in self.used.items() if name.startswith("op ")]
+        moved = [said for name, said in self.used.items() if not name.startswith("op ")]
+        return (f"an operation, {TABLES[self._table]}: {', '.join(ops) or 'none'}",
+                f"a bit moved, of the same: {', '.join(moved) or 'none'}")  # fmt: skip
 
     def of(self, total: RowTotal) -> dict[str, float]:
         """Return level → energy of a row, all its occurrences on one device [J]."""
@@ -129,9 +148,13 @@ class Prices:
         dtypes = {unit: dtype for unit, dtype, _ in total.row.flops}
         for unit, flops in total.flops.items():
             each = self._operation(dtypes[unit]) if unit == "matrix" else VECTOR_PJ[self._table]
+            name = f"{unit} {dtypes[unit]}" if unit == "matrix" else unit
+            self.used[f"op {name}"] = f"{name} {each:.3g} pJ"
             found["matrix" if unit == "matrix" else "vector"] += float(flops) * each * PICO
         for (place, _), size in total.traffic.items():
             level, each = self._level(place)
+            kind = f" ({self.chip.memory_type})" if level == "memory" else ""
+            self.used[level] = f"{level}{kind} {each / 8:.3g} pJ"
             found[level] += float(size) * each * PICO
         if total.payload and not self.of_backend.link:
             said = "energy: bytes over links are not counted; link= says what one takes"

@@ -11,6 +11,7 @@ from mansard.backends import roofline
 from mansard.backends.cluster import Cluster
 from mansard.backends.estimate import Phase
 from mansard.backends.schedule import Stretch
+from mansard.core.units import format_time
 from mansard.ir.program import Program
 
 UNKNOWN = -1.0
@@ -46,7 +47,12 @@ class Launches:
         each = {f"{name}_launches_s": phase.kernels * self.launch * phase.steps
                 for name, phase in answer.phases.items()}  # fmt: skip
         bound = {f"{name}_host_bound_share": share for name, share in work.waited.items()}
-        return replace(answer, figures={**each, **bound})
+        assumes = (
+            f"{format_time(self.launch)} from one launch to the next, as given, and a launch for"
+            " each kernel; graphs that are captured and replayed have fewer",
+            "kernels themselves take the roofline's time, which is a bound",
+        )
+        return replace(answer, figures={**each, **bound}, assumes=assumes)
 
 
 class _Launched(roofline.Work):

@@ -13,6 +13,7 @@ from mansard.backends.estimate import Phase
 from mansard.backends.hardware import Hardware
 from mansard.backends.rates import OVERHEAD, Priced, price
 from mansard.backends.table import TableRow
+from mansard.core.units import format_flops, format_rate, format_time
 from mansard.ir.cost import MATRIX
 from mansard.ir.program import Program
 from mansard.plugins.bundled.alternatives import ChoosingWork, slowest_s
@@ -62,7 +63,19 @@ class Pim:
             memory = replace(memory, capacity=int(memory.capacity * self.capacity))
         figures = {f"{name}_in_memory_share": _share(phase, self.name)
                    for name, phase in answer.phases.items()}  # fmt: skip
-        return replace(answer, memory=memory, figures=figures)
+        return replace(answer, memory=memory, figures=figures, assumes=self._assumed(on, banks))
+
+    def _assumed(self, on: Cluster, banks: Hardware) -> tuple[str, ...]:
+        """Say what banks were put into the memory, and what that costs of it."""
+        rate = banks.peak(MATRIX, "bf16").flops_per_s
+        waits = f"{format_time(self.sync)} each time an op changes sides (sync)"
+        return (
+            f"the banks of {banks.id}: {format_rate(float(banks.bandwidth_bytes_per_s))} inside and"
+            f" {format_flops(float(rate) if rate else None, per_second=True)} of bf16 products in"
+            f" each device; the chip keeps its {format_rate(float(on.chip.bandwidth_bytes_per_s))}",
+            f"{self.capacity:.0%} of the memory is left to data (capacity); "
+            + (waits if self.sync else "changing sides takes no time (sync=0), so this is a bound"),
+        )
 
     def _inside(self, row: TableRow, on: Cluster, banks: Hardware) -> Priced | None:
         """Return the price of a row in the banks; None where it cannot run there."""

@@ -40,7 +40,8 @@ class Retrieve(ms.Pass):
     documents: int = ms.option(0, "vectors of an index searched exactly; 0: none is", least=0)
     width: int = ms.option(1024, "numbers of a vector", least=1)
     latency: float = ms.option(0.0, "time of a search besides", least=0, unit="time")
-    every: int = ms.option(0, "tokens after which it searches again; 0: never", least=0)
+    every: int = ms.option(0, "tokens after which it searches again; 0: never", least=0,
+                           unit="tokens")  # fmt: skip
 
     @property
     def read(self) -> Expr:

@@ -70,8 +70,8 @@ class SelectKeys(ms.Pass):
     omits = ("what unread keys do to the model's answers", "sorting the pages")
 
     phase: str = ms.option("decode", "the phase that selects; it gets a variant of the graph")
-    budget: int = ms.option(0, "keys a query reads; 0: all", least=0)
-    page: int = ms.option(16, "tokens of a page", least=1)
+    budget: int = ms.option(0, "keys a query reads; 0: all", least=0, unit="tokens")
+    page: int = ms.option(16, "tokens of a page", least=1, unit="tokens")
     summary: str = ms.option("bounds", "what stands for a page", choices=("bounds", "landmark"))
 
     def run(self, program: ms.Program) -> ms.Outcome:

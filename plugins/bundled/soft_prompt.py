@@ -31,7 +31,8 @@ class SoftPrompt(ms.Pass):
     assumes = ("every prompt has the prefix", "adapters of an encoder are small beside it")
     omits = ("what the model forgets of the prefix",)
 
-    prefix: int = ms.option(0, "tokens of each prompt that vectors stand for", least=0)
+    prefix: int = ms.option(0, "tokens of each prompt that vectors stand for", least=0,
+                            unit="tokens")  # fmt: skip
     tokens: int = ms.option(1, "vectors that stand for them", least=1)
     online: bool = ms.option(False, "made when the prompt comes, by a pass over the prefix")
 

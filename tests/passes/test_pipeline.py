@@ -98,7 +98,7 @@ def test_the_printed_form_reads_back_equal(passes: list[Pass]) -> None:
         ("quantize{weights=int4,group=128}", "quantize{weights=int4 group=128}"),
         ("quantize{weights=int4 skip=lm_head}", "quantize{weights=int4 skip=[lm_head]}"),
         ("labelled:text=a:b=c,flag=true", 'labelled{text="a:b=c" flag=true}'),
-        ("labelled:rate_bytes=2GB/s", "labelled{rate-bytes=2000000000.0}"),
+        ("labelled:rate_bytes=2GB/s", "labelled{rate-bytes=2000000000.0B/s}"),
         ("labelled:count=2,count=3", ""),
         ("  ", ""),
     ],

@@ -14,8 +14,10 @@ from mansard.core.symbols import P, S
 from mansard.ir.op import Op
 from mansard.ir.ops import Scores
 from mansard.passes.fuse_attention import FuseAttention
+from mansard.passes.limit_kv import LimitKv
 from mansard.passes.pipeline import parse, run, with_level, written
 from mansard.passes.quantize import Quantize
+from mansard.passes.speculative_decode import SpeculativeDecode
 from mansard.passes.technique import Pass
 
 names = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -31,6 +33,23 @@ quantized = st.builds(
 @given(st.lists(st.one_of(fused, quantized), max_size=4))
 def test_the_printed_form_reads_back(passes: list[Pass]) -> None:
     assert parse(written(passes), KNOWN) == tuple(passes)
+
+
+@given(st.floats(0, 1e3))
+def test_a_time_is_printed_with_its_unit_and_reads_back(lookup: float) -> None:
+    known = {"speculative-decode": SpeculativeDecode}
+    asked = SpeculativeDecode(draft="ngram", lookup=lookup)
+    assert parse(str(asked), known) == (asked,)
+    assert not lookup or str(asked).endswith("s}")
+
+
+def test_a_number_without_the_unit_of_its_option_is_refused_and_tokens_need_none() -> None:
+    known = {"speculative-decode": SpeculativeDecode, "limit-kv": LimitKv}
+    with pytest.raises(SpecError, match="lookup: 5 has no unit: time needs one"):
+        parse("speculative-decode:lookup=5", known)
+    assert parse("limit-kv:window=1k", known) == parse("limit-kv:window=1024", known)
+    with pytest.raises(SpecError, match="gamma is '1k', not a whole number"):
+        parse("speculative-decode:gamma=1k", known)
 
 
 def test_the_short_form_is_the_same_pass_and_may_be_followed_by_another() -> None:

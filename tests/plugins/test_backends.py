@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -141,8 +142,6 @@ def test_only_the_phases_that_were_asked_for_are_answered() -> None:
 
 
 def test_the_command_line_prints_and_the_document_has_what_a_backend_says(run: Run) -> None:
-    import json
-
     ran = run("analyze", "gpt2", "--on", "h100-sxm", "--backend", "energy:rows=0")
     assert ran.code == 0
     assert "per token" in ran.out
@@ -208,3 +207,98 @@ def test_a_backend_answers_for_one_length(run: Run) -> None:
 def test_how_long_a_launch_takes_must_be_said() -> None:
     with pytest.raises(ms.MansardError, match="how long a launch takes"):
         asked("launches")
+
+
+@pytest.mark.parametrize(
+    ("backend", "words"),
+    [
+        (
+            "energy",
+            ("HBM3) 5.47 pJ", "bf16 0.295 pJ", "[Jouppi 2021, table 2]", "a meter shows more"),
+        ),
+        ("energy:table=45nm,idle=90W", ("[Horowitz 2014, fig. 1.1.9]", "90 W of each device")),
+        (
+            "carbon",
+            ("700 W, its thermal design power", "480 g CO2e a kWh", "world's mean", "PUE 1"),
+        ),
+        ("carbon:grid=20,embodied=150", ("20 g CO2e", "150 kg CO2e of making a device")),
+        ("pim", ("generic-hbm3-pim: 16.0 TB/s inside", "50% of the memory", "this is a bound")),
+        ("caches", ("50% (share) of the 52.4 MB cache", "in no time")),
+        ("launches:launch=5us", ("5.00 µs from one launch to the next, as given",)),
+    ],
+)
+def test_a_backend_says_what_it_assumed_in_place_of_what_real_engines_reach(
+    run: Run, backend: str, words: tuple[str, ...]
+) -> None:
+    asked_for = ("analyze", "gpt2", "--on", "h100-sxm", "--backend", backend)
+    table = " ".join(run(*asked_for).out.split())
+    document = json.loads(run(*asked_for, "-f", "json").out)
+    for word in words:
+        assert word in table
+        assert word in " ".join(document["assumes"])
+    assert "arXiv:2411.00136" not in table
+    page = run(*asked_for, "-f", "md").out
+    assert "- assumes: " in page
+    assert "arXiv:2411.00136" not in page
+
+
+def test_carbon_without_a_world_mean_does_not_cite_it() -> None:
+    assert not any("Ember" in said for said in asked("carbon:grid=20").assumes)
+
+
+@dataclass(frozen=True)
+class Silent:
+    """Answer as the roofline does, and say nothing."""
+
+    name = "silent"
+    size: int = ms.option(0, "tokens of something", least=0, unit="tokens")
+
+    def estimate(self, program: Any, on: Any, scenario: Any) -> Any:
+        """Return the bound."""
+        from mansard.backends import roofline
+
+        return roofline.estimate(program, on, scenario)
+
+
+def test_a_backend_of_a_plugin_that_states_nothing_is_said_to(install: Install, run: Run) -> None:
+    install("silent", {"mansard_backends": [Silent()]}, "silent-dist")
+    ran = run("analyze", "gpt2", "--on", "h100-sxm", "--backend", "silent:size=1k")
+    assert "the backend silent does not state what it assumes" in ran.out
+    listed = {b["name"]: b for b in json.loads(run("backends", "list", "-f", "json").out)}
+    assert listed["silent"]["owner"] == "silent-dist"
+    assert listed["energy"]["owner"] == "mansard"
+    shown = run("backends", "show", "silent").out
+    assert "Answer as the roofline does" in shown
+    assert "tokens, as 512 or 8k, at least 0" in shown
+
+
+def test_backends_are_listed_and_shown_and_a_near_name_is_offered(run: Run) -> None:
+    shown = run("backends", "show", "launches").out
+    assert "[Vellaisamy 2025]" in shown
+    assert "it must be given" in shown
+    assert "-1" not in shown
+    ran = run("backends", "show", "enrgy")
+    assert ran.code == 2
+    assert "did you mean 'energy'" in ran.err
+    assert "backends list" in " ".join(run("analyze", "--help").out.split())
+
+
+@pytest.mark.parametrize(
+    ("backend", "words"),
+    [
+        ("launches:launch=5", "launches: launch: 5 has no unit: time needs one"),
+        ("carbon:power=300", "carbon: power: 300 has no unit"),
+        ("caches:bandwidth=2e12", "bandwidth: 2000000000000.0 has no unit"),
+        ("dataflow:x", "backend 'dataflow:x': expected '='"),
+        ("energy:idle=1W,carbon", "no backend called 'carbon'"),
+        ("energy:rows=1k", "energy: rows is '1k', not a whole number"),
+    ],
+)
+def test_options_that_cannot_be_read_are_refused_in_a_backends_words(
+    run: Run, backend: str, words: str
+) -> None:
+    ran = run("analyze", "gpt2", "--on", "h100-sxm", "--backend", backend)
+    assert ran.code == 2
+    assert words in ran.err
+    assert "pipeline" not in ran.err
+    assert "technique" not in ran.err

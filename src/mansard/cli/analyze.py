@@ -34,7 +34,7 @@ GATE, STRICT = 1, 3
 @click.option("--must-fit", is_flag=True, help="Exit 1 when it does not fit the memory.")
 @click.option("--strict", is_flag=True, help="Exit 3 when anything is unknown.")
 @click.option("--backend", metavar="NAME", help="What answers in place of the roofline, with"
-              " options: energy, carbon:grid=400 (mansard plugins list mansard).")  # fmt: skip
+              " options: energy, carbon:grid=400 (mansard backends list).")  # fmt: skip
 @click.option("--roofline", is_flag=True, help="Draw the roofline of each phase (table).")
 @click.pass_context
 def analyze(

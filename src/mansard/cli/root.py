@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "hardware": ("mansard.cli.hardware:hardware", "The chips mansard knows, with their sources."),
     "calibrate": ("mansard.cli.calibrate:calibrate", "Fit a chip from measured kernels."),
     "techniques": ("mansard.cli.techniques:techniques", "The passes: options, sources, limits."),
+    "backends": ("mansard.cli.backends:backends", "What may answer in place of the roofline."),
     "plugins": ("mansard.cli.plugins:plugins", "What is installed beside mansard."),
     "config": ("mansard.cli.config:config", "What a question would use, and where it was said."),
     "doctor": ("mansard.cli.doctor:doctor", "Versions, plugins and a check of the data."),

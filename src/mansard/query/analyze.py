@@ -81,7 +81,7 @@ def analyze(
         estimate: "ideal", the roofline bound, or "calibrated", what is measured, with its band.
         price: of a device and hour, in any currency; the answer then says what it costs.
         backend: what reads the answer off the program, in place of the roofline: a name of
-            ``mansard plugins list``, with options as techniques have them: "energy:host=600W".
+            ``mansard backends list``, with options as techniques have them: "energy:host=600W".
 
     Raises:
         MansardError: a name nothing carries, a model or chip that cannot be read, a size that is
@@ -181,6 +181,7 @@ def answered(
         notes=_once(said),
         price=priced,
         figures=answer.figures,
+        assumes=answer.assumes,
         cluster=ready.cluster,
         calibrated=calibrated_figures(answer, program, ready.cluster, asked, engine),
     )

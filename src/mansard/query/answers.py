@@ -32,6 +32,7 @@ def dump(estimate: Estimate) -> Plain:
         "metrics": _fields(estimate.metrics),
         "backend": estimate.backend,
         "figures": dict(estimate.figures),
+        "assumes": list(estimate.assumes),
         "notes": [_fields(note) for note in estimate.notes],
         "techniques": [_technique(t) for t in estimate.techniques],
         "effects": _effects(estimate),
@@ -77,6 +78,7 @@ def load(plain: Mapping[str, Any], chip: Hardware) -> Estimate:
         price=_unpriced,
         backend=plain["backend"],
         figures=plain["figures"],
+        assumes=tuple(plain["assumes"]),
     )
     estimate.__dict__["sizes"] = frozenset(plain["sizes"])
     within, beyond = plain["kv_growth"]

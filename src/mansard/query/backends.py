@@ -47,14 +47,14 @@ def _backend(text: str) -> tuple[Any, str]:
     found = backends()
     name = text.partition(":")[0].partition("{")[0].strip()
     if name not in found:
-        raise unknown_name("backend", name, found, see="(`mansard plugins list`)")
+        raise unknown_name("backend", name, found, see="(`mansard backends list`)")
     backend, owner = found[name].thing, found[name].owner
     if text.strip() == name:
         return backend, owner
     if not hasattr(type(backend), "__dataclass_fields__"):
         raise SpecError(f"the backend {name} has no options", hint=f"write --backend {name}")
     known: Any = {name: type(backend)}
-    made = parse(text, known)
+    made = parse(text, known, what="backend")
     if len(made) != 1:
         raise SpecError(f"{text!r} is more than one backend", hint="name one")
     return made[0], owner

@@ -20,7 +20,7 @@ class OptionSheet:
     Args:
         name: as users write it.
         type: "number", "whole number", "true or false", "name" or "list".
-        default: as pipeline text; None where it must be given.
+        default: as pipeline text; None where it must be given, which one out of range says, too.
         help: one phrase.
         choices: the only values allowed; empty for any.
         least: the smallest number allowed.
@@ -46,7 +46,14 @@ class OptionSheet:
                 ("at most", self.most)) if value is not None]  # fmt: skip
         if self.least is not None and self.most is not None:
             ends = [f"{self.least:g} to {self.most:g}"]
-        return ", ".join([self.type, *ends])
+        return ", ".join([_KINDS.get(self.unit, self.type), *ends])
+
+
+_KINDS = {
+    "time": "time, as 20ms", "power": "power, as 700W", "bytes/s": "rate, as 3.35TB/s",
+    "bytes": "size, as 80GB", "tokens": "tokens, as 512 or 8k",
+}  # fmt: skip
+"""Dimension → how its numbers are written, in words."""
 
 
 @dataclass(frozen=True)
@@ -123,24 +130,35 @@ def _sheet(cls: type[Pass], owner: str) -> TechniqueSheet:
         conflicts=cls.conflicts,
         assumes=cls.assumes,
         omits=cls.omits,
-        options=tuple(_option(name, declared, hints[declared.name]) for name, declared in listed),
+        options=tuple(
+            option_sheet(name, declared, hints[declared.name]) for name, declared in listed
+        ),
     )
 
 
-def _option(name: str, declared: Any, hint: Any) -> OptionSheet:
+def option_sheet(name: str, declared: Any, hint: Any) -> OptionSheet:
+    """Return an option from the field that declares it.
+
+    Args:
+        name: as users write it.
+        declared: a dataclass field.
+        hint: its type.
+    """
     from mansard.passes.options import written
 
     about = declared.metadata
-    default = None if declared.default is MISSING else written(declared.default)
+    unit, least = about.get("unit", ""), about.get("least")
+    value = declared.default
+    must = value is MISSING or (least is not None and isinstance(value, float) and value < least)
     return OptionSheet(
         name=name,
         type=_type(hint),
-        default=default,
+        default=None if must else written(value, unit),
         help=about.get("help", ""),
         choices=tuple(about.get("choices", ())),
-        least=about.get("least"),
+        least=least,
         most=about.get("most"),
-        unit=about.get("unit", ""),
+        unit=unit,
     )
 
 

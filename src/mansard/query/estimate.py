@@ -49,6 +49,7 @@ class Estimate(Shown):
         price: what a program costs here, for the figures before and after a technique.
         backend: of a plugin that answered in place of the roofline, with its options; or empty.
         figures: what it says besides, by a name that ends in its unit.
+        assumes: what a plugin's backend says its figures rest on, a sentence each.
         cluster: the devices, with the program's mesh on them; None of a remembered answer.
         calibrated: bands, the bound beside and what they rest on; None of the bound itself.
     """
@@ -70,6 +71,7 @@ class Estimate(Shown):
     price: Callable[[Program], Answer] = field(repr=False)
     backend: str = field(default="", kw_only=True)
     figures: Mapping[str, float] = field(default_factory=dict, kw_only=True)
+    assumes: tuple[str, ...] = field(default=(), kw_only=True)
     cluster: Cluster | None = field(default=None, repr=False)
     calibrated: Calibrated | None = None
 

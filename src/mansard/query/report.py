@@ -64,7 +64,8 @@ def result(estimate: Estimate) -> dict[str, Any]:
     if estimate.calibrated is not None:
         document |= estimate.calibrated.to_dict()
     if estimate.backend:
-        document |= {"backend": estimate.backend, "figures": dict(estimate.figures)}
+        document |= {"backend": estimate.backend, "figures": dict(estimate.figures),
+                     "assumes": list(estimate.assumes)}  # fmt: skip
     plain: dict[str, Any] = finite(document)
     return plain
 

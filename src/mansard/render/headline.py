@@ -38,7 +38,16 @@ def caveat(width: int) -> Text:
 
 
 def worth(estimate: Estimate, width: int) -> Iterator[Text]:
-    """Yield what the figures are worth: of a bound one line; of an estimate its band and basis."""
+    """Yield what the figures are worth: of a bound one line; of an estimate its band and basis.
+
+    Of a plugin's backend that is what it assumes, a line each.
+    """
+    if estimate.backend:
+        for at, said in enumerate(words.stated(estimate)):
+            wrapped = textwrap.wrap(said, max(20, width - 10))
+            for number, line in enumerate(wrapped):
+                yield Text(f" {'assumes' if at == number == 0 else '':<7} {line}", QUIET)
+        return
     if estimate.calibrated is None:
         yield caveat(width)
         return

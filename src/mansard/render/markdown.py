@@ -29,7 +29,9 @@ def _document(estimate: Estimate, view: View) -> Iterator[str]:
     yield ""
     yield from table(("metric", "value"), _metrics(estimate))
     yield ""
-    if estimate.calibrated is None:
+    if estimate.backend:
+        yield from (f"- assumes: {escape(said)}" for said in words.stated(estimate))
+    elif estimate.calibrated is None:
         yield f"*{words.CAVEATS[0]}*"
     else:
         yield from table(("", "bound", "calibrated", "ratio", "band"), words.beside(estimate))

@@ -49,6 +49,8 @@ def html(estimate: Estimate) -> str:
         parts.append(_table(columns, rows))
         parts.append(figure_of(estimate, "roofline", phase.name).svg)
     parts.append(figure_of(estimate, "memory", None).svg)
+    if estimate.backend:
+        parts += [f"<p>assumes: {escape(said)}</p>" for said in words.stated(estimate)]
     parts += [f"<p>{escape(n.message)} <code>{escape(n.code)}</code></p>" for n in estimate.notes]
     return f"<div>{''.join(parts)}</div>"
 

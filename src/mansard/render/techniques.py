@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import IO, Any
 
-from mansard.query.catalogue import TechniqueSheet
+from mansard.query.catalogue import OptionSheet, TechniqueSheet
 from mansard.render.listing import Column, Listing, show
 
 LIST_COLUMNS = (
@@ -26,7 +26,7 @@ SHEET_COLUMNS = (
 def technique_list(sheets: Sequence[TechniqueSheet]) -> Listing:
     """Return the list: one line a technique."""
     rows = [
-        {"name": s.name, "level": s.level, "summary": _read(s.summary), "owner": s.owner}
+        {"name": s.name, "level": s.level, "summary": read(s.summary), "owner": s.owner}
         for s in sheets
     ]
     footer = f"{len(rows)} techniques; `mansard techniques show NAME` has options and sources"
@@ -40,16 +40,20 @@ def technique_record(sheet: TechniqueSheet) -> dict[str, Any]:
 
 def technique_sheet(sheet: TechniqueSheet) -> Listing:
     """Return the options of a technique."""
-    rows: list[Mapping[str, str]] = [
+    return Listing(SHEET_COLUMNS, [asdict(sheet)], option_rows(sheet.options))
+
+
+def option_rows(options: Sequence[OptionSheet]) -> list[Mapping[str, str]]:
+    """Return options as people read them."""
+    return [
         {
             "key": option.name,
             "default": "-" if option.default in (None, '""') else str(option.default),
             "allowed": option.allowed,
             "help": option.help,
         }
-        for option in sheet.options
+        for option in options
     ]
-    return Listing(SHEET_COLUMNS, [asdict(sheet)], rows)
 
 
 def show_technique_sheet(sheet: TechniqueSheet, stream: IO[str]) -> None:
@@ -60,14 +64,14 @@ def show_technique_sheet(sheet: TechniqueSheet, stream: IO[str]) -> None:
 
 def technique_text(sheet: TechniqueSheet) -> Iterator[str]:
     """Yield the lines above the options: what it does, its source, what it assumes and omits."""
-    yield f"{sheet.name}: {_read(sheet.summary)}"
+    yield f"{sheet.name}: {read(sheet.summary)}"
     if sheet.text:
-        yield from ("", *_read(sheet.text).splitlines())
+        yield from ("", *read(sheet.text).splitlines())
     yield ""
     yield from (f"{key:<10} {value}" for key, value in _facts(sheet))
 
 
-def _read(text: str) -> str:
+def read(text: str) -> str:
     """Return text of a docstring for people: code in single quotation marks."""
     return text.replace("``", "`")
 

@@ -36,6 +36,12 @@ def caveat(width: int) -> str:
     return next((c for c in CAVEATS if len(c) <= width), CAVEATS[-1])
 
 
+def stated(estimate: Estimate) -> list[str]:
+    """Return what a plugin's backend assumes, a line each; one that states nothing is said to."""
+    name = estimate.backend.partition(":")[0].partition("{")[0]
+    return list(estimate.assumes) or [f"the backend {name} does not state what it assumes"]
+
+
 def beside(estimate: Estimate) -> list[tuple[str, str, str, str, str]]:
     """Return (metric, bound, calibrated, ratio, band) of each metric a calibrated estimate has."""
     found = estimate.calibrated

@@ -29,7 +29,7 @@ class SlidingWindow(ms.Pass):
     assumes, removes = ("kernels skip masked pairs",), "pairs with keys outside the window"
     example, identity = "window=64", "window=0"
 
-    window: int = ms.option(0, "keys a query scores, its own included; 0: all", least=0)
+    window: int = ms.option(0, "keys a query scores, its own too; 0: all", least=0, unit="tokens")
 
     def rules(self):
         causal = ms.P((Scores, Values), where=lambda op: self.window and op.mask.kind == "causal")

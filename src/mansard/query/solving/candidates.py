@@ -65,9 +65,12 @@ def _with_option(question: Question, key: str, value: Any) -> tuple[Any, ...]:
     technique, _, option = key.partition(".")
     passes = read_techniques(question.study.techniques)
     there = [k for k, p in enumerate(passes) if p.name == technique]
+    known = known_passes()
+    unit = options(known[technique])[option].metadata.get("unit", "")
+    text = f"{technique}{{{option}={written(value, unit)}}}"
     if not there:
-        return (*passes, f"{technique}{{{option}={written(value)}}}")
-    made = parse(f"{technique}{{{option}={written(value)}}}", known_passes())[0]
+        return (*passes, text)
+    made = parse(text, known)[0]
     name = options(type(made))[option].name
     changed = replace(passes[there[0]], **{name: getattr(made, name)})
     return tuple(changed if k == there[0] else p for k, p in enumerate(passes))
