@@ -142,6 +142,15 @@ def test_a_calibrated_estimate_shows_its_band(sight: Sight, address: str) -> Non
     assert "the bound alone" in sight.page.inner_text("[data-card$=-breakdown]")
 
 
+def test_the_figures_of_the_head_say_how_they_come_about(sight: Sight, address: str) -> None:
+    sight.open(f"{address}#/explore?model=qwen2.5-0.5b&on=h100-sxm&batch=4&output=32")
+    sight.page.click(".headline .why summary")
+    said = sight.page.inner_text(".headline .formulas")
+    assert "TTFT + (32 − 1) × TPOT" in said
+    assert "batch 4 × 32 tokens ÷ latency" in said
+    assert "KV cache" in said
+
+
 def test_it_asks_its_own_server_few_times_and_nobody_else(sight: Sight, address: str) -> None:
     sight.open(address)
     assert len(sight.asked) <= 10
@@ -169,11 +178,9 @@ def test_an_operator_is_chosen_by_mouse_or_keyboard_and_explains_itself(
     sight.page.locator(".graph [data-op='lm_head']").focus()
     sight.page.keyboard.press("Enter")
     assert sight.page.inner_text("#detail-name") == "lm_head"
-    sight.page.click(".why summary")
-    assert "525336576*R" in sight.page.inner_text(".formulas") or "*R" in sight.page.inner_text(
-        ".formulas"
-    )
-    assert "Kaplan 2020" in sight.page.inner_text(".why")
+    sight.page.click(".detail .why summary")
+    assert "1050673152*R" in sight.page.inner_text(".detail .formulas")
+    assert "Kaplan 2020" in sight.page.inner_text(".detail .why")
     sight.page.focus("#tab-decode")
     sight.page.keyboard.press("ArrowLeft")
     assert sight.page.get_attribute("#tab-prefill", "aria-selected") == "true"
@@ -211,9 +218,9 @@ def test_a_scenario_is_set_looked_at_and_saved_without_a_mouse(sight: Sight, add
     _tab_to(sight, ".graph [data-op=lm_head]")
     keys.press("Space")
     assert sight.page.inner_text("#detail-name") == "lm_head"
-    _tab_to(sight, ".why summary")
+    _tab_to(sight, ".detail .why summary")
     keys.press("Enter")
-    assert sight.page.locator(".formulas").is_visible()
+    assert sight.page.locator(".detail .formulas").is_visible()
     _tab_to(sight, ".dot")
     keys.press("Enter")
     assert sight.page.locator(".dot.chosen").count() == 1
@@ -357,6 +364,34 @@ def test_every_page_has_an_answer_and_its_command(sight: Sight, address: str) ->
         sight.page.wait_for_selector("main table.data, main svg.figure")
         assert sight.page.get_attribute("#copy-command", "title").startswith("mansard ")
     assert sight.said == []
+
+
+def test_the_command_of_every_page_runs_and_answers_the_same(
+    sight: Sight, address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from shlex import split
+
+    from mansard.cli import main
+    from mansard.core.units import format_time
+
+    asked = "model=qwen2.5-0.5b&on=h100-sxm&batch=4&t=quantize%7Bweights%3Dint4%7D"
+    rest = {"what-if": "&bw=2&fb=2", "sweep": "&xv=1,2&yv=1k,2k", "compare": "&with=on%3Dl40s"}
+    said = {}
+    for page in PAGES:
+        sight.open(f"{address}#/{page}?{asked}{rest.get(page, '')}")
+        sight.page.wait_for_selector("main table.data, main svg.figure")
+        command = split(sight.page.get_attribute("#copy-command", "title"))
+        assert command[0] == "mansard"
+        plain = [] if page in ("passes", "hardware") else ["-f", "json"]
+        assert main([*command[1:], *plain]) == 0
+        said[page] = capsys.readouterr().out
+        if page == "what-if":
+            shown = sight.page.locator("[data-card=what-if-result] tbody tr").nth(1).inner_text()
+    turned = json.loads(said["what-if"])
+    assert turned["scenario"]["batch"] == 8
+    assert format_time(turned["metrics"]["tpot_s"]) in shown
+    assert len(json.loads(said["sweep"])) == 4
+    assert len(json.loads(said["compare"])) == 2
 
 
 def test_solve_says_what_stops_it(sight: Sight, address: str) -> None:

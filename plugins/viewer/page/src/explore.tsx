@@ -70,8 +70,31 @@ export function Headline({ told }: { told: Told }) {
           <dd class={`hint ${fits === false ? "bad" : fits ? "good" : ""}`}><span role="status">{fits === null ? "capacity unknown" : `${fits ? "✓ fits" : "✗ does not fit"} ${f.bytes(memory.capacity)}`}</span></dd>
         </div>
       </dl>
+      <details class="why">
+        <summary>How these figures come about</summary>
+        <table class="formulas"><tbody>{derived(told).map(([what, text]) => <tr key={what}><th scope="row">{what}</th><td>{text}</td></tr>)}</tbody></table>
+      </details>
     </section>
   );
+}
+
+/** What each headline figure is made of, with its values. */
+function derived(told: Told): [string, string][] {
+  const { metrics, memory, phases, scenario } = told.result;
+  const { ttft_s: ttft, tpot_s: tpot, latency_s: latency, throughput_tok_s: throughput } = metrics;
+  const before = Object.keys(phases).filter((p) => p === "encode" || p === "prefill").join(" + ");
+  const found: [string, string][] = [["time of a phase", "the sum over its kernels, each as long as the resource it needs longest; of kernels side by side the longest stream"]];
+  if (ttft != null) found.push(["TTFT", `the phase ${before}: ${f.time(ttft)}`]);
+  if (tpot != null) found.push(["TPOT", `the decode phase by the tokens it makes after the first: ${f.time(tpot)}${phases.decode?.first_step_s != null && phases.decode.last_step_s != null ? `, from ${f.time(phases.decode.first_step_s)} to ${f.time(phases.decode.last_step_s)}` : ""}`]);
+  if (ttft != null && tpot != null && latency != null) found.push(["latency", `TTFT + (${f.plain(scenario.output)} − 1) × TPOT${Object.keys(phases).some((p) => !["encode", "prefill", "decode"].includes(p)) ? " + what lies between" : ""} = ${f.time(latency)}`]);
+  if (throughput != null && latency != null) {
+    const alone = (scenario.batch * scenario.output) / latency;
+    const same = Math.abs(alone / throughput - 1) < 1e-9;
+    found.push(["throughput", same ? `batch ${f.plain(scenario.batch)} × ${f.plain(scenario.output)} tokens ÷ latency = ${f.tokens(throughput)}` : `batch ${f.plain(scenario.batch)} × ${f.plain(scenario.output)} tokens by the time after which the next batch follows: ${f.tokens(throughput)}`]);
+  }
+  if (tpot != null) found.push(["per user", `1 ÷ TPOT = ${f.tokens(1 / tpot)}`]);
+  found.push(["memory", `${MEMORY.filter(([key]) => memory[key]).map(([key, label]) => `${label} ${f.bytes(memory[key] as number)}`).join(" + ")} = ${f.bytes(memory.total)}; the cache has room for every token of a sequence, activations are the most alive at one kernel`]);
+  return found;
 }
 
 /** The band of a calibrated metric, in words. */

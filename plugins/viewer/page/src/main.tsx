@@ -11,10 +11,10 @@ import { HardwarePage } from "./hardware";
 import { memo } from "./memo";
 import { Passes } from "./passes";
 import { copyText, save } from "./saving";
-import { options, type Place, read, whole, write } from "./scenario";
-import { Sweep, sweepOptions } from "./sweep";
+import { options, type Place, quoted, read, whole, write } from "./scenario";
+import { fixed, Sweep, sweepOptions } from "./sweep";
 import type { Boot, Question, Told } from "./types";
-import { WhatIf } from "./whatif";
+import { turned, WhatIf } from "./whatif";
 import "./style.css";
 
 const PAGES: [string, string][] = [["explore", "Explore"], ["compare", "Compare"], ["sweep", "Sweep"], ["passes", "Passes"], ["hardware", "Hardware"], ["what-if", "What if"]];
@@ -79,7 +79,7 @@ function App({ boot }: { boot: Boot }) {
   return (
     <div class="app" onDragOver={(e) => e.preventDefault()} onDrop={drop}>
       <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); document.getElementById("main")?.focus(); }}>Skip to the answer</a>
-      <Top page={page} go={go} question={question} rest={place.rest} told={answer.value} />
+      <Top boot={boot} page={page} go={go} question={question} rest={place.rest} told={answer.value} />
       <div class="body">
         <aside aria-label="Scenario">
           <Controls boot={boot} question={question} change={change} />
@@ -98,7 +98,7 @@ function App({ boot }: { boot: Boot }) {
   );
 }
 
-const Top = memo(({ page, go, question, rest, told }: { page: string; go: (page: string) => void; question: Question; rest: Record<string, string>; told: Told | null }) => {
+const Top = memo(({ boot, page, go, question, rest, told }: { boot: Boot; page: string; go: (page: string) => void; question: Question; rest: Record<string, string>; told: Told | null }) => {
   const [said, setSaid] = useState("");
   const [dark, setDark] = useState(theme());
   useEffect(() => {
@@ -109,14 +109,15 @@ const Top = memo(({ page, go, question, rest, told }: { page: string; go: (page:
       // a page from disk may keep nothing
     }
   }, [dark]);
-  const asked = options(question, dropped.get(question.model) ?? question.model);
+  const model = dropped.get(question.model) ?? question.model;
+  const asked = options(question, model);
   const commands: Record<string, string> = {
     explore: `mansard analyze ${asked}`,
     compare: compareCommand(question, rest.with),
-    sweep: `mansard sweep ${asked} ${sweepOptions(rest)}`,
-    passes: `mansard graph ${question.model} ${(question.techniques ?? []).map((t) => `-t '${t}'`).join(" ")} --print-after all`.replace("  ", " "),
+    sweep: `mansard sweep ${options(fixed(question, rest), model)} ${sweepOptions(rest)}`,
+    passes: ["mansard graph", quoted(model), ...(question.techniques ?? []).map((t) => `-t ${quoted(t)}`), ...(question.level === "O0" ? ["-O0"] : []), "--print-after all"].join(" "),
     hardware: `mansard hardware show ${rest.chip ?? question.on.split(":")[0]}`,
-    "what-if": `mansard analyze ${asked}`,
+    "what-if": `mansard analyze ${options(turned(boot, question, rest), model)}`,
   };
   const copy = async (what: string, text: string): Promise<void> => {
     setSaid((await copyText(text)) ? `${what} copied` : text);

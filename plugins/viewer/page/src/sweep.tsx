@@ -18,6 +18,13 @@ export function axesOf(rest: Record<string, string>): Record<string, string> {
   return { ...(yName ? { [yName]: rest.yv ?? "512..32kx2" } : {}), [xName]: rest.xv ?? "1..512x2" };
 }
 
+/** The scenario without the sizes that vary. */
+export function fixed(question: Question, rest: Record<string, string>): Question {
+  const asked: Question = { ...question };
+  for (const name of Object.keys(axesOf(rest))) if (["batch", "prompt", "output", "context"].includes(name)) delete asked[name as "batch"];
+  return asked;
+}
+
 export function sweepOptions(rest: Record<string, string>): string {
   return Object.entries(axesOf(rest)).map(([name, values]) => `--vary ${quoted(`${name}=${values}`)}`).join(" ");
 }
@@ -27,8 +34,7 @@ export function Sweep({ boot, question, rest, look, go }: { boot: Boot; question
   const against = rest.against ?? "tpot_s";
   const axes = axesOf(rest);
   const pareto = [metric, against].map((m) => boot.metrics[m]?.name ?? m);
-  const asked: Question = { ...question };
-  for (const name of Object.keys(axes)) if (["batch", "prompt", "output", "context"].includes(name)) delete asked[name as "batch"];
+  const asked = fixed(question, rest);
   const answer = useAnswer<[Question, Record<string, string>, string[]], Swept>([asked, axes, pareto], ([q, a, p]) => sweep(q, a, p));
   const found = answer.value;
   return (

@@ -17,7 +17,8 @@ const KNOBS: [key: string, label: string, of: (chip: Chip) => number | null, pat
 ];
 const METRICS = ["ttft_s", "tpot_s", "latency_s", "throughput_tok_s", "memory"];
 
-export function WhatIf({ boot, question, rest, look }: { boot: Boot; question: Question; rest: Record<string, string>; look: (part: Record<string, string>) => void }) {
+/** The scenario with its hardware and sizes turned as the sliders are. */
+export function turned(boot: Boot, question: Question, rest: Record<string, string>): Question {
   const chip = boot.chips.find((c) => c.id === question.on.split(":")[0]);
   const set: Record<string, string> = { ...(question.set ?? {}) };
   for (const [key, , of, path, unit] of KNOBS) {
@@ -25,11 +26,17 @@ export function WhatIf({ boot, question, rest, look }: { boot: Boot; question: Q
     const factor = Number(rest[key] ?? 1);
     if (value && factor !== 1) set[path] = `${Math.round((value * factor) / 1e6)}M${unit}`;
   }
-  const scale = (value: number | string | undefined, other: number, factor: number): number => Math.max(1, Math.round(Number(value ?? other) * factor));
   const sizes: Partial<Question> = {};
   if (rest.fb) sizes.batch = scale(question.batch, 1, Number(rest.fb));
   if (rest.fp && !question.context) sizes.prompt = scale(question.prompt, 2048, Number(rest.fp));
-  const other: Question = { ...question, ...sizes, set };
+  return { ...question, ...sizes, ...(Object.keys(set).length ? { set } : {}) };
+}
+
+const scale = (value: number | string | undefined, other: number, factor: number): number => Math.max(1, Math.round(Number(value ?? other) * factor));
+
+export function WhatIf({ boot, question, rest, look }: { boot: Boot; question: Question; rest: Record<string, string>; look: (part: Record<string, string>) => void }) {
+  const chip = boot.chips.find((c) => c.id === question.on.split(":")[0]);
+  const other = turned(boot, question, rest);
   const answer = useAnswer<Question[], Compared>([question, other], compare);
   const told = useAnswer<Question, Told>(other, analyze);
   const found = answer.value;
