@@ -19,6 +19,7 @@ TECHNIQUES: tuple[str, ...] = (
     "route:Route",
     "sample_answers:SampleAnswers",
     "select_keys:SelectKeys",
+    "share_kv:ShareKv",
     "soft_prompt:SoftPrompt",
     "trim_vocabulary:TrimVocabulary",
     "vector_quantize:VectorQuantize",
