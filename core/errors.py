@@ -80,6 +80,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, see: str = "") -
     offer = nearest(name, known)
     if offer:
         hint = f"did you mean {' or '.join(map(repr, offer))}?"
+    elif not known:
+        hint = "there are none"
     elif len(known) <= 24:
         hint = f"pick one of: {', '.join(known)}"
     else:

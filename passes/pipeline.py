@@ -9,12 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from mansard.core.errors import MansardError, SpecError, VerifyError, unknown_name
+from mansard.core.errors import (
+    MansardError,
+    SpecError,
+    UnknownNameError,
+    VerifyError,
+    unknown_name,
+)
 from mansard.core.notes import Note
 from mansard.core.records import dataclass
-from mansard.ir.program import Program
+from mansard.ir.program import Program, calls
 from mansard.passes.options import Value, build
-from mansard.passes.technique import Pass
+from mansard.passes.technique import Outcome, Pass
 
 LEVELS: dict[str, str] = {"O0": "", "O1": "fuse-attention,fuse-elementwise,merge-qkv"}
 """Level → what it appends after the user's passes: what every engine does."""
@@ -224,7 +230,7 @@ def run(program: Program, passes: Sequence[Pass]) -> tuple[Program, tuple[Applie
         _check_order(technique, before, [p.name for p in passes[at + 1 :]])
         try:
             outcome = technique.run(program)
-            after = outcome.program.verified() if outcome.program is not program else program
+            after = _checked(outcome, program)
         except MansardError as error:
             where = f"{technique}{_after(before)}"
             if isinstance(error, VerifyError):
@@ -239,6 +245,29 @@ def run(program: Program, passes: Sequence[Pass]) -> tuple[Program, tuple[Applie
         )
         program = after
     return program, tuple(reports)
+
+
+def _checked(outcome: Outcome, before: Program) -> Program:
+    """Return the program of an outcome, verified where it is another one.
+
+    Raises:
+        TypeError: a pass returned something else.
+        VerifyError: the program breaks a rule, or calls nothing any more.
+    """
+    if not isinstance(outcome, Outcome):
+        raise TypeError(f"it returned a {type(outcome).__name__}, not an Outcome")
+    after = outcome.program
+    if not isinstance(after, Program):
+        raise TypeError(f"its Outcome has a {type(after).__name__}, not a Program")
+    if after is before:
+        return before
+    try:
+        made = after.verified()
+    except UnknownNameError as error:  # of a graph, an output, a symbol that calls name
+        raise VerifyError(error.message, hint=error.hint) from error
+    if any(calls(before.schedule)) and not any(calls(made.schedule)):
+        raise VerifyError("no step of its schedule calls a graph")
+    return made
 
 
 def _after(before: Sequence[Pass]) -> str:

@@ -52,8 +52,8 @@ def load(name: str) -> Callable[..., Any]:
     """
     from importlib import metadata
 
-    (entry, *_) = metadata.entry_points(group=GROUP, name=name)
     try:
+        (entry, *_) = metadata.entry_points(group=GROUP, name=name)
         command = entry.load()
     except Exception as error:
         raise failed(name, error) from error

@@ -10,7 +10,7 @@ import sympy as sp
 import mansard as ms
 from mansard.core.symbols import Expr, batch, ceil_div, prompt
 from mansard.ir.footprint import IN_FLIGHT, Stored, storages
-from mansard.ir.program import Call, Program, binding
+from mansard.ir.program import Call, Program, binding, calls
 from mansard.ir.region import Repeat
 from mansard.passes.parallel.technique import Parallel
 
@@ -111,7 +111,8 @@ class Reshard(ms.Pass):
             name = f"{self.on}@to-{phase}"
             made = made.with_graph(name, graph)
             wants = tuple(value.name for value in graph.outputs)
-            bind = {**binding(b, 1, prompt), IN_FLIGHT: sp.S.One}
+            others = next(calls(early)).bind  # what else a graph's sizes are of: an encoder's
+            bind = {**others, **binding(b, 1, prompt), IN_FLIGHT: sp.S.One}
             steps[phase] = (Call(name, bind, wants, phase=PHASE),)
         early, late = _phases(made)
         schedule = (*steps.get(PREFILL, ()), *early, *steps.get(DECODE, ()), *late)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -17,7 +17,7 @@ from mansard.core.errors import PluginError
 from mansard.ir.ops import Softmax
 from mansard.ir.program import Program
 from mansard.passes.technique import Outcome, Pass
-from mansard.plugins import answers, registry
+from mansard.plugins import answers, loading, registry
 
 Install = Callable[..., None]
 Run = Callable[..., Any]
@@ -44,6 +44,145 @@ def test_a_pass_that_makes_an_invalid_graph_is_named_with_rule_op_and_distributi
     assert "a technique of forgetful-dist made an invalid graph: forgets: " in ran.err
     assert "before it is made" in ran.err
     assert "%" in ran.err
+
+
+@dataclass(frozen=True)
+class Answers(Pass):
+    """Return what the test says."""
+
+    name = "answers"
+    made: ClassVar[Callable[[Program], object]]
+
+    def run(self, program: Program) -> Outcome:
+        """Return anything, and say something."""
+        print("hello from answers")
+        return cast(Outcome, type(self).made(program))
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (lambda p: p, "TypeError: it returned a Program, not an Outcome"),
+        (lambda p: None, "TypeError: it returned a NoneType, not an Outcome"),
+        (lambda p: Outcome(p.graph(), 1), "its Outcome has a Graph, not a Program"),
+        (lambda p: Outcome(replace(p, schedule=()), 1),
+         "made an invalid graph: answers: no step of its schedule calls a graph"),
+        (lambda p: Outcome(p.with_graph("target", replace(p.graph(), outputs=())), 1),
+         "made an invalid graph: answers: no output called 'logits'"),
+    ],
+)  # fmt: skip
+def test_a_pass_that_returns_something_else_is_named_with_its_distribution(
+    install: Install, run: Run, monkeypatch: pytest.MonkeyPatch, words: str,
+    made: Callable[[Program], object],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(Answers, "made", made, raising=False)
+    install("answering", {"mansard_passes": [Answers]}, "answering-dist")
+    ran = run("analyze", "gpt2", "--on", "h100-sxm", "-t", "answers")
+    assert ran.code == 4
+    assert "answering-dist" in ran.err
+    assert words in ran.err
+
+
+def test_what_a_pass_prints_does_not_end_up_in_the_data(
+    install: Install, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Answers, "made", lambda p: Outcome(p, 0), raising=False)
+    install("answering", {"mansard_passes": [Answers]})
+    ran = run("analyze", "gpt2", "--on", "h100-sxm", "-t", "answers", "-f", "csv")
+    assert ran.code == 0
+    assert "hello from answers" not in ran.out
+    assert "hello from answers" in ran.err
+
+
+class Stumbles:
+    """A frontend that raises what none should."""
+
+    name = "stumbles"
+
+    def accepts(self, source: object) -> bool:
+        """Every path of its own kind."""
+        return str(source).endswith(".stumble")
+
+    def load(self, source: object, overrides: object = None) -> Program:
+        """Fail."""
+        raise KeyError("nobody tried this")
+
+
+def test_a_frontend_that_fails_is_named_with_its_distribution(install: Install, run: Run) -> None:
+    install("stumbling", {"mansard_frontends": [Stumbles()]}, "stumbling-dist")
+    ran = run("analyze", "x.stumble", "--on", "h100-sxm")
+    assert ran.code == 4
+    assert "frontend stumbles, of stumbling-dist, failed: KeyError: 'nobody tried this'" in ran.err
+    assert run("analyze", "gpt2", "--on", "h100-sxm").code == 0
+
+
+def test_a_pass_of_a_name_that_is_taken_names_both_owners(install: Install, run: Run) -> None:
+    taken = type("Other", (Forgets,), {"name": "quantize"})
+    install("taking", {"mansard_passes": [taken]}, "taking-dist")
+    ran = run("techniques", "list")
+    assert ran.code == 4
+    assert "two techniques are called 'quantize': of mansard and of taking-dist" in ran.err
+
+
+# Distributions as installers lay them down.
+
+
+def lay(folder: Path, name: str, version: str, entries: bytes) -> None:
+    """Write the metadata of a distribution."""
+    info = folder / f"{name}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (info / "entry_points.txt").write_bytes(entries)
+
+
+@pytest.fixture
+def path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A folder for distributions, first on the path."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv(loading.LIMIT, raising=False)
+    loading.forget()
+    yield tmp_path
+    loading.forget()
+
+
+def test_entry_points_that_are_no_text_are_named_and_the_rest_goes_on(path: Path, run: Run) -> None:
+    lay(path, "garbled", "1.0", b"[mansard]\ngarbled = garbled_module\n\xff\xfe\n")
+    lay(path, "sound", "1.0", b"[mansard]\nsound = tests.example_plugin\n")
+    ran = run("techniques", "list")
+    assert ran.code == 4
+    assert "the entry points of garbled are not text in UTF-8" in ran.err
+    ran = run("--ignore-broken-plugins", "techniques", "list", "-f", "csv")
+    assert ran.code == 0
+    assert "name-softmax" in ran.out
+
+
+def test_the_doctor_names_both_distributions_of_one_name(
+    path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = path / "elsewhere"
+    lay(path, "twin", "1.0", b"[mansard]\ntwin = tests.example_plugin\n")
+    lay(other, "twin", "2.0", b"[mansard]\ntwin = tests.example_plugin\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(other)])
+    ran = run("doctor")
+    assert ran.code == 1
+    assert "two distributions are called twin: " in ran.out
+    assert f"{path}/twin-1.0.dist-info counts, not {other}/twin-2.0.dist-info" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"!!", "its entry point says '!!', not module or module:object"),
+        (b"no_such_module", "No module named 'no_such_module'"),
+        (b"json:nothing", "module 'json' has no attribute 'nothing'"),
+    ],
+)
+def test_an_entry_point_to_nothing_is_named(path: Path, run: Run, said: bytes, words: str) -> None:
+    lay(path, "empty", "1.0", b"[mansard]\nempty = " + said + b"\n")
+    ran = run("techniques", "list")
+    assert ran.code == 4
+    assert "plugin 'empty' of empty cannot be loaded: " in ran.err
+    assert words in ran.err
 
 
 def test_what_a_plugin_prints_does_not_end_up_in_the_data(

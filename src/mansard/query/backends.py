@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +74,8 @@ def _asked(
 
     hint = f"report it to the authors of {owner}"
     try:
-        answer = backend.estimate(program, on, scenario)
+        with redirect_stdout(sys.stderr):  # what a plugin prints is no data
+            answer = backend.estimate(program, on, scenario)
     except MansardError:
         raise
     except Exception as error:

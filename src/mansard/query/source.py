@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mansard.core.errors import SpecError
+from mansard.core.errors import MansardError, PluginError, SpecError
 from mansard.ir.program import Program
 from mansard.query.overrides import read_overrides
 from mansard.query.reading import AS_FOUND, INPUTS, Reading
+
+if TYPE_CHECKING:
+    from mansard.core.hooks import Frontend
+    from mansard.plugins.registry import Provided
 
 Source = str | Path | Mapping[str, Any] | Program
 
@@ -47,6 +53,28 @@ def load(
     return load_with(source, overrides.model, told if given else overrides.reading)
 
 
+@contextmanager
+def _blamed(provided: Provided[Frontend]) -> Iterator[None]:
+    """Name the distribution of a frontend that raises what no frontend should.
+
+    Raises:
+        PluginError: it did, and is a plugin's.
+    """
+    from mansard.plugins.loading import BUILTIN, told
+
+    try:
+        yield
+    except MansardError:
+        raise
+    except Exception as error:
+        if provided.owner == BUILTIN:
+            raise
+        raise PluginError(
+            f"frontend {provided.thing.name}, of {provided.owner}, failed: {told(error)}",
+            hint=f"report it to the authors of {provided.owner}",
+        ) from error
+
+
 def load_with(source: Source, overrides: Mapping[str, str], reading: Reading = AS_FOUND) -> Program:
     """Load a model with keys of its config changed, or a file read in a way of one's own."""
     shown = str(source)[:80]
@@ -63,10 +91,11 @@ def load_with(source: Source, overrides: Mapping[str, str], reading: Reading = A
 
     named = plugin_model(source)
     for provided in registry.frontends().values():
-        frontend = provided.thing
-        if frontend.accepts(named):
-            _check_options(reading, getattr(frontend, "options", ()), f"{shown!r}")
-            return frontend.load(named, overrides, **reading.given)
+        with redirect_stdout(sys.stderr), _blamed(provided):  # what a plugin prints is no data
+            frontend = provided.thing
+            if frontend.accepts(named):
+                _check_options(reading, getattr(frontend, "options", ()), f"{shown!r}")
+                return frontend.load(named, overrides, **reading.given)
     what = {".onnx": "ONNX files", ".toml": "scenario files"}.get(Path(shown).suffix.lower())
     raise SpecError(
         f"nothing reads {what or 'it'} yet: {shown!r}" if what else f"nothing reads {shown!r}",

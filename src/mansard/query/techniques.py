@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -71,7 +73,8 @@ def apply_techniques(
     typed = read_techniques(specs)
     asked = with_level(typed, level, known_passes())
     try:
-        after, applied = run(program, (*own, *asked))
+        with redirect_stdout(sys.stderr):  # what a plugin prints is no data
+            after, applied = run(program, (*own, *asked))
     except (PassError, InvalidResultError) as crash:
         owner = _owner(crash.technique)
         if owner is None:
