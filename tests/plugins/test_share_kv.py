@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import sympy as sp
 
@@ -34,7 +36,7 @@ def test_one_cache_and_its_projections_are_left_of_each_period(every: int, own: 
 
 
 def test_every_layer_still_reads_the_cache_it_attends_to() -> None:
-    asked = {"on": "h100-sxm", "context": 32767, "batch": 8}
+    asked: Any = {"on": "h100-sxm", "context": 32767, "batch": 8}
     plain = ms.analyze(MODEL, **asked)
     shared = ms.analyze(MODEL, **asked, techniques=["share-kv:every=2"])
     rows = (LAYERS // 2) * 2 * KV * 8 * 2  # what sixteen layers no longer write
