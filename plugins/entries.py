@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mansard.core.errors import unknown_name
@@ -73,10 +74,15 @@ def _entries() -> Iterator[Entry]:
     twice = {same[0].normalized: same for same in installed.contradictions(PROJECT)}
     for several in twice.values():
         yield from _claimed_twice(several)
-    points = [
-        (point, point.dist.name if point.dist else point.name)
-        for point in metadata.entry_points(group=PROJECT)
-    ]
+    for stated in installed.stated():
+        if stated.is_garbled and PROJECT in stated.text:
+            said = f"the entry points of {stated.owner} are not text in UTF-8"
+            yield Entry(stated.owner, stated.owner, stated.version, None, said)
+    try:
+        known: Iterable[EntryPoint] = metadata.entry_points(group=PROJECT)
+    except UnicodeDecodeError:
+        known = _readable()
+    points = [(point, point.dist.name if point.dist else point.name) for point in known]
     for point, owner in points:
         if installed.normalized(owner) in twice:
             continue
@@ -85,6 +91,18 @@ def _entries() -> Iterator[Entry]:
         owners += [o for p, o in points if p.name == point.name]
         said = f"two plugins are called {point.name!r}: of {' and of '.join(owners)}"
         yield Entry(point.name, owner, version, point, said if len(owners) > 1 else "")
+
+
+def _readable() -> Iterator[EntryPoint]:
+    """Yield the entry points of distributions whose own are text."""
+    from importlib import metadata
+
+    seen = set()
+    for dist in metadata.distributions():
+        if dist.name not in seen:
+            seen.add(dist.name)
+            with suppress(UnicodeDecodeError):
+                yield from dist.entry_points.select(group=PROJECT)
 
 
 def _claimed_twice(same: tuple[Stated, ...]) -> Iterator[Entry]:

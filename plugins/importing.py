@@ -100,6 +100,8 @@ def imported(point: EntryPoint, patience_s: float | None) -> object:
 
 
 def _loaded(point: EntryPoint) -> object:
+    if not point.pattern.match(point.value):
+        raise SpecError(f"its entry point says {point.value!r}, not module or module:object")
     return surviving(point.load, f"importing {point.value}")
 
 

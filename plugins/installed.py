@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 DIST, EGG = ".dist-info", ".egg-info"
 
+GARBLED = "\ufffd"
+"""What stands for bytes that are no text."""
+
 
 class Stated(NamedTuple):
     """A distribution with entry points.
@@ -37,6 +40,11 @@ class Stated(NamedTuple):
     def version(self) -> str:
         """Its version."""
         return _named(self.folder)[1]
+
+    @property
+    def is_garbled(self) -> bool:
+        """Whether its entry points are no text in UTF-8, which no Python can load."""
+        return GARBLED in self.text
 
     @property
     def is_editable(self) -> bool:
@@ -139,7 +147,7 @@ def _named(folder: str) -> tuple[str, str]:
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
-    except (OSError, UnicodeDecodeError):
+    except OSError:
         return ""

@@ -70,6 +70,7 @@ class Reshard(ms.Pass):
     source = "[Su 2025 Seesaw]"
     example = "prefill-pp=2 decode-tp=2"
     identity = "via=link"
+    removes = "what only other stages do: the device of the busiest one stands for all"
     assumes = (
         "the device of the busiest stage stands for all",
         "batches follow one another, so weights are where decode left them",

@@ -156,19 +156,6 @@ def test_entry_points_that_are_no_text_are_named_and_the_rest_goes_on(path: Path
     assert "name-softmax" in ran.out
 
 
-def test_the_doctor_names_both_distributions_of_one_name(
-    path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = path / "elsewhere"
-    lay(path, "twin", "1.0", b"[mansard]\ntwin = tests.example_plugin\n")
-    lay(other, "twin", "2.0", b"[mansard]\ntwin = tests.example_plugin\n")
-    monkeypatch.setattr(sys, "path", [*sys.path, str(other)])
-    ran = run("doctor")
-    assert ran.code == 1
-    assert "two distributions are called twin: " in ran.out
-    assert f"{path}/twin-1.0.dist-info counts, not {other}/twin-2.0.dist-info" in ran.out
-
-
 @pytest.mark.parametrize(
     ("said", "words"),
     [
