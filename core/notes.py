@@ -52,6 +52,7 @@ CODES: dict[str, str] = {
     "M091": "the carbon of making the devices is not counted",
     "M092": "the latency between chips of a dataflow is unknown; 0 is used",
     "M140": "one thing of a plugin was left out: it cannot be read, or another has its name",
+    "M141": "the acceptance a speculation rests on, and what its draft costs",
     "M100": "images cannot be encoded: the sizes of the part that sees contradict each other",
     "M101": "what sounds add to the prompt, or that none are heard",
     "M102": "the text encoders and the autoencoder beside a denoiser are those of its pipeline",

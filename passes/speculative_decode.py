@@ -11,6 +11,7 @@ from mansard.core.errors import SpecError
 from mansard.core.notes import Note
 from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, ExprLike, least
+from mansard.core.units import format_time
 from mansard.ir.graph import Graph
 from mansard.ir.program import TARGET, Call, Loop, Program, Step, Wait, binding, calls
 from mansard.passes.drafts import DRAFT, eagle, fewer_layers, medusa, parameters, renamed
@@ -103,7 +104,18 @@ class SpeculativeDecode(Pass):
         made, loops = replace_steps(made, self._decode)
         if not self._tree.is_chain:
             made = self._with_tree(made)
-        return Outcome(made, loops, self._summary(), tuple(notes))
+        return Outcome(made, loops, self._summary(), (*notes, self._assumed()))
+
+    def _assumed(self) -> Note:
+        """Say what the tokens of a trip rest on, and what makes the proposals."""
+        of = "a tree" if self.tree else f"a chain of {self.gamma}"
+        tokens = float(self._tree.tokens(self._alpha))
+        said = f"{self.name}: each proposal of {of} is taken to be accepted with probability"
+        said += f" {self.alpha:g} (alpha=), so a trip makes {tokens:.2f} tokens"
+        if self.draft == NGRAM:
+            costs = f"a look-up of {format_time(self.lookup)}" if self.lookup else "free (lookup=)"
+            said += f"; the draft is {costs}: n-grams of the text"
+        return Note("M141", said)
 
     def _summary(self) -> str:
         tokens = float(self._tree.tokens(self._alpha))

@@ -58,4 +58,6 @@ class LookaheadDecode(ms.Pass):
 
         made, found = replace_steps(program, widened)
         said = f"{n} positions a step for {self.accepted:g} tokens"
-        return ms.Outcome(made, found, said if found else "", self.nothing(found))
+        taken = f"a step is taken to yield {self.accepted:g} tokens (accepted=)"
+        rests = ms.Note("M141", f"{self.name}: {taken}; 1.9-2.1 are measured [Zhou 2024, tbl. 5]")
+        return ms.Outcome(made, found, said if found else "", self.nothing(found) or (rests,))

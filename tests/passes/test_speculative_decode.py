@@ -10,6 +10,7 @@ import pytest
 import sympy as sp
 from tests.passes.serving import FAMILIES, O1, applied, model, priced, step_s, through
 
+import mansard as ms
 from mansard.core.dtypes import Encoding
 from mansard.core.errors import MansardError, SpecError
 from mansard.core.symbols import P, S, output
@@ -104,12 +105,44 @@ def test_a_draft_of_the_targets_own_layers_shares_their_weights() -> None:
 
 
 def test_a_draft_that_cannot_help_is_said() -> None:
-    assert run(model(BIG), [SpeculativeDecode(draft=model(SMALL))])[1][0].notes == ()
+    (assumed,) = run(model(BIG), [SpeculativeDecode(draft=model(SMALL))])[1][0].notes
+    assert assumed.code == "M141"
     big, small = model("qwen2.5-7b"), model("qwen2.5-0.5b")
-    (note,) = run(big, [SpeculativeDecode(draft=small)])[1][0].notes
+    note, _ = run(big, [SpeculativeDecode(draft=small)])[1][0].notes
     assert (note.code, "151936 entries, the target's 152064" in note.message) == ("M022", True)
-    (note,) = run(model(SMALL), [SpeculativeDecode(draft=model(BIG))])[1][0].notes
+    note, _ = run(model(SMALL), [SpeculativeDecode(draft=model(BIG))])[1][0].notes
     assert (note.code, "no smaller" in note.message) == ("M022", True)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, ("probability 0.8 (alpha=), so a trip makes 3.36 tokens", "draft is free (lookup=)")),
+        ({"lookup": 0.001}, ("draft is a look-up of 1.00 ms",)),
+        ({"alpha": 0.5, "gamma": 1}, ("chain of 1", "probability 0.5", "makes 1.50 tokens")),
+        ({"draft": "self"}, ("probability 0.8",)),
+    ],
+)
+def test_what_a_speculation_rests_on_is_said(
+    options: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    (note,) = run(model(SMALL), [SpeculativeDecode(**options)])[1][0].notes
+    assert note.code == "M141"
+    assert all(word in note.message for word in words)
+    assert ("draft is" in note.message) == (options.get("draft", "ngram") == "ngram")
+
+
+def test_a_step_that_makes_several_tokens_is_told_by_the_token() -> None:
+    from mansard.query.answers import dump
+
+    asked: dict[str, Any] = {"on": "h100-sxm", "output": 33}
+    plain = ms.analyze("gpt2", **asked)
+    speculated = ms.analyze("gpt2", **asked, techniques=["speculative-decode"])
+    assert "a token (" in str(speculated)
+    assert " a step" in str(plain)
+    assert " a step" not in str(speculated)
+    assert dump(speculated)["decodes_several"]
+    assert not dump(plain)["decodes_several"]
 
 
 def test_a_draft_of_another_vocabulary_is_an_error() -> None:

@@ -38,6 +38,7 @@ def dump(estimate: Estimate) -> Plain:
         "effects": _effects(estimate),
         "sizes": sorted(estimate.sizes),
         "kv_growth": list(estimate.kv_growth),
+        "decodes_several": estimate.decodes_several,
     }
 
 
@@ -81,6 +82,7 @@ def load(plain: Mapping[str, Any], chip: Hardware) -> Estimate:
         assumes=tuple(plain["assumes"]),
     )
     estimate.__dict__["sizes"] = frozenset(plain["sizes"])
+    estimate.__dict__["decodes_several"] = plain["decodes_several"]
     within, beyond = plain["kv_growth"]
     estimate.__dict__["kv_growth"] = within, beyond
     if plain["effects"] is not None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from mansard.backends.cluster import Cluster
 from mansard.backends.estimate import Memory, Metrics, Phase, Row
@@ -25,7 +25,7 @@ from mansard.query.shown import Shown
 if TYPE_CHECKING:
     from mansard.backends.roofline import Answer
     from mansard.core.symbols import Expr
-    from mansard.ir.program import Program
+    from mansard.ir.program import Loop, Program, Step
     from mansard.query.calibration import Calibrated
 
 
@@ -152,6 +152,11 @@ class Estimate(Shown):
         return occurring(self.program)
 
     @cached_property
+    def decodes_several(self) -> bool:
+        """Whether a decode step does not make one token: figures are then of a token."""
+        return any(loop.yields != 1 for loop in _decoding(self.program.schedule))
+
+    @cached_property
     def kv_growth(self) -> tuple[int | float, int | float]:
         """Growth of a device's cache with a sequence's first token, and with one far on [B]."""
         from mansard.ir.footprint import kv_growth
@@ -215,3 +220,12 @@ class Estimate(Shown):
 
     def _repr_html_(self) -> str:
         return str(import_module("mansard.render.notebook").html(self))
+
+
+def _decoding(steps: Iterable[Step]) -> Iterator[Loop]:
+    """Yield the loops of a schedule whose steps make tokens in decode."""
+    for step in steps:
+        if getattr(step, "phase", "") == "decode" and getattr(step, "yields", 0):
+            yield cast("Loop", step)
+        else:
+            yield from _decoding(getattr(step, "steps", ()))

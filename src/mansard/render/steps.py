@@ -22,11 +22,12 @@ def each(estimate: Estimate, phase: Phase) -> str:
     if phase.name == DENOISE:
         total = f"{words.times(phase.steps)} steps take {format_time(phase.total_s)}"
         return f" a step; {total} (--set model.steps=N for others)"
+    per = "token" if phase.name == "decode" and estimate.decodes_several else "step"
     if phase.first_step_s != phase.last_step_s:
         first, last = format_time(phase.first_step_s), format_time(phase.last_step_s)
-        return f" a step ({first} first, {last} last)"
+        return f" a {per} ({first} first, {last} last)"
     if phase.steps != 1 or estimate.scenario.single_step or phase.name == "decode":
-        return " a step"
+        return f" a {per}"
     if "prompt" in estimate.sizes:
         return f" for {asked.batch} × {estimate.scenario.prompt} tokens"
     return f" for a batch of {asked.batch}"
