@@ -36,3 +36,18 @@ def tangled(length: int) -> bytes:
         opset_imports=[helper.make_opsetid("", 17)],
     )
     return bytes(model.SerializeToString())
+
+
+def data_elsewhere(where: str) -> bytes:
+    """A product whose weight says that its bytes lie in another file."""
+    weight = TensorProto(name="w0", data_type=TensorProto.FLOAT, dims=[16, 16])
+    weight.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", where), ("offset", "0"), ("length", "1024")):
+        entry = weight.external_data.add()
+        entry.key, entry.value = key, value
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 16]) for n in ("x", "y")]
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w0"], ["y"])], "net", [ends[0]], [ends[1]], [weight]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    return bytes(model.SerializeToString())

@@ -25,7 +25,7 @@ def estimate() -> ms.Estimate:
     return ms.analyze("qwen2.5-0.5b", on="h100-sxm", batch=4, prompt=1024, output=32)
 
 
-@pytest.mark.parametrize("kind", ["roofline", "breakdown", "memory"])
+@pytest.mark.parametrize("kind", ["roofline", "breakdown", "memory", "graph"])
 def test_each_figure_is_well_formed_and_says_what_it_is_about(
     estimate: ms.Estimate, kind: str
 ) -> None:
@@ -55,6 +55,17 @@ def test_bars_of_the_breakdown_are_as_long_as_their_shares(estimate: ms.Estimate
     for length, share in zip(lengths, shares, strict=False):
         expected = max(1.0, lengths[0] * share / shares[0])
         assert length == pytest.approx(expected, abs=0.01)
+
+
+def test_a_graph_has_a_line_a_kernel_whose_shares_are_the_phase() -> None:
+    found = ms.analyze("deepseek-v3", on="h200-sxm:8", batch=8)
+    texts = [t.text or "" for t in ET.fromstring(found.figure("graph").svg).iter(f"{SVG}text")]
+    assert "layers × 3" in texts
+    assert "layers × 58" in texts
+    names = {op.name for op in found.decode.ops}
+    assert len([t for t in texts if t in names]) >= len(names)
+    shares = [float(t.strip("<% ")) for t in texts if t.endswith("%")]
+    assert sum(shares) == pytest.approx(100, abs=0.1 * len(shares))
 
 
 def test_names_are_text_in_every_figure_and_in_notebooks(estimate: ms.Estimate) -> None:

@@ -96,3 +96,8 @@ def test_a_sweep_is_its_cells_and_its_rows() -> None:
 def test_an_estimate_is_tables_and_figures() -> None:
     found = ms.analyze("qwen2.5-0.5b", on="h100-sxm", output=8)
     assert {"svg", "table"} <= elements(found._repr_html_())
+
+
+def test_what_becomes_of_a_change_is_its_text() -> None:
+    study = ms.study("qwen2.5-0.5b", on="h100-sxm", output=8)
+    assert elements(study.what_if({"batch": 2})._repr_html_()) == {"pre"}

@@ -354,8 +354,12 @@ def test_a_name_that_looks_like_markup_is_text(sight: Sight, address: str, tmp_p
     sight.open(address)
     sight.after(lambda: sight.page.set_input_files("input[type=file]", str(file)))
     assert name in sight.page.inner_text(".headline h1")
-    assert sight.page.locator("main img").count() == 0
-    assert sight.page.title() != "1"
+    for page in PAGES:
+        sight.page.click(f"nav a[href='#/{page}']")
+        sight.page.wait_for_selector("main table.data, main svg.figure")
+        assert sight.page.locator("img").count() == 0
+        assert sight.page.title() != "1"
+        assert name in sight.page.inner_text("#model")
 
 
 def test_every_page_has_an_answer_and_its_command(sight: Sight, address: str) -> None:
@@ -411,6 +415,15 @@ def test_figures_are_saved_as_svg_png_and_csv(sight: Sight, address: str) -> Non
         with sight.page.expect_download() as download:
             card.locator(f".menu >> text={kind}").click()
         assert Path(download.value.path()).read_bytes().startswith(start)
+
+
+def test_the_whole_answer_is_saved_as_json(sight: Sight, address: str) -> None:
+    sight.open(f"{address}#/explore?model=qwen2.5-0.5b&on=h100-sxm&batch=4")
+    with sight.page.expect_download() as download:
+        sight.page.click(".top >> text=JSON")
+    saved = json.loads(Path(download.value.path()).read_text("utf-8"))
+    known = ms.analyze("qwen2.5-0.5b", on="h100-sxm", batch=4).to_dict()
+    assert saved == json.loads(json.dumps(known))
 
 
 def test_a_thousand_operators_stay_usable(sight: Sight, address: str, tmp_path: Path) -> None:

@@ -146,6 +146,27 @@ def test_a_file_that_is_no_model_is_refused_in_words(client: Any, data: bytes, n
     assert response.json()["error"]
 
 
+@pytest.mark.parametrize("where", ["/etc/passwd", "../../../etc/passwd", "C:\\x", "weights.bin"])
+def test_an_upload_makes_the_server_read_no_file(client: Any, where: str) -> None:
+    import sys
+
+    from tests.viewer.small_onnx import data_elsewhere
+
+    opened: list[str] = []
+    watching = True
+
+    def hook(event: str, given: Any) -> None:
+        if watching and event == "open" and isinstance(given[0], str):
+            opened.append(given[0])
+
+    sys.addaudithook(hook)
+    response = client.post("/api/upload", params={"name": "m.onnx"}, content=data_elsewhere(where),
+                           headers={"content-type": "application/octet-stream"})  # fmt: skip
+    watching = False
+    assert response.status_code == (200 if where == "weights.bin" else 422)
+    assert [name for name in opened if name.endswith(("passwd", "weights.bin", "x"))] == []
+
+
 HOSTILE: list[dict[str, Any]] = [
     {"model": "/etc/passwd"}, {"model": "../../../etc/hosts.json"}, {"model": "~/config.json"},
     {"model": "upload:0000"}, {"on": "/etc/passwd.toml"}, {"on": "x.toml"},

@@ -192,7 +192,7 @@ class Estimate(Shown):
         """Draw the answer as SVG, which notebooks show and ``save`` writes.
 
         Args:
-            kind: "roofline", "breakdown" or "memory".
+            kind: "roofline", "breakdown", "memory" or "graph".
             phase: the last one unless given.
 
         Raises:

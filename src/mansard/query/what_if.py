@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from mansard.core.errors import SpecError
@@ -91,6 +92,9 @@ class WhatIf:
         from importlib import import_module
 
         return str(import_module("mansard.render.what_if").plain(self))
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
 
     def _phase(self, name: str) -> list[OpChange]:
         sides = [_rows(e.phases.get(name)) for e in (self.before, self.after)]

@@ -13,12 +13,12 @@ from mansard.core.units import format_bytes, format_flops, format_rate, format_t
 from mansard.query.estimate import Estimate
 from mansard.render import words
 from mansard.render.drawings.bars import LABELS, longest
-from mansard.render.drawings.estimates import KINDS
 from mansard.render.drawings.roofline import LABELLED, Dot, ceilings, dots, extent
 from mansard.render.palette import MEMORY_HUES, hue
 from mansard.render.plots.axes import axes, plain
 from mansard.render.words import title
 
+KINDS = ("roofline", "breakdown", "memory")
 NEAR = 0.22, 0.09
 """Shares of the axes within which two labels would lie on one another."""
 
