@@ -195,7 +195,7 @@ class CalibratedCompiled:
         points = frame.points(self.lowered.space)
         codes: Array = np.zeros(frame.shape)
         for segment in self._segments:
-            for row in (*segment.of_batch, *segment.still):
+            for row in segment.still:
                 code = row.regime(points)
                 if np.ptp(code) > 0:
                     codes = distinct(codes * 4 + code)[1].astype(float)

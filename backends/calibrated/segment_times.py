@@ -24,7 +24,6 @@ from mansard.backends.calibrated.loop_rows import LoopRows, LoopSums
 from mansard.backends.calibrated.predict import Predictor
 from mansard.backends.calibrated.work import MIXERS, slower
 from mansard.backends.cluster import Cluster
-from mansard.backends.engine.lowered import NotCompiledError
 from mansard.backends.engine.points import Operand, Points
 from mansard.backends.engine.polynomials import Space, add
 from mansard.backends.engine.timed import Timed
@@ -43,8 +42,8 @@ class SegmentTimes:
         engine: its set; None where none was measured.
         several: whether ranks share a layer.
 
-    ``of_batch`` are the rows that depend on the batch alone, ``still`` the others that a loop does
-    not change, ``moving`` those it does.
+    ``of_batch`` are the rows that depend on the batch alone, ``of_prompt`` on the prompt too,
+    ``of_output`` on the tokens to generate, ``moving`` on the step of the loop.
 
     Raises:
         NotCompiledError: only the step-by-step backend evaluates it.
@@ -61,11 +60,10 @@ class SegmentTimes:
         index = segment.index
         moving = [r for r in rows if index is not None and r.mentions(space, index)]
         fixed = [r for r in rows if r not in moving]
-        self.of_batch = [r for r in fixed if not (r.mentions(space, prompt)
-                                                  or r.mentions(space, output))]  # fmt: skip
-        self.still = [r for r in fixed if r not in self.of_batch]
-        if any(r.mentions(space, output) for r in self.still):
-            raise NotCompiledError("a size that depends on the output's length is stepped")
+        self.of_output = [r for r in fixed if r.mentions(space, output)]
+        known = [r for r in fixed if r not in self.of_output]
+        self.of_prompt = [r for r in known if r.mentions(space, prompt)]
+        self.of_batch = [r for r in known if r not in self.of_prompt]
         self.moving = LoopRows(segment, moving, space) if moving else None
         self._engine = None if segment.waits or segment.table is None else engine
         self._several = several
@@ -73,17 +71,22 @@ class SegmentTimes:
     @property
     def rows(self) -> Sequence[KernelRow]:
         """All of them."""
-        return [*self.of_batch, *self.still, *(self.moving.rows if self.moving else ())]
+        return [*self.still, *(self.moving.rows if self.moving else ())]
+
+    @property
+    def still(self) -> Sequence[KernelRow]:
+        """Those that no loop changes."""
+        return [*self.of_batch, *self.of_prompt, *self.of_output]
 
     def prepared(self, frame: Frame, bands: bool) -> Prepared:
         """Return what gives the time of parts of a frame; what its points share is done once."""
         return Prepared(self, frame, bands)
 
-    def of_prompt(self, b: Operand, p: Operand, bands: bool) -> Parts:
-        """Return the rows that no loop changes and that know the prompt, of one call."""
-        return added_rows(self.still, points_of(self.space, b, p, np.nan), bands)
+    def at_prompts(self, b: Operand, p: Operand, bands: bool) -> Parts:
+        """Return the rows that depend on the batch and the prompt, of one call."""
+        return added_rows(self.of_prompt, points_of(self.space, b, p, np.nan), bands)
 
-    def of_sizes(self, sizes: Operand, bands: bool) -> Parts:
+    def at_batches(self, sizes: Operand, bands: bool) -> Parts:
         """Return the rows that depend on the batch alone, of one call."""
         found = added_rows(self.of_batch, points_of(self.space, sizes, np.nan, np.nan), bands)
         return mapped(found, lambda value: np.broadcast_to(value, np.shape(sizes)))
@@ -117,9 +120,9 @@ class Prepared:
     def __init__(self, segment: SegmentTimes, frame: Frame, bands: bool) -> None:
         self._segment, self._bands = segment, bands
         (sizes, _), (prompts, _) = frame.batches, frame.prompts
-        self._sizes = segment.of_sizes(sizes, bands)
+        self._sizes = segment.at_batches(sizes, bands)
         self._table: Table | None = None
-        if segment.still and is_worth(sizes.size, prompts.size, frame.size):
+        if segment.of_prompt and is_worth(sizes.size, prompts.size, frame.size):
             self._table = tabulated(self._of_prompt, sizes, prompts)
         self._loop: LoopSums | None = None
         if segment.moving is not None:
@@ -136,8 +139,9 @@ class Prepared:
         whole, fraction = segment.timed.trips(points)
         times = (whole + fraction) * often
         each = mapped(self._sizes, lambda value: value[part.batches])
-        if segment.still:
-            each = added(each, self._still(part))
+        if segment.of_prompt:
+            each = added(each, self._prompts(part))
+        each = added(each, added_rows(segment.of_output, points, self._bands))
         over_s = segment.overhead_s(points)
         if over_s is not None:
             each = added(each, {("engine", ""): over_s})
@@ -152,10 +156,10 @@ class Prepared:
             moved = mapped(moved, lambda value: value * often)
         return added(total, moved)
 
-    def _still(self, part: Part) -> Parts:
+    def _prompts(self, part: Part) -> Parts:
         if self._table is not None:
             return self._table.at(part.batches, part.prompts)
         return self._of_prompt(part.frame.batch, part.frame.prompt)
 
     def _of_prompt(self, b: Operand, p: Operand) -> Parts:
-        return self._segment.of_prompt(b, p, self._bands)
+        return self._segment.at_prompts(b, p, self._bands)

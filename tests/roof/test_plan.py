@@ -204,3 +204,28 @@ def test_a_plan_of_distributed_lengths_is_of_expectations() -> None:
     assert apart.ttft_s == pytest.approx(sent, rel=1e-9)
     with pytest.raises(ms.MansardError, match="plans look at every length"):
         plan("qwen2.5-0.5b", on="l4", slo="tpot<8ms", rate=50, prompt="uniform(1,5000)")
+
+
+def test_a_calibrated_plan_takes_more_devices_than_the_bound_and_shows_its_bands() -> None:
+    asked: dict[str, Any] = {
+        "on": "h100-sxm:8", "slo": "ttft<1s,tpot<40ms", "rate": 60, "prompt": 1024, "output": 128, "split": "together"
+    }  # fmt: skip
+    bound = plan("llama-3.1-8b", **asked)
+    made = plan("llama-3.1-8b", estimate="calibrated", **asked)
+    assert bound.best is not None
+    assert made.best is not None
+    assert made.best.devices > bound.best.devices
+    assert bound.best.tpot_band_s is None
+    (pool,) = made.best.pools
+    layout = next(t for t in layouts(8, experts=False) if str(t) == pool.layout)
+    one = ms.analyze(
+        "llama-3.1-8b", on=f"h100-sxm:{layout.devices}", batch=pool.batch, prompt=1024, output=128,
+        techniques=[f"batch-continuously{{admitted={layout.dp}}}", layout.pipeline],
+        estimate="calibrated",
+    )  # fmt: skip
+    assert one.calibrated is not None
+    assert made.best.tpot_s == pytest.approx(one.tpot)
+    band = one.calibrated.bands["tpot_s"]
+    assert made.best.tpot_band_s == pytest.approx((band.low, band.high))
+    assert any("objectives hold for the median" in sentence for sentence in made.assumes)
+    assert not any("times are bounds" in sentence for sentence in made.assumes)

@@ -6,14 +6,14 @@ import click
 
 from mansard.cli.options import TOKENS
 from mansard.cli.output import output_options, read_output
-from mansard.cli.question import Asked, bound_options
+from mansard.cli.question import Asked, question_options
 
 FORMS = ("table", "json", "md")
 NONE = "none"
 
 
 @click.command(short_help="The fewest devices that serve a rate within objectives.")
-@bound_options
+@question_options
 @click.option("--slo", required=True, metavar="CONDITIONS",
               help="What a user is promised: 'ttft<1s,tpot<30ms'.")  # fmt: skip
 @click.option("--rate", required=True, metavar="N/s", help="Requests: 5/s, 300/min.")

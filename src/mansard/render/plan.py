@@ -83,11 +83,16 @@ def _option(option: Option) -> list[str]:
         str(option.devices),
         "\n".join([*map(_replicas, option.pools), *([option.variant] if option.variant else [])]),
         "\n".join(str(p.batch) for p in option.pools),
-        format_time(option.ttft_s),
-        format_time(option.tpot_s),
+        _time(option.ttft_s, option.ttft_band_s),
+        _time(option.tpot_s, option.tpot_band_s),
         f"{option.requests_per_s:.3g} req/s",
         "\n".join(format_bytes(p.memory) for p in option.pools),
     ]
+
+
+def _time(value: float, band: tuple[float, float] | None) -> str:
+    """Write a time, its band under it."""
+    return format_time(value) if band is None else f"{format_time(value)}\n{words.band(*band)}"
 
 
 def _replicas(pool: Pool) -> str:

@@ -56,6 +56,7 @@ class Option:
         pools: one that does everything, or one that prefills and one that decodes.
         ttft_s, tpot_s: what a user sees, without waiting in a queue [s].
         tokens_per_s: generated at full load.
+        ttft_band_s, tpot_band_s: the ends of their bands [s]; None of the bound.
     """
 
     variant: str
@@ -63,6 +64,8 @@ class Option:
     ttft_s: float
     tpot_s: float
     tokens_per_s: float
+    ttft_band_s: tuple[float, float] | None = None
+    tpot_band_s: tuple[float, float] | None = None
 
     @property
     def devices(self) -> int:
@@ -108,7 +111,8 @@ def together(replica: Replica, load: Load) -> Option | None:
     pool = Pool(ALL, str(replica.layout), replica.layout.devices, int(count[k]),
                 int(replica.batches[k]), float(f["memory"][k]), float(served[k]))  # fmt: skip
     tokens = pool.replicas * float(f["throughput"][k])
-    return Option(replica.variant, (pool,), float(f["ttft"][k]), float(tpot[k]), tokens)
+    return Option(replica.variant, (pool,), float(f["ttft"][k]), float(tpot[k]), tokens,
+                  _band(f, "ttft", k), _band(f, "tpot", k))  # fmt: skip
 
 
 def apart(early: Replica, late: Replica, load: Load) -> Option | None:
@@ -142,7 +146,15 @@ def apart(early: Replica, late: Replica, load: Load) -> Option | None:
              int(late.batches[k]), float(f["memory"][k]), float(decoded[k])),
     )  # fmt: skip
     most = min(pool.requests_per_s * pool.replicas for pool in pools)
-    return Option(late.variant, pools, float(ttft), float(f["tpot"][k]), most * load.output)
+    return Option(late.variant, pools, float(ttft), float(f["tpot"][k]), most * load.output,
+                  _band(first, "ttft", 0, sent_s), _band(f, "tpot", k))  # fmt: skip
+
+
+def _band(figures: Figures, name: str, k: int, more_s: float = 0.0) -> tuple[float, float] | None:
+    """Return the ends of the band of a time at a batch; None where there is none."""
+    if f"{name}_low" not in figures or not np.isfinite(figures[f"{name}_low"][k]):
+        return None
+    return float(figures[f"{name}_low"][k]) + more_s, float(figures[f"{name}_high"][k]) + more_s
 
 
 def nearest_miss(replicas: Sequence[Replica], load: Load) -> Iterator[str]:

@@ -11,11 +11,14 @@ import numpy as np
 from mansard.backends.engine.rowwise import CHUNK
 from mansard.backends.expected import expected_phases
 from mansard.core.errors import SpecError
+from mansard.query.calibration import CALIBRATED
 from mansard.query.planning.layouts import Layout
 from mansard.query.solving.question import MOST_LENGTHS, Question
 from mansard.query.study import Study
 
 FIGURES = ("ttft", "tpot", "latency", "throughput", "tokens_per_s_per_user", "memory", "capacity")
+BANDS = ("ttft_low", "ttft_high", "tpot_low", "tpot_high")
+"""What a calibrated estimate has beside."""
 STEADY = "batch-continuously"
 APART, TRANSFER = "disaggregate", "transfer"
 
@@ -71,7 +74,12 @@ class Replica:
         found = expected_phases(ready.program, ready.cluster, lengths, (TRANSFER,))
         if TRANSFER not in found:
             raise SpecError("nothing is handed over", hint="the model keeps no cache")
-        return found[TRANSFER].total_s
+        bound_s = found[TRANSFER].total_s
+        if self.study.kind != CALIBRATED:
+            return bound_s
+        from mansard.backends.calibrated.pricing import UNMEASURED
+
+        return bound_s * UNMEASURED
 
     def _asked(self, devices: int, *pipelines: str) -> Study:
         on = f"{self.study.on}:{devices}" if devices > 1 else self.study.on
@@ -81,5 +89,10 @@ class Replica:
     def _figures(self, *pipelines: str) -> Mapping[str, np.ndarray]:
         asked = self._asked(self.layout.devices, *pipelines)
         lengths = float(asked.scenario.prompt), float(asked.scenario.output)
-        found = Question(asked).engine.figures(self.batches, *lengths, FIGURES)
+        engine, calibrated = Question(asked).engine, asked.kind == CALIBRATED
+        if calibrated and engine.method != "compiled":
+            raise SpecError("its calibrated estimate is evaluated step by step",
+                            hint="plan with the bound")  # fmt: skip
+        names = (*FIGURES, *BANDS) if calibrated else FIGURES
+        found = engine.figures(self.batches, *lengths, names)
         return {name: np.asarray(values) for name, values in found.items()}
