@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mansard.backends.calibrated.carry import carried
 from mansard.backends.calibrated.facts import facts
-from mansard.backends.calibrated.form import PLAIN, ChipFacts, Number
+from mansard.backends.calibrated.form import PLAIN, ChipFacts, Number, Parameter
 from mansard.backends.calibrated.lookup import Found, family_of, find
 from mansard.backends.calibrated.parameters import Calibration, Key
 from mansard.backends.calibrated.registry import form
@@ -41,12 +41,36 @@ class Figures:
 
 
 @dataclass(frozen=True)
+class Fit:
+    """What was fitted, as it stands for one chip.
+
+    Args:
+        found: the set, and how much wider its band is here.
+        values: of the form's parameters, carried to the chip.
+    """
+
+    found: Found
+    values: tuple[float, ...]
+
+    @property
+    def parameters(self) -> Iterator[tuple[Parameter, float]]:
+        """Each parameter with its value."""
+        return zip(form(self.found.one.key.form).parameters, self.values, strict=True)
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """Between which multiples of its time four of five measurements are expected."""
+        return self.found.one.low / self.found.wider, self.found.one.high * self.found.wider
+
+
+@dataclass(frozen=True)
 class Prediction:
     """Seconds with the band that held 80 % of the shapes held back.
 
     Args:
         kind: the form; errors of one kind go the same way.
         basis: the set it rests on, in words.
+        fit: the set itself; None where nothing was fitted.
     """
 
     median_s: Number
@@ -54,11 +78,12 @@ class Prediction:
     high_s: Number
     kind: str
     basis: str
+    fit: Fit | None = None
 
     def times(self, count: Number) -> Prediction:
         """Return ``count`` of the same."""
         low, high = self.low_s * count, self.high_s * count
-        return Prediction(self.median_s * count, low, high, self.kind, self.basis)
+        return Prediction(self.median_s * count, low, high, self.kind, self.basis, self.fit)
 
 
 class Predictor:
@@ -74,7 +99,7 @@ class Predictor:
         self.facts: ChipFacts = facts(chip)
         self.family = family_of(chip)
         self.own = own
-        self._found: dict[tuple[str, str, str, str, str], tuple[Found, Any]] = {}
+        self._found: dict[tuple[str, str, str, str, str], Fit] = {}
 
     def predict(self, figures: Figures, xp: Any = PLAIN, bands: bool = True) -> Prediction:
         """Return the time of a kernel; with ``xp=numpy``, sizes may be arrays.
@@ -98,15 +123,17 @@ class Predictor:
         if asked not in self._found:
             found = find(Key(*asked), self.chip.id, self.family, self.own)
             measured_on = [facts(load(chip)) for chip in found.one.chips if chip != self.chip.id]
-            self._found[asked] = found, carried(law, found.one.values, measured_on, self.facts)
-        found, values = self._found[asked]
+            values = carried(law, found.one.values, measured_on, self.facts)
+            self._found[asked] = Fit(found, values)
+        fit = self._found[asked]
+        found, values = fit.found, fit.values
         median = law.seconds(values, z, self.facts, xp) * figures.share
         median = xp.maximum(median, figures.floor_s)
         if not bands:
-            return Prediction(median, median, median, law.name, found.basis)
+            return Prediction(median, median, median, law.name, found.basis, fit)
         low = xp.maximum(median * (found.one.low / found.wider), figures.floor_s)
         high = median * (found.one.high * found.wider)
-        return Prediction(median, low, high, law.name, found.basis)
+        return Prediction(median, low, high, law.name, found.basis, fit)
 
 
 def _first(sizes: Mapping[str, Number]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from mansard.backends.calibrated.form import PLAIN, Number
-from mansard.backends.calibrated.predict import Prediction, Predictor
+from mansard.backends.calibrated.predict import Fit, Prediction, Predictor
 from mansard.backends.calibrated.rows import RowFigures, figures
 from mansard.backends.estimate import Row
 from mansard.backends.hardware import Hardware
@@ -179,7 +179,8 @@ class CalibratedTotal(RowTotal):
         bound_s: of the same occurrences.
         low_s, high_s: the band of their time.
         form: of kernels, whose errors go the same way.
-        basis: the set it rests on.
+        basis: the set it rests on, in words.
+        fit: the set itself.
     """
 
     bound_s: float = 0.0
@@ -187,6 +188,7 @@ class CalibratedTotal(RowTotal):
     high_s: float = 0.0
     form: str = ""
     basis: str = ""
+    fit: Fit | None = None
 
     def _spend(self, piece: Piece, again: float) -> float:
         """Add the time of a piece: its bound's resources, and the mean of both ends' predictions.
@@ -206,7 +208,7 @@ class CalibratedTotal(RowTotal):
         self.bound_s += (bound_a + bound_b) / 2 * times
         self.low_s += (a.low_s + b.low_s) / 2 * times
         self.high_s += (a.high_s + b.high_s) / 2 * times
-        self.form, self.basis = b.kind, b.basis
+        self.form, self.basis, self.fit = b.kind, b.basis, b.fit
         return time_s
 
     def shown(self, steps: float, total_s: float, chip: Hardware) -> Row:

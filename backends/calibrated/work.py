@@ -10,7 +10,7 @@ from mansard.backends.calibrated.band import Band
 from mansard.backends.calibrated.form import PLAIN, Number
 from mansard.backends.calibrated.knots import after_knots, cut_at
 from mansard.backends.calibrated.lookup import Found
-from mansard.backends.calibrated.predict import Predictor
+from mansard.backends.calibrated.predict import Fit, Predictor
 from mansard.backends.calibrated.pricing import CalibratedTotal, Kernel, calibrated
 from mansard.backends.calibrated.said import at_the_bound, engine_words, medians, own_without_engine
 from mansard.backends.cluster import Cluster
@@ -45,12 +45,14 @@ class Basis:
         form: of kernels it predicts; ``engine`` of what is around them and slows them.
         rows: of the cost table that it served.
         time_s: of theirs, over all phases.
+        fit: the set itself; None where nothing was fitted.
     """
 
     set: str
     form: str
     rows: int
     time_s: float
+    fit: Fit | None = None
 
 
 class CalibratedWork(Work):
@@ -96,13 +98,14 @@ class CalibratedWork(Work):
             halves[row.form] = (down + time_s - row.low_s, up + row.high_s - time_s)
             bound_s += row.bound_s
             alone_s = time_s / max(self._slower(row.row), 1.0)
-            self._rests(row.basis, row.form, alone_s)
+            self._rests(row.basis, row.form, alone_s, row.fit)
             slowed_s += time_s - alone_s
             if time_s <= row.bound_s * 1.000001 and time_s > WORTH_NAMING * phase.total_s:
                 self._at_bound.setdefault(row.row.name)
         if self.engine is not None:
             _, each_s = done.waits.get(OVERHEAD_ROW, (0.0, 0.0))
-            self._rests(engine_words(self.engine), "engine", slowed_s + each_s)
+            fit = Fit(self.engine, self.engine.one.values)
+            self._rests(engine_words(self.engine), "engine", slowed_s + each_s, fit)
         rests = [(r.form, r.basis) for r in done.rows.values() if isinstance(r, CalibratedTotal)]
         own = self.predictor.own is not None
         whole = is_judged_whole(self.engine, self.framework, own, rests)
@@ -129,8 +132,8 @@ class CalibratedWork(Work):
             notes.append(Note("M081", f"{said}, which no estimate here includes"))
         return notes
 
-    def _rests(self, basis: str, form: str, time_s: float) -> None:
-        before = self._bases.get(basis, Basis(basis, form, 0, 0.0))
+    def _rests(self, basis: str, form: str, time_s: float, fit: Fit | None) -> None:
+        before = self._bases.get(basis, Basis(basis, form, 0, 0.0, fit))
         self._bases[basis] = replace(before, rows=before.rows + 1, time_s=before.time_s + time_s)
 
     def _shown(self, row: Row) -> Row:

@@ -208,7 +208,8 @@ def test_a_plan_of_distributed_lengths_is_of_expectations() -> None:
 
 def test_a_calibrated_plan_takes_more_devices_than_the_bound_and_shows_its_bands() -> None:
     asked: dict[str, Any] = {
-        "on": "h100-sxm:8", "slo": "ttft<1s,tpot<40ms", "rate": 60, "prompt": 1024, "output": 128, "split": "together"
+        "on": "h100-sxm:8", "slo": "ttft<1s,tpot<40ms", "rate": 60, "prompt": 1024, "output": 128,
+        "split": "together",
     }  # fmt: skip
     bound = plan("llama-3.1-8b", **asked)
     made = plan("llama-3.1-8b", estimate="calibrated", **asked)

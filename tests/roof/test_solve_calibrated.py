@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -32,14 +34,53 @@ def test_solve_takes_the_calibrated_estimate_and_its_neighbour_fails(run: Run) -
     assert "A bound" not in out
 
 
-def test_what_has_no_calibrated_form_says_so(run: Run) -> None:
-    ran = run("explain", *ASK)
-    assert (ran.code, ran.out) == (2, "")
-    assert "of the bound" in ran.err
-    study = ms.study("qwen2.5-0.5b", on="h100-sxm", prompt=256, output=8, estimate="calibrated")
-    for ask in (study.crossovers, study.sensitivity):
-        with pytest.raises(ms.MansardError, match="of the bound"):
-            ask()
+def test_crossovers_and_pieces_are_of_the_bound_and_say_what_to_ask_instead(run: Run) -> None:
+    for args in (("crossovers", *ASK), ("explain", *ASK, "--over", "batch")):
+        ran = run(*args)
+        assert (ran.code, ran.out) == (2, "")
+        assert "of the bound" in ran.err
+        assert "sweep --vary" in ran.err
+
+
+def test_an_explanation_has_each_rows_factor_band_and_fitted_parameters(run: Run) -> None:
+    assert "factor" in run("explain", *ASK).out
+    shown = run("explain", *ASK, "--op", "lm_head").out
+    for words in ("Fitted: gemm", "e_compute", "share of the matrix peak", "launch [s]",
+                  "4 of 5 held back", "gemm__h100_sxm.csv", "Fitted: engine"):  # fmt: skip
+        assert words in " ".join(shown.split()), words
+    found = json.loads(run("explain", *ASK, "-f", "json").out)
+    told = [op for op in found["ops"] if op["name"] != "engine"]
+    for op in told:
+        assert op["factor"] == pytest.approx(op["time_s"] / op["count"] / op["ideal_s"])
+        assert op["ideal_s"] <= op["low_s"] <= op["high_s"]
+    assert {op["basis"].partition("; engine: ")[0] for op in told} <= {
+        f["set"] for f in found["fits"]
+    }
+    gemm = next(f for f in found["fits"] if f["form"] == "gemm")
+    assert gemm["parameters"].keys() == gemm["meanings"].keys()
+    assert gemm["parameters"]["e_read"] > 0
+    assert gemm["rows"] > 100
+    plain = json.loads(run("explain", "qwen2.5-0.5b", "--on", "h100-sxm", "-f", "json").out)
+    assert "fits" not in plain
+    assert "factor" not in plain["ops"][0]
+
+
+def test_elasticities_of_the_estimate_are_those_of_answers_a_little_apart() -> None:
+    asked: dict[str, Any] = {"on": "h100-sxm", "prompt": 256, "output": 8, "batch": 4}
+    found = ms.study("llama-3.1-8b", estimate="calibrated", **asked).sensitivity("tpot")
+    rate = "hardware.memory.bandwidth"
+    low, high = (
+        ms.analyze("llama-3.1-8b", estimate="calibrated", set={rate: f"{3.35 * by} TB/s"}, **asked)
+        for by in (0.99, 1.01)
+    )
+    assert low.tpot is not None
+    assert high.tpot is not None
+    slope = math.log(high.tpot / low.tpot) / math.log(1.01 / 0.99)
+    assert found[rate] == pytest.approx(slope, rel=1e-3)
+    bound = ms.study("llama-3.1-8b", **asked).sensitivity("tpot")
+    assert bound[rate] < found[rate] < 0  # launches and an engine answer to no rate
+    assert found.overhead == pytest.approx(1 + found.total)
+    assert "A bound" not in str(found)
 
 
 def test_a_comparison_says_which_estimate_it_is_of(run: Run) -> None:

@@ -6,13 +6,13 @@ import click
 
 from mansard.cli.options import TOKENS
 from mansard.cli.output import output_options, read_output
-from mansard.cli.question import Asked, bound_options
+from mansard.cli.question import Asked, question_options
 
 FORMS = ("table", "json", "jsonl", "latex")
 
 
 @click.command(short_help="What a metric is made of: formulas, pieces, passes, sources.")
-@bound_options
+@question_options
 @click.option("--metric", default="tpot", show_default=True,
               help="ttft, tpot, latency, throughput, memory …")  # fmt: skip
 @click.option("--over", metavar="SIZE", help="As functions of batch, prompt, output or context.")

@@ -6,13 +6,13 @@ import click
 
 from mansard.cli.answer import write_answer
 from mansard.cli.output import output_options, read_output
-from mansard.cli.question import Asked, bound_options
+from mansard.cli.question import Asked, question_options
 
 FORMS = ("table", "json", "jsonl", "csv")
 
 
 @click.command(short_help="How a metric answers to bandwidth, peaks and links.")
-@bound_options
+@question_options
 @click.option("--metric", default="tpot", show_default=True,
               help="ttft, tpot, latency, throughput, tokens_per_s_per_user …")  # fmt: skip
 @output_options(FORMS)
@@ -20,7 +20,7 @@ def sensitivity(asked: Asked, metric: str, form: str | None, out: str | None) ->
     """Say how a metric of MODEL on HW answers to one percent more of each rate of the chip.
 
     Each elasticity is minus the share of time that the rate bounds; they add up to -1, less what
-    no rate sets.
+    no rate sets. Of the calibrated estimate they are differences of two answers.
 
     \b
       mansard sensitivity llama-3.1-70b --on h100-sxm:8 --metric latency -b 32

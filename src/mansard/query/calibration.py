@@ -11,7 +11,7 @@ from mansard.backends.hardware import Hardware
 from mansard.core.errors import SpecError, unknown_name
 from mansard.core.records import dataclass
 from mansard.ir.program import Program
-from mansard.query.overrides import Overrides
+from mansard.query.overrides import CALIBRATION, FRAMEWORK, Overrides
 from mansard.query.scenario import Scenario
 from mansard.query.target import load_hardware
 
@@ -137,6 +137,11 @@ def fitted(path: str, chip: str) -> Report:
             f"cannot read {path!r}: {error}", hint="a CSV in UTF-8; docs/calibrate.md has columns"
         ) from error
     return fit(text, found, where=Path(path).name)
+
+
+def without_calibration(given: Mapping[str, object]) -> dict[str, object]:
+    """Return overrides without what belongs to a calibrated estimate alone."""
+    return {name: v for name, v in given.items() if name not in (CALIBRATION, FRAMEWORK)}
 
 
 def priced_as(

@@ -16,8 +16,10 @@ from mansard.backends.rates import COMPUTE
 from mansard.core.units import format_bytes, format_count, format_time
 from mansard.query.metrics import METRICS
 from mansard.query.solving.explanation import DEFINITIONS, Explanation, Part, Stretch, changes
+from mansard.query.solving.fits import bases_of
 from mansard.query.solving.wording import written
 from mansard.render import words
+from mansard.render.calibrated_rows import beside, fitted
 from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
 from mansard.render.headline import caveat, packed
 from mansard.render.memory_bar import memory_bar
@@ -52,7 +54,11 @@ def renderables(of: Explanation, width: int, top: int | None = TOP) -> Iterator[
     if of.origins:
         yield ""
         yield from _sources(of)
-    yield caveat(width)
+    if of.estimate.calibrated is None:
+        yield caveat(width)
+        return
+    rested = words.rests_on(of.estimate)
+    yield Text(f"{rested}. --op NAME shows what was fitted." * (not of.op), QUIET)
 
 
 def plain(of: Explanation, width: int = PLAIN_WIDTH, top: int | None = TOP) -> str:
@@ -134,21 +140,30 @@ def _affine(base: float, slope: float, over: str, dimension: str) -> str:
 
 def _phase(of: Explanation, phase: str, width: int, top: int | None) -> Iterator[RenderableType]:
     parts = [part for part in of.parts if part.phase == phase]
+    calibrated = of.estimate.calibrated is not None
     step = "mean step" if phase == "decode" else "all of it"
-    told = f"  {step}, all occurrences; a row takes as long as its slowest resource"
+    told = f"  {step}, all occurrences; "
+    told += (
+        "bound: its slowest resource"
+        if calibrated
+        else "a row takes as long as its slowest resource"
+    )
     yield Text.assemble((phase, STRONG), (told if width >= 90 else f"  {step}", QUIET))
     if of.op:
         for part in parts:
             yield from _one(of, part, width)
         return
     shown = parts if top is None else parts[:top]
-    table = titled(("op", False), ("×", True), ("time", True), ("share", True), ("bound", False),
+    more = [("bound", True), ("factor", True), ("band", True)] if calibrated else []
+    table = titled(("op", False), ("×", True), ("time", True), *more, ("share", True),
+                   ("bound by", False) if calibrated else ("bound", False),
                    *([("seconds of each resource", False)] if width >= WIDE else []))  # fmt: skip
     for part in shown:
         row = part.row
         table.add_row(
             words.shorten(row.name, 30), words.times(row.count), format_time(part.time_s),
-            words.percent(row.share), Text(row.bound, bound_style(row.bound)),
+            *(beside(part) if calibrated else ()), words.percent(row.share),
+            Text(row.bound, bound_style(row.bound)),
             *([_needs(of, part)] if width >= WIDE else []),
         )  # fmt: skip
         if width < WIDE and len(part.needs) > 1:
@@ -196,6 +211,9 @@ def _one(of: Explanation, part: Part, width: int) -> Iterator[RenderableType]:
         table.add_row(resource, f"{format_time(time_s)}{mark}")
     whole = f"{format_time(part.time_s)}, {words.percent(row.share)} of {part.phase}"
     table.add_row("time", f"{format_time(row.time_s)} × {words.times(row.count)} = {whole}")
+    if row.basis:
+        bound, times, band = beside(part)
+        table.add_row("bound", f"{bound}: the time is {times} times it, the band {band}")
     if part.needs:
         table.add_row(f"over {of.over}", _needs(of, part))
     for crossing in of.crossings:
@@ -205,6 +223,9 @@ def _one(of: Explanation, part: Part, width: int) -> Iterator[RenderableType]:
     for reason in row.because:
         table.add_row("changed by", reason)
     yield inset(table)
+    for basis in bases_of(of.estimate, [row]):
+        yield ""
+        yield from fitted(basis)
 
 
 def bounds_of(flips: tuple[tuple[int, int | None, str], ...]) -> str:

@@ -31,7 +31,8 @@ def renderables(of: Sensitivity, width: int = PLAIN_WIDTH) -> Iterator[Renderabl
     if of.overhead:
         table.add_row("no rate", f"{words.percent(of.overhead)} of the time")
     yield inset(table)
-    yield caveat(width)
+    if of.estimate.calibrated is None:
+        yield caveat(width)
 
 
 def plain(of: Sensitivity, width: int = PLAIN_WIDTH) -> str:

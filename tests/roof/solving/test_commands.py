@@ -108,7 +108,6 @@ def test_sensitivities_add_up_in_the_table_and_in_csv(run: Run) -> None:
     (("sensitivity", "--metric", "memory"), "no metric that rates set called 'memory'"),
     (("sensitivity", "--metric", "ttft", "--context", "9"), "there is no prefill phase"),
     (("sensitivity", "--metric", "tpot", "-n", "1"), "nothing is decoded"),
-    (("sensitivity", "--estimate", "calibrated"), "sensitivities are of the bound"),
 ])  # fmt: skip
 def test_a_bad_question_is_refused_without_a_traceback(
     run: Run, asked: tuple[str, ...], says: str

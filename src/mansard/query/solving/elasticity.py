@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from mansard.backends.hardware import Hardware
 from mansard.backends.inverse.attribution import LATENCY, Attribution
 from mansard.backends.inverse.sections import NETWORK, Priced
 from mansard.core.errors import SpecError, unknown_name
+from mansard.query.calibration import CALIBRATED, IDEAL, without_calibration
 from mansard.query.estimate import Estimate
+from mansard.query.metrics import quantities
 from mansard.query.shown import Shown
 from mansard.query.solving.document import document
 from mansard.query.solving.question import Question
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "mansard.sensitivity/1"
 TIMES = ("ttft", "tpot", "latency", "prefill", "decode")
+STEP = 0.005
+"""Share by which a rate is changed, where an elasticity is a difference of two answers."""
 RATES = ("throughput", "tokens_per_s_per_user")
 PER_TOKEN = ("tpot", "tokens_per_s_per_user")
 
@@ -84,7 +90,9 @@ def sensitivity(study: Study, metric: str = "tpot") -> Sensitivity:
     """
     if metric not in (*TIMES, *RATES):
         raise unknown_name("metric that rates set", metric, (*TIMES, *RATES))
-    question = study.question.of_the_bound("sensitivities")
+    if study.kind == CALIBRATED:
+        return _by_differences(study, metric)
+    question = study.question
     if question.priced is None:
         raise SpecError("this schedule is evaluated step by step, so its rows have no formulas",
                         hint="leave out techniques that run steps side by side")  # fmt: skip
@@ -101,6 +109,54 @@ def sensitivity(study: Study, metric: str = "tpot") -> Sensitivity:
         overhead=float(overhead / whole),
         estimate=question.estimate,
     )
+
+
+def _by_differences(study: Study, metric: str) -> Sensitivity:
+    """Return elasticities of the calibrated estimate, each from two answers a little apart.
+
+    The fields are those that bound anything; a measured kernel answers less than its bound does.
+    """
+    question = study.question
+    value = quantities(question.estimate)[metric]
+    if value is None:
+        raise SpecError(f"this answer has no {metric}", hint="ask for the phase it belongs to")
+    bound = replace(study, kind=IDEAL, set=without_calibration(study.set))
+    chip = study.prepared.target.chip
+    found: dict[str, float] = {}
+    for name in sensitivity(bound, metric).elasticities:
+        rate = rate_of(chip, name)
+        if rate is not None:
+            low, high = (_at(study, name, rate * (1 + h), metric) for h in (-STEP, STEP))
+            found[name] = math.log(high / low) / math.log((1 + STEP) / (1 - STEP))
+    sign = 1 if metric in RATES else -1
+    return Sensitivity(
+        metric=metric,
+        value=value,
+        elasticities=dict(sorted(found.items(), key=lambda item: -abs(item[1]))),
+        overhead=max(0.0, 1.0 - sign * sum(found.values())),
+        estimate=question.estimate,
+    )
+
+
+def _at(study: Study, name: str, rate: float, metric: str) -> float:
+    unit = "TFLOPS" if name.startswith("hardware.peak") else "TB/s"
+    changed = replace(study, set={**study.set, name: f"{rate / 1e12!r} {unit}"})
+    value = quantities(changed.question.estimate)[metric]
+    assert value is not None
+    return value
+
+
+def rate_of(chip: Hardware, name: str) -> float | None:
+    """Return the rate of a chip that a field of ``--set`` sets; None where none does."""
+    match name.split("."):
+        case ["hardware", "memory", "bandwidth"]:
+            return float(chip.bandwidth_bytes_per_s)
+        case ["hardware", "link", "per_direction"]:
+            return None if chip.link_bytes_per_s is None else float(chip.link_bytes_per_s)
+        case ["hardware", "peak", unit, dtype]:
+            found = chip.peak(unit, dtype).flops_per_s
+            return None if found is None else float(found)
+    return None
 
 
 def _expected(question: Question, priced: Priced, metric: str) -> dict[str, Fraction]:

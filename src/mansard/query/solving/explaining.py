@@ -11,6 +11,7 @@ from mansard.backends.hardware import Hardware
 from mansard.backends.inverse.forms import NotAffineError
 from mansard.backends.rates import COMPUTE, LINK, MEMORY_BOUND, VECTOR
 from mansard.core.errors import SpecError, unknown_name
+from mansard.query.calibration import CALIBRATED
 from mansard.query.estimate import Estimate
 from mansard.query.find import find_row
 from mansard.query.metrics import quantities
@@ -41,7 +42,11 @@ def explain(
     """
     if metric not in DEFINITIONS:
         raise unknown_name("metric to explain", metric, DEFINITIONS)
-    question = study.question.of_the_bound("explanations")
+    question = study.question
+    if over:
+        question.of_the_bound("pieces over a size")
+    elif study.kind == CALIBRATED and study.mix is not None:
+        question.of_the_bound("rows over lengths")
     estimate = question.rows
     wanted, definition = DEFINITIONS[metric]
     value = quantities(estimate)[metric]

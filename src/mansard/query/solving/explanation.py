@@ -14,6 +14,7 @@ from mansard.query.estimate import Estimate
 from mansard.query.shown import Shown
 from mansard.query.solving.crossing import Crossovers
 from mansard.query.solving.document import document
+from mansard.query.solving.fits import calibrated_op, fits
 
 SCHEMA = "mansard.explanation/1"
 DEFINITIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -145,6 +146,7 @@ class Explanation(Shown):
                     "time_by_resource_s": dict(p.row.time_by_resource_s),
                     "formulas": dict(p.row.formulas), "because": list(p.row.because),
                     "over": {r: {"base": b, "slope": m} for r, (b, m) in p.needs.items()},
+                    **calibrated_op(p.row),
                 }
                 for p in self.parts
             ],
@@ -159,6 +161,7 @@ class Explanation(Shown):
                 for o in self.origins
             ],
             "notes": list(self.said),
+            **({"fits": fits(self.estimate)} if self.estimate.calibrated else {}),
         })  # fmt: skip
 
     def latex(self) -> str:

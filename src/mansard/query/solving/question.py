@@ -151,8 +151,11 @@ class Question:
             SpecError: it asks for another estimate.
         """
         if self.study.kind != "ideal":
-            raise SpecError(f"{what} are of the bound, not of the {self.study.kind} estimate",
-                            hint="leave --estimate out; solve and sweep take it")  # fmt: skip
+            raise SpecError(
+                f"{what} are of the bound: a time of the {self.study.kind} estimate has no formula"
+                " that pieces or crossings follow from",
+                hint="leave --estimate out; sweep --vary gives the curve, solve where it crosses",
+            )
         return self
 
     def sized(self, **sizes: int) -> Question:

@@ -1,0 +1,53 @@
+"""Calibrated rows in an explanation: the bound beside each, and what was fitted for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from mansard.core.units import format_time
+from mansard.query.solving.explanation import Part
+from mansard.query.solving.fits import factor
+from mansard.render import words
+from mansard.render.palette import QUIET, STRONG
+
+if TYPE_CHECKING:
+    from mansard.backends.calibrated.work import Basis
+
+
+def beside(part: Part) -> tuple[str, str, str]:
+    """Write the bound of a calibrated row, how many times that it takes, and its band."""
+    row, n = part.row, float(part.row.count)
+    if row.low_s is None or row.high_s is None:
+        return "-", "-", "-"
+    times = factor(row)
+    bound = format_time(row.ideal_s * n) if row.ideal_s else "-"
+    return bound, f"{times:.2f}" if times else "-", words.band(row.low_s * n, row.high_s * n)
+
+
+def fitted(basis: Basis) -> Iterator[RenderableType]:
+    """Yield a set of parameters: what they mean, where they are from, how far off they are."""
+    yield Text.assemble((f"Fitted: {basis.form}", STRONG), (f"  {basis.set}", QUIET))
+    if basis.fit is None:
+        return
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style=QUIET)
+    table.add_column("parameter", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("meaning", overflow="fold")
+    for parameter, value in basis.fit.parameters:
+        table.add_row(parameter.name, f"{value:.4g}", Text(parameter.meaning))
+    yield Padding(table, (0, 0, 0, 2))
+    one, (low, high) = basis.fit.found.one, basis.fit.band
+    files = ", ".join(dict.fromkeys(one.source.split(", "))) if one.source else ""
+    rows = f"{one.rows} rows of {one.shapes} shapes" if one.shapes else f"{one.rows} rows"
+    told = [files, rows, f"SHA-256 {one.digest}" if one.digest else ""]
+    band = f"4 of 5 held back are {low:.2f} to {high:.2f} times it"
+    yield Text(f"  from {', '.join(filter(None, told))}; {band}", QUIET)
+    if one.chips:
+        yield Text(f"  the median of {', '.join(one.chips)}", QUIET)
