@@ -80,8 +80,8 @@ def main() -> None:
     classes = transformers.models.auto.configuration_auto.CONFIG_MAPPING
     rows = {
         name: row(classes[name], noise)
-        for name, card in sorted(cards.items())
-        if not any(card.get(key) for key in ("defaults", "defaults_of", "class_of"))
+        for name in sorted({card.get("defaults_of", name) for name, card in cards.items()})
+        if not any(cards.get(name, {}).get(key) for key in ("defaults", "class_of"))
     }
     data = {"transformers": transformers.__version__, "model_types": rows}
     (HF / "defaults.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

@@ -15,7 +15,7 @@ from mansard.frontends.hf.quantization import Quantization
 from mansard.frontends.hf.towers import Head, Stem
 
 Topology = Literal[
-    "pre", "post", "branch", "sandwich", "parallel", "parallel2", "altup", "conformer"
+    "pre", "post", "branch", "sandwich", "parallel", "parallel2", "altup", "conformer", "speech"
 ]
 NormKind = Literal["rms", "layer", "layer-nobias", "none", "rms-none"]
 Gate = Literal["", "heads", "full"]

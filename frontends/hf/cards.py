@@ -192,11 +192,19 @@ class HeadCard:
     offset: bool = False
     widths: tuple[Setting, ...] = ()
     separators: bool = False
+    mean: bool = False
+    pools: bool = False
     rows: Setting = 0
     scaled: bool = False
     transform: bool = False
     transform_bias: Setting = True
     tied: Setting = "tie_word_embeddings"
+
+
+def moved(path: str, rules: tuple[tuple[str, str], ...]) -> str:
+    """Return a path as it is inside another model: the first rule whose beginning it has counts."""
+    hit = next(((a, b) for a, b in rules if path.startswith(a)), None)
+    return path if hit is None else hit[1] + path.removeprefix(hit[0])
 
 
 @dataclass(frozen=True)
@@ -227,12 +235,9 @@ class Names:
 
     def renamed(self, rules: tuple[tuple[str, str], ...]) -> Names:
         """Return the names as they are inside another model."""
-
-        def moved(path: str) -> str:
-            hit = next(((a, b) for a, b in rules if path.startswith(a)), None)
-            return path if hit is None else hit[1] + path.removeprefix(hit[0])
-
-        return Names({role: moved(path) for role, path in self.paths.items()}, self.input_major)
+        return Names(
+            {role: moved(path, rules) for role, path in self.paths.items()}, self.input_major
+        )
 
 
 @dataclass(frozen=True)

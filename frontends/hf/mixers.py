@@ -247,6 +247,21 @@ class Conformer(Mixer):
 
 
 @dataclass(frozen=True)
+class SpeechConformer(Mixer):
+    """Attention of all tokens with a learned bias a distance, and a separable convolution.
+
+    Args:
+        buckets: of distances.
+        taps: of the convolution.
+    """
+
+    kind = "speech_conformer"
+    heads: int
+    buckets: int
+    taps: int
+
+
+@dataclass(frozen=True)
 class Differential(Mixer):
     """Attention that subtracts one softmax from another, over pairs of heads."""
 
@@ -288,6 +303,7 @@ MIXERS: dict[str, type[Mixer]] = {
         Differential,
         RoutedAttention,
         Conformer,
+        SpeechConformer,
     )
 }
 """Every kind by the name a card gives it."""

@@ -30,7 +30,10 @@ def stem_of(fields: Fields) -> Stem | None:
     card = fields.card.stem
     if card is None:
         return None
-    given = {name: fields.setting(setting) for name, setting in card.fields.items()}
+    given = {
+        name: setting if name == "cut" else fields.setting(setting)  # a word of its own, no key
+        for name, setting in card.fields.items()
+    }
     for name, value in given.items():
         if value is None:
             keys = ", ".join(mentioned(card.fields[name]))
@@ -42,7 +45,9 @@ def stem_of(fields: Fields) -> Stem | None:
     if card.kind == "convnet":
         return convnet(str(given["name"]))
     if card.kind == "spectrogram":
-        return Spectrogram(**{**given, "channels": tuple(given["channels"])})
+        widths = given["channels"]  # one for all, halving as often as the card says, or a list
+        widths = [widths] * given.pop("halvings") if isinstance(widths, int) else widths
+        return Spectrogram(**{**given, "channels": tuple(widths)})
     if card.kind != "patches":
         raise unknown_name("stem of a card", card.kind, STEMS)
     rows = given.pop("rows", True)
@@ -79,6 +84,8 @@ def head_of(fields: Fields) -> Head | None:
         activation=_activation(fields, card.activation),
         offset=card.offset,
         separators=card.separators,
+        mean=card.mean,
+        pools=card.pools,
         rows=fields.setting(card.rows) or 0,
         scaled=card.scaled,
         widths=tuple(int(fields.setting(width)) for width in card.widths),

@@ -17,7 +17,7 @@ from mansard.frontends.hf.architecture import (
 )
 from mansard.frontends.hf.blocks import ffns, mixers, shared_blocks
 from mansard.frontends.hf.card_file import builtin_cards, card_for
-from mansard.frontends.hf.cards import Card
+from mansard.frontends.hf.cards import Card, moved
 from mansard.frontends.hf.concerns import assumed, concerns
 from mansard.frontends.hf.ends import AltUp, PerLayer, PositionKind, Positions
 from mansard.frontends.hf.fields import Fields
@@ -149,7 +149,8 @@ def _tower(
 
 def renamed(arch: Architecture, rules: tuple[tuple[str, str], ...]) -> Architecture:
     """Return a stack as its tensors are named inside another model."""
-    return replace(arch, names=arch.names.renamed(rules))
+    stored = tuple((moved(name, rules), shape) for name, shape in arch.stored)
+    return replace(arch, names=arch.names.renamed(rules), stored=stored)
 
 
 def _layers(fields: Fields, card: Card, hidden: int, norm: NormKind) -> tuple[LayerSpec, ...]:

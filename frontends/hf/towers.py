@@ -14,6 +14,9 @@ HeadKind = Literal[
 ]  # fmt: skip
 
 
+Cut = Literal["closest", "fullest", "covering"]
+
+
 @dataclass(frozen=True)
 class Patches:
     """Images cut in patches: a convolution whose step is its own width makes a token of each.
@@ -38,7 +41,8 @@ class Patches:
         axes: of which each has a table of positions, looked up and added.
         crops: of the stem's own size that a larger image is cut in at most, beside an overview of
             it; each is a sequence of the stack.
-        fills: every image is enlarged to as many crops as there may be.
+        cut: which canvas of crops an image is laid on: the ``closest`` that holds it, the
+            ``fullest`` it can be enlarged to, or the one its own pixels are ``covering``.
         budget: squares an image is resized to have at most, its shape kept; 0 knows none.
     """
 
@@ -59,7 +63,7 @@ class Patches:
     flat: bool = False
     axes: int = 1
     crops: int = 1
-    fills: bool = False
+    cut: Cut = "closest"
     budget: int = 0
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
@@ -98,22 +102,24 @@ class Frames:
 
 @dataclass(frozen=True)
 class Spectrogram:
-    """A mel spectrogram: two convolutions over time and frequency, each halving both.
+    """A mel spectrogram: convolutions over time and frequency, each halving both.
 
     Args:
         bins: mel bins.
         channels: of each convolution.
+        separable: all but the first filter each channel by itself and then mix them, with biases.
         frames: of the window a sound is cut to.
     """
 
     bins: int
     channels: tuple[int, ...]
     frames: int
+    separable: bool = False
 
     @property
     def rows(self) -> int:
         """What a window is for the layers."""
-        return -(-self.frames // 4)
+        return -(-self.frames // (1 << len(self.channels)))
 
 
 Stem = Patches | Frames | ConvNet | Spectrogram
@@ -140,6 +146,8 @@ class Head:
         taps: layers after which a merger of its own makes more features (DeepStack).
         activation: between the linears.
         offset: the similarity has a stored offset beside its scale.
+        mean: of a square of patches, in place of all side by side.
+        pools: an attention pool is stored whose result nothing reads.
         separators: learned tokens end each row of squares, and one stands before the crops.
         rows: of a table whose tokens the same linear projects; stored beside it.
         scaled: rows are scaled before they are normalized.
@@ -157,6 +165,8 @@ class Head:
     activation: str = "gelu"
     offset: bool = False
     widths: tuple[int, ...] = ()
+    mean: bool = False
+    pools: bool = False
     separators: bool = False
     rows: int = 0
     scaled: bool = False

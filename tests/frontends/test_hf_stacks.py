@@ -337,6 +337,42 @@ class TestImages:
         graph = load("phi-3.5-vision").graph("vision").wanting(("image_embeds",))
         assert matrix_flops(graph, n) == 23 * layer + ends
 
+    @pytest.mark.parametrize(
+        ("size", "crops", "tokens"),
+        [
+            ("448", 2, 545),
+            ("448x896", 3, 801),
+            ("336x1000", 4, 1057),
+            ("500x700", 5, 1032),  # of a canvas of 2 by 2, what only pads it is left out
+            ("1344", 10, 2625),
+            ("6000x4000", 25, 6513),  # more than 36 crops: the closest shape
+        ],
+    )
+    def test_phi_4_multimodal_cuts_images_as_its_processor_does(
+        self, size: str, crops: int, tokens: int
+    ) -> None:
+        """transformers 5.23.0: what Phi4MultimodalImageProcessor says of images of these sizes."""
+        given = {"images": "1", "image_size": size}
+        vision, prefill = load("phi-4-multimodal-instruct", inputs=given).schedule[:2]
+        assert isinstance(vision, Call)
+        assert isinstance(prefill, Call)
+        assert (vision.bind[B], vision.bind[S]) == (crops * batch, 1024)
+        assert prefill.bind[S] == prompt + tokens
+
+    def test_phi_4_multimodals_towers_multiply_what_the_library_counts(self) -> None:
+        """transformers 5.23.0 on meta tensors: a crop of 448, a window of 3000 frames.
+
+        The library filters two rows more than it keeps in each of 24 layers: 3 taps of 1024
+        channels, and the linear after them.
+        """
+        program = load("phi-4-multimodal-instruct", inputs={"images": "1", "sounds": "1"})
+        vision = program.graph("vision").wanting(("image_embeds",))
+        assert matrix_flops(vision, 1024) == 944_350_691_328
+        audio = program.graph("audio").wanting(("image_embeds",))
+        padded = 24 * 2 * 2 * (3 * 1024 + 1024**2)
+        assert matrix_flops(audio, 375) + padded == 392_919_134_208
+        assert model_facts(program).params == 5_308_268_992
+
     def test_deepstack_makes_features_after_three_layers(self) -> None:
         names = [v.name for v in load("qwen3-vl-8b-instruct").graph("vision").outputs]
         assert names[0] == "image_embeds"

@@ -81,7 +81,11 @@ def _mlp(scope: Scope, x: Value, head: Head) -> Value:
     start = getattr(scope.arch.stem, "start", 0)
     if start:
         x = scope(Slice(x, 0, start * B, T - start * B), "patches")
-    x = _squares(scope, x, head) if head.merge > 1 else x
+    if head.mean:
+        taps = head.merge**2
+        x = scope(Pool((x,), (x.shape[0] / taps, x.shape[-1]), taps=taps), "average")
+    elif head.merge > 1:
+        x = _squares(scope, x, head)
     y = scope.linear(x, "merge_fc1", head.width, bias=head.bias)
     y = scope(Activation(y, head.activation), "merge_act")
     return _features(scope, y, "merge_fc2", head)
@@ -168,11 +172,13 @@ def _unread(scope: Scope, x: Value, head: Head) -> tuple[Value, ...]:
         stored.append(scope.tensor(f"{path('hard_table')}.weight", head.rows, width))
         stored.append(scope.tensor(f"{path('hard_norm')}.weight", width))
     if head.separators:
-        stored.append(scope.param("between", 1, 1, _square(scope, head)))
-        stored.append(scope.param("line_end", 1, 1, 1, _square(scope, head)))
+        wide = scope.arch.hidden if head.mean else _square(scope, head)
+        stored += [scope.param("between", 1, 1, wide), scope.param("line_end", 1, 1, 1, wide)]
+    stored += [scope.tensor(name, *shape) for name, shape in scope.arch.stored]
+    pooled = (attended(scope, x),) if head.pools else ()
     if not stored:
-        return ()
-    return (scope(Elementwise((x, *stored), x.shape, fn="unread", per=0), "unread"),)
+        return pooled
+    return (scope(Elementwise((x, *stored), x.shape, fn="unread", per=0), "unread"), *pooled)
 
 
 def _features(scope: Scope, x: Value, role: str, head: Head) -> Value:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from mansard.core.errors import SpecError
 from mansard.core.records import dataclass
 from mansard.frontends.hf.convnets import ConvNet
 from mansard.frontends.hf.lower.heads import PROJECTORS
-from mansard.frontends.hf.towers import Head, Patches, Stem
+from mansard.frontends.hf.towers import Cut, Head, Patches, Stem
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def image_of(stem: Stem, head: Head | None, size: tuple[int, int] | None) -> Ima
         if (height, width) != own:
             raise _resized(stem.image, height, width)
         return Image(height, width, stem.sides**2, stem.sides**2)
-    if stem.crops > 1 or stem.fills:
+    if stem.crops > 1 or stem.cut != "closest":
         return _cut(stem, head, height, width)
     if not stem.flexible and (height, width) != own:
         raise _resized(stem.image, height, width)
@@ -80,12 +81,19 @@ def _resized(side: int, height: int, width: int) -> SpecError:
 
 def _cut(stem: Patches, head: Head | None, height: int, width: int) -> Image:
     """Return an image cut in crops, which are read beside an overview where they are several."""
-    rows, columns = (_fullest if stem.fills else _closest)(stem, height, width)
-    crops = rows * columns + (stem.fills or rows * columns > 1)
-    one = image_of(replace(stem, crops=1, fills=False), head, (stem.image, stem.image))
-    tokens = crops * one.tokens
-    if head is not None and head.separators:  # a line is the root of a crop's tokens long
-        tokens += 1 + (rows + 1) * math.isqrt(one.tokens)
+    rows, columns = CANVASES[stem.cut](stem, height, width)
+    crops = rows * columns + (stem.cut != "closest" or rows * columns > 1)
+    one = image_of(replace(stem, crops=1, cut="closest"), head, (stem.image, stem.image))
+    side = math.isqrt(one.tokens)
+    high, wide = rows * side, columns * side
+    if stem.cut == "covering" and head is not None:  # what only pads the image is left out
+        scale = min(rows * stem.image / height, columns * stem.image / width)
+        unit = stem.size * head.merge
+        high = min(high, _used(rows * stem.image, int(height * scale), stem.size, unit))
+        wide = min(wide, _used(columns * stem.image, int(width * scale), stem.size, unit))
+    tokens = high * wide + (crops - rows * columns) * one.tokens
+    if head is not None and head.separators:
+        tokens += high + side + 1
     return replace(one, height=height, width=width, tokens=tokens, crops=crops)
 
 
@@ -111,3 +119,34 @@ def _fullest(stem: Patches, height: int, width: int) -> tuple[int, int]:
         columns += 1
     rows = max(1, math.ceil(int(columns * stem.image * short / long) / stem.image))
     return (columns, rows) if height > width else (rows, columns)
+
+
+def _covering(stem: Patches, height: int, width: int) -> tuple[int, int]:
+    """Return the crops an image's own pixels cover; of too many, the closest shape.
+
+    Of equal shapes the larger counts where the image fills half of it (transformers 5.23.0,
+    image_processing_phi4_multimodal.py).
+    """
+    most, side = stem.crops, stem.image
+    rows, columns = math.ceil(height / side), math.ceil(width / side)
+    if rows * columns <= most:
+        return rows, columns
+    canvases = [(r, c) for r in range(1, most + 1) for c in range(1, most // r + 1)]
+    off = {at: abs(width / height - at[1] / at[0]) for at in canvases}
+    best = sorted((at for at in canvases if off[at] == min(off.values())), key=math.prod)
+    larger = [at for at in best[1:] if height * width > math.prod(at) * side**2 / 2]
+    return larger[-1] if larger else best[0]
+
+
+def _used(whole: int, held: int, patch: int, unit: int) -> int:
+    """Return the squares along a side of a canvas that hold some of an image."""
+    patches = whole // patch - (whole - held) // patch
+    return -(-patches * patch // unit)
+
+
+CANVASES: dict[Cut, Callable[[Patches, int, int], tuple[int, int]]] = {
+    "closest": _closest,
+    "fullest": _fullest,
+    "covering": _covering,
+}
+"""How many rows and columns of crops an image is laid on."""

@@ -22,6 +22,7 @@ from mansard.frontends.hf.lower.recurrent import channel_mixing, rg_lru, rwkv, s
 from mansard.frontends.hf.lower.routed_attention import routed_attention
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.frontends.hf.lower.shared import shared_block
+from mansard.frontends.hf.lower.speech_conformer import biased, speech_layer
 from mansard.frontends.hf.mixers import (
     Conformer,
     Cross,
@@ -36,6 +37,7 @@ from mansard.frontends.hf.mixers import (
     RoutedAttention,
     Rwkv,
     ShortConv,
+    SpeechConformer,
 )
 from mansard.ir.ops import Activation, Add, Multiply
 from mansard.ir.value import Value
@@ -57,6 +59,7 @@ LOWERINGS: dict[type, Callable[[Scope, Value, Any, NormKind], Value]] = {
     Differential: differential,
     RoutedAttention: routed_attention,
     Conformer: local_attention,
+    SpeechConformer: biased,
 }
 """How each kind of mixer is lowered."""
 
@@ -86,6 +89,10 @@ def layer(scope: Scope, x: Value, spec: LayerSpec) -> Value:
         if not isinstance(spec.mixer, Conformer) or not isinstance(spec.ffn, Dense):
             raise TypeError(f"no conformer layer of {spec.mixer!r} and {spec.ffn!r}")
         return conformer_layer(scope, x, spec.mixer, spec.ffn, norm)
+    if spec.topology == "speech":
+        if not isinstance(spec.mixer, SpeechConformer) or not isinstance(spec.ffn, Dense):
+            raise TypeError(f"no conformer layer of {spec.mixer!r} and {spec.ffn!r}")
+        return speech_layer(scope, x, spec.mixer, spec.ffn, norm)
     if spec.topology == "altup":
         return altup_layer(scope, x, norm, mix, fed)
     x = _around(scope, x, spec, mix, fed)

@@ -125,13 +125,26 @@ def _frames(scope: Scope, stem: Frames) -> Value:
 
 
 def _spectrogram(scope: Scope, stem: Spectrogram) -> Value:
-    """Append Gemma 3n's: ``4·S`` mel frames, two convolutions, a linear of what is left of each."""
+    """Append convolutions that halve frames and bins, and a linear of what is left of each."""
     maps = Maps(scope.build, scope.arch.names.path("subsample"), encoding=scope.encoding)
-    x = scope.build.input("mel", B * 4 * S * stem.bins, 1)
-    for k, width in enumerate(stem.channels):
+    x = scope.build.input("mel", B * 2 ** len(stem.channels) * S * stem.bins, 1)
+    if stem.separable:
+        x = _separable(maps, x, stem)
+    for k, width in enumerate(() if stem.separable else stem.channels):
         each = maps.inside(f"conv_{k}")
         x = each.conv(x, "conv", width, 3, 2)
         x = each.group_norm(x, "norm", "cumulative_group_norm", bias=False)
         x = each(Activation(x, "relu"), "act")
     rows = scope(Reshape(x, (T, x.numel / (B * S))), "frame_rows")
-    return scope.linear(rows, "stem_proj", scope.arch.hidden)
+    return scope.linear(rows, "stem_proj", scope.arch.hidden, bias=stem.separable)
+
+
+def _separable(maps: Maps, x: Value, stem: Spectrogram) -> Value:
+    """Append Phi-4-multimodal's: standardized bins, a convolution, then pairs of cheaper ones."""
+    x = maps(Elementwise((x,), x.shape, fn="standardize", per=2), "standardize")
+    first, *others = stem.channels
+    x = maps(Activation(maps.conv(x, "0", first, 3, 2, bias=True), "relu"), "act")
+    for k, width in enumerate(others):
+        x = maps.conv(x, str(3 * k + 2), width, 3, 2, each=True, bias=True)
+        x = maps(Activation(maps.conv(x, str(3 * k + 3), width, bias=True), "relu"), "act")
+    return x
