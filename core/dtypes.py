@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cached_property
 
 import sympy as sp
 
@@ -73,7 +74,7 @@ class Encoding:
         if self.dtype not in BITS:
             raise unknown_name("dtype", self.dtype, BITS)
 
-    @property
+    @cached_property
     def bits(self) -> Expr:
         """Mean bits per element, overheads included; exact."""
         own = self.density * (BITS[self.dtype] + self.index_bits) + int(self.bitmap)

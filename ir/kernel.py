@@ -17,6 +17,7 @@ from mansard.core.errors import VerifyError
 from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, total
 from mansard.ir.cost import MATRIX, Cost, merged
+from mansard.ir.once import once
 from mansard.ir.op import Op
 from mansard.ir.value import ONCHIP, Value, stored_parts
 
@@ -68,7 +69,7 @@ class Kernel:
     def cost(self) -> Cost:
         """Its work; see ``fused_cost``."""
         if len(self.ops) == 1:
-            return self.ops[0].cost()
+            return work_of(self.ops[0])
         return fused_cost(self.ops, self.graph)
 
 
@@ -77,8 +78,14 @@ def plain_name(label: str) -> str:
     return label.partition("~")[0]
 
 
+@once
+def work_of(op: Op) -> Cost:
+    """Return what an op costs; a kernel asks for it more than once."""
+    return op.cost()
+
+
 def _uses_matrix_unit(op: Op) -> bool:
-    return any(unit == MATRIX for unit, _, _ in op.cost().flops)
+    return any(unit == MATRIX for unit, _, _ in work_of(op).flops)
 
 
 def kernels(graph: Graph) -> tuple[Kernel, ...]:
@@ -131,7 +138,7 @@ def fused_cost(ops: tuple[Op, ...], graph: Graph) -> Cost:
     for op in ops:  # a view of what came from outside is outside as well
         if not op.is_view or op.operands[0] in made:
             made.update(op.outs)
-    costs = [op.cost() for op in ops]
+    costs = [work_of(op) for op in ops]
     reads: dict[Value, Expr] = {}
     for cost in costs:
         for value, size in cost.reads.items():
@@ -167,6 +174,8 @@ def _crossing(value: Value, inside: set[Op], graph: Graph) -> Expr:
 
 def _smaller(whole: Expr, part: Expr) -> Expr:
     """Return ``part`` unless it is provably no less than ``whole``."""
+    if part == 0:
+        return part
     signs = {bool(c >= 0) for c in sp.expand(part - whole).as_coefficients_dict().values()}
     return whole if signs == {True} else part
 

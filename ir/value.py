@@ -95,7 +95,7 @@ class Value:
         """Size of the elements that exist [B]."""
         if self.parts:
             return total(p.bytes for p in self.parts)
-        return self.computed * self.encoding.bits / 8
+        return self.computed * (self.encoding.bits / 8)
 
     def rows(self, axis: int, n: ExprLike) -> dict[Value, Expr]:
         """Return the bytes each stored part gives to the last ``n`` rows along ``axis``."""
@@ -119,7 +119,7 @@ class Value:
         """Return the bytes of one row along an axis; rows that only fill a page up are none."""
         live = self.computed / self.shape[axis]
         padded = not sp.denom(live).is_number
-        return (self.numel / self.shape[axis] if padded else live) * self.encoding.bits / 8
+        return (self.numel / self.shape[axis] if padded else live) * (self.encoding.bits / 8)
 
     def with_type(self, **changes: Any) -> Value:
         """Return a value of the same name with some of its type changed."""
