@@ -470,6 +470,22 @@ def test_a_report_opens_from_disk_and_its_selectors_work(
     assert sight.said == []
 
 
+def test_a_report_of_an_estimate_has_its_bands(sight: Sight, tmp_path: Path) -> None:
+    from mansard.cli import main
+
+    file = tmp_path / "report.html"
+    arguments = ["report", "llama-3.1-8b", "--on", "h100-sxm", "--estimate", "calibrated"]
+    assert main([*arguments, "-o", str(file)]) == 0
+    sight.open(file.as_uri())
+    known = ms.analyze("llama-3.1-8b", on="h100-sxm", estimate="calibrated").to_dict()
+    assert sight.figure("tpot_s") == known["metrics"]["tpot_s"]
+    with sight.page.expect_download() as download:
+        sight.page.click(".top >> text=JSON")
+    saved = json.loads(Path(download.value.path()).read_text("utf-8"))
+    assert saved == json.loads(json.dumps(known))
+    assert sight.page.locator("[data-card$=-breakdown] .ideal").count() > 3
+
+
 ROWS = re.findall(
     r"^\| (.+?) \| .+ \| ([a-z-]+) \| `(.+)` \|$",
     (ROOT / "docs/llm-viewer.md").read_text("utf-8"),

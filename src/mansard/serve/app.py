@@ -82,13 +82,14 @@ def make_app(
         limits: of a request.
     """
     limits = limits or Limits()
-    desk = Desk(answers.names if answers else names or Names(), limits, answers)
+    held = answers.names if answers else names or Names()
+    desk = Desk(held, limits, answers)
     known: dict[str, Packed] = {}
 
     def offered() -> Packed:
         from mansard.serve.catalogue import listings
 
-        boot = packed_json({**listings(desk.answers.names), "start": dict(start or {})})
+        boot = packed_json({**listings(held), "start": dict(start or {})})
         return Packed(boot.data, boot.media_type)
 
     @asynccontextmanager
@@ -149,7 +150,7 @@ def make_app(
         from mansard.serve.catalogue import named_sheet
 
         name = request.query_params.get("name", "")[:200]
-        return await told(request, lambda: named_sheet(desk.answers.names, name))
+        return await told(request, lambda: named_sheet(held, name))
 
     async def page(request: Request) -> Response:
         found = asset(request.path_params.get("name") or "index.html")

@@ -69,9 +69,9 @@ def _document(asked: Sequence[tuple[str, Mapping[str, Any], Estimate]]) -> dict[
 
 
 def _table(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return records of one kind with their keys once."""
-    columns = list(records[0]) if records else []
-    return {"columns": columns, "rows": [[r[c] for c in columns] for r in records]}
+    """Return records with their keys once; the keys of each are the first ones of the longest."""
+    longest: Mapping[str, Any] = max(records, key=lambda r: len(r), default={})
+    return {"columns": list(longest), "rows": [list(r.values()) for r in records]}
 
 
 def _once(drawing: Mapping[str, Any], words: dict[str, int]) -> dict[str, Any]:

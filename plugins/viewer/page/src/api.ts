@@ -13,7 +13,7 @@ interface Columns {
 
 /** Records whose keys a report writes once. */
 function records<T>({ columns, rows }: Columns): T[] {
-  return rows.map((row) => Object.fromEntries(columns.map((name, k) => [name, row[k]])) as T);
+  return rows.map((row) => Object.fromEntries(row.map((value, k) => [columns[k], value])) as T);
 }
 
 export class Refused extends Error {
