@@ -1,4 +1,4 @@
-"""A chip as data: what it computes, holds and moves, each number with its source."""
+"""A chip as data: what it computes, holds and moves, and the sources its numbers have."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from mansard.backends.peaks import Peak, Peaks, find_peak
 from mansard.core.errors import SpecError
 from mansard.core.lists import listed
 from mansard.core.records import dataclass
+
+OVERRIDDEN = "the asker's own"
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,29 @@ class Hardware:
             MansardError: the unit, dtype or structure does not exist.
         """
         return find_peak(self.id, self.peaks, self.unsupported, unit, dtype, structure)
+
+    def sources_of(self, key: str) -> tuple[str, ...]:
+        """Return where a figure was taken from; nothing where no source is recorded.
+
+        Args:
+            key: as the file nests it: ``memory.bandwidth``, ``peak.vector.fp32``.
+        """
+        if any(changed.partition("=")[0] == key for changed in self.overrides):
+            return (OVERRIDDEN,)
+        match key.split("."):
+            case ["peak", "vector", *_]:  # unless told apart, the sources of peaks state it, too
+                sections = ("vector", "compute")
+            case ["peak", _, _, _]:
+                sections = ("sparsity",)
+            case ["peak", *_]:
+                sections = ("compute",)
+            case ["link", "per_direction" | "name"]:
+                sections = ("link",)
+            case ["link", other]:
+                sections = (other,)
+            case [section, *_]:
+                sections = (section,)
+        return next((self.sources[s] for s in sections if s in self.sources), ())
 
     def override(self, key: str, value: str | float) -> Hardware:
         """Return this chip with one key of its file changed: ``memory.bandwidth``, ``4TB/s``.

@@ -449,3 +449,29 @@ def test_an_override_that_makes_no_sense_is_refused(key: str, value: str) -> Non
     assert caught.value.message.startswith(f"toy: override {key}={value[:20]}")
     assert len(caught.value.message) < 300
     assert caught.value.hint
+
+
+# --- where figures are from --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_every_figure_of_a_chip_has_a_source_or_says_that_none_is_recorded(name: str) -> None:
+    from mansard.render.chips import NAMES, UNSOURCED, chip_record, chip_sheet
+
+    chip = load(name)
+    shown = {row["key"]: row["source"] for row in chip_sheet(chip).shown}
+    assert all(source for key, source in shown.items() if key not in NAMES)
+    without = {key for key, source in shown.items() if source == UNSOURCED}
+    assert chip_record(chip)["unsourced"] == [key for key in shown if key in without]
+    known_not = {"onchip.size", "units.count", "units.clock", "link.host", "price", "tdp"}
+    assert without <= known_not  # what the bound reads of a chip is sourced, all of it
+
+
+def test_a_figure_of_the_askers_own_does_not_carry_the_sources_of_the_chip() -> None:
+    chip = load("h100-sxm").override("memory.bandwidth", "4TB/s")
+    assert chip.sources_of("memory.bandwidth") == ("the asker's own",)
+    assert chip.sources_of("memory.capacity") == load("h100-sxm").sources["memory"]
+    assert chip.sources_of("peak.vector.fp32") == chip.sources["compute"]
+    assert chip.sources_of("peak.matrix.2:4.fp16") == chip.sources["sparsity"]
+    assert load("mi300x").sources_of("peak.vector.fp32")[0].startswith("derived: 304 CU")
+    assert chip.sources_of("onchip.size") == ()

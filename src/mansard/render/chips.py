@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mansard.backends.hardware import Hardware
-from mansard.core.units import format_bytes, format_flops, format_rate
+from mansard.core.units import format_bytes, format_flops, format_rate, format_time
 from mansard.render.listing import Column, Listing
 
 LIST_COLUMNS = (
@@ -20,6 +20,10 @@ LIST_COLUMNS = (
     Column("confidence", "checked", spare=4),
     Column("from", "from", spare=1),
 )
+
+NAMES = ("name", "vendor", "kind", "arch", "year", "memory.type", "unsupported", "confidence")
+"""Keys that are no figures."""
+UNSOURCED = "no source recorded"
 
 FIELDS = (
     "id", "name", "vendor", "kind", "arch", "year", "aliases", "capacity_bytes",
@@ -51,6 +55,7 @@ def chip_record(chip: Hardware) -> dict[str, Any]:
     ]
     record["unsupported"] = sorted(chip.unsupported)
     record["sources"] = {name: list(found) for name, found in chip.sources.items()}
+    record["unsourced"] = [key for key in figures(chip) if _source(chip, key) == UNSOURCED]
     record["overrides"] = list(chip.overrides)
     return record
 
@@ -58,7 +63,7 @@ def chip_record(chip: Hardware) -> dict[str, Any]:
 def chip_sheet(chip: Hardware) -> Listing:
     """Return one chip: every figure with its source."""
     rows = [
-        {"key": key, "value": value, "source": "; ".join(chip.sources.get(_section(key), ()))}
+        {"key": key, "value": value, "source": _source(chip, key)}
         for key, value in figures(chip).items()
     ]
     columns = (
@@ -106,6 +111,8 @@ def _figures(chip: Hardware) -> Iterator[tuple[str, str]]:
         yield "unsupported", ", ".join(sorted(chip.unsupported))
     if chip.link_bytes_per_s:
         yield "link.per_direction", f"{format_rate(chip.link_bytes_per_s)} {chip.link_name}".strip()
+    if chip.link_latency_s:
+        yield "link.latency", format_time(float(chip.link_latency_s))
     if chip.host_link_bytes_per_s:
         yield "link.host", format_rate(chip.host_link_bytes_per_s)
     if chip.tdp_w:
@@ -116,12 +123,11 @@ def _figures(chip: Hardware) -> Iterator[tuple[str, str]]:
         yield "confidence", chip.confidence
 
 
-def _section(key: str) -> str:
-    """Return the section of a chip's sources that a figure belongs to."""
-    parts = key.split(".")
-    if parts[0] == "peak":
-        return "vector" if parts[1] == "vector" else "sparsity" if len(parts) > 3 else "compute"
-    return parts[0]
+def _source(chip: Hardware, key: str) -> str:
+    """Return where a figure is from, or that nobody knows; a name has no source."""
+    if key in NAMES:
+        return ""
+    return "; ".join(chip.sources_of(key)) or UNSOURCED
 
 
 def _summary(chip: Hardware) -> dict[str, Any]:

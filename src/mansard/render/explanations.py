@@ -264,7 +264,7 @@ def _passes(of: Explanation) -> Iterator[RenderableType]:
 def _sources(of: Explanation) -> Iterator[RenderableType]:
     yield Text.assemble(("Numbers of the chip", STRONG), (f"  {of.estimate.chip.id}", QUIET))
     for origin in of.origins:
-        said = origin.sources[0] if origin.sources else "no source: the user's own"
+        said = origin.sources[0] if origin.sources else "no source recorded"
         more = f", and {len(origin.sources) - 1} more" if len(origin.sources) > 1 else ""
         value = written(origin.value, origin.dimension)
         yield Text.assemble(f"  hardware.{origin.field} ", (value, STRONG))

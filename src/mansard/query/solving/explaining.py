@@ -157,21 +157,21 @@ def _origins(chip: Hardware, parts: tuple[Part, ...]) -> Iterator[Origin]:
     resources = {r for row in rows for r in row.time_by_resource_s}
     if MEMORY_BOUND in resources:
         yield Origin("memory.bandwidth", float(chip.bandwidth_bytes_per_s), "bytes/s",
-                     chip.sources.get("memory", ()))  # fmt: skip
+                     chip.sources_of("memory.bandwidth"))  # fmt: skip
     if COMPUTE in resources:
         for dtype in dict.fromkeys(row.compute_dtype for row in rows if row.unit == "matrix"):
             rate = chip.peak("matrix", dtype).flops_per_s
             if rate is not None:
                 yield Origin(f"peak.matrix.{dtype}", float(rate), "flop/s",
-                             chip.sources.get("compute", ()))  # fmt: skip
+                             chip.sources_of("peak.matrix.bf16"))  # fmt: skip
     if VECTOR in resources:
         peak = chip.peak("vector", "fp32")
         if peak.flops_per_s is not None:
             yield Origin(f"peak.vector.{peak.dtype}", float(peak.flops_per_s), "flop/s",
-                         chip.sources.get("vector", chip.sources.get("compute", ())))  # fmt: skip
+                         chip.sources_of("peak.vector.fp32"))  # fmt: skip
     if LINK in resources and chip.link_bytes_per_s is not None:
         yield Origin("link.per_direction", float(chip.link_bytes_per_s), "bytes/s",
-                     chip.sources.get("link", ()))  # fmt: skip
+                     chip.sources_of("link.per_direction"))  # fmt: skip
         if chip.link_latency_s is not None:
             yield Origin("link.latency", float(chip.link_latency_s), "time",
-                         chip.sources.get("latency", ()))  # fmt: skip
+                         chip.sources_of("link.latency"))  # fmt: skip
