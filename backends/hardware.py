@@ -107,6 +107,7 @@ class Hardware:
         """
         if any(changed.partition("=")[0] == key for changed in self.overrides):
             return (OVERRIDDEN,)
+        sections: tuple[str, ...]
         match key.split("."):
             case ["peak", "vector", *_]:  # unless told apart, the sources of peaks state it, too
                 sections = ("vector", "compute")

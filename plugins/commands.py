@@ -16,40 +16,41 @@ from mansard.plugins.installed import groups, stated
 GROUP = "mansard.commands"
 LIMIT = "MANSARD_PLUGINS"
 """As for plugins: names of commands, plugins or distributions; empty for none."""
+BOTH = " and of "
+"""Between the distributions that have a command of one name."""
 
 
 def listed() -> dict[str, str]:
     """Return command → the distribution it came from; imports nothing of either.
 
-    Raises:
-        PluginError: two distributions have a command of one name.
+    One that several distributions have is listed with all of them, and cannot be run.
     """
     limit = os.environ.get(LIMIT)
     if limit is not None and not limit.strip():
         return {}
     wanted = None if limit is None else {name.strip() for name in limit.split(",")}
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     for dist in stated():
         owner, names = dist.owner, groups(dist.text)
         mine = {owner, *names.get("mansard", ()), *names.get(GROUP, ())}
         if wanted is not None and not mine & wanted:
             continue
         for name in names.get(GROUP, ()):
-            if found.get(name, owner) != owner:
-                raise PluginError(
-                    f"two commands are called {name!r}: of {found[name]} and of {owner}",
-                    hint=f"uninstall one, or set {LIMIT} to leave one out",
-                )
-            found[name] = owner
-    return dict(sorted(found.items()))
+            found.setdefault(name, []).append(owner)
+    return {name: BOTH.join(owners) for name, owners in sorted(found.items())}
 
 
 def load(name: str) -> Callable[..., Any]:
     """Import a command by its name.
 
     Raises:
-        PluginError: it cannot be imported, or is nothing that can be called.
+        PluginError: it cannot be imported, is nothing that can be called, or is not the only one.
     """
+    if BOTH in (owners := listed().get(name, "")):
+        raise PluginError(
+            f"two commands are called {name!r}: of {owners}",
+            hint=f"uninstall one, or set {LIMIT} to leave one out",
+        )
     from importlib import metadata
 
     try:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
-from mansard.core.errors import SpecError
+from mansard.core.errors import MansardError, PluginError, SpecError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -66,6 +66,32 @@ def running(whose: str, what: str) -> Iterator[Attributed]:
     finally:
         slow.cancel()
         out.close_line()
+
+
+@contextmanager
+def blamed(owner: str, what: str, own: str = "mansard") -> Iterator[None]:
+    """Attribute what a plugin's object prints while the context lasts, and what it raises.
+
+    Args:
+        owner: the distribution of the object.
+        what: it is, with what it does: ``backend x``.
+        own: the distribution that is trusted to do neither.
+
+    Raises:
+        PluginError: it raised what no plugin should.
+    """
+    if owner == own:
+        yield
+        return
+    whose = f"{what}, of {owner},"
+    try:
+        with running(whose.rstrip(","), "its work"):
+            yield
+    except MansardError:
+        raise
+    except (Exception, SystemExit) as error:
+        said = f"{whose} failed: {type(error).__name__}: {error}"
+        raise PluginError(said, hint=f"report it to the authors of {owner}") from error
 
 
 def imported(point: EntryPoint, patience_s: float | None) -> object:

@@ -106,10 +106,13 @@ def test_the_environment_limits_them_too(
     assert commands.listed() == {}
 
 
-def test_two_of_one_name_are_an_error_that_names_both_owners(site: Path) -> None:
+def test_two_of_one_name_cannot_be_run_and_the_rest_goes_on(site: Path, run: Run) -> None:
     distribution(site, "other-dist", "[mansard.commands]\nhello = other:hello\n")
     with pytest.raises(PluginError, match="'hello': of hello-dist and of other-dist"):
-        commands.listed()
+        commands.load("hello")
+    assert run("hello").code == 4
+    assert "of hello-dist and of other-dist" in run("--help").out
+    assert "two commands are called 'hello'" in run("doctor").out
 
 
 def test_one_that_has_the_name_of_mansards_own_is_reported_by_the_doctor(

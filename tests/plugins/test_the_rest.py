@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+import mansard as ms
 from mansard.core.errors import PluginError
+from mansard.ir.program import Program
 from mansard.plugins import importing, installed, loading, registry
 
 Install = Callable[..., None]
@@ -242,3 +245,71 @@ def test_an_import_that_takes_long_is_said_while_it_lasts(
     install("slow", "slow_plugin", "slow-dist")
     ran = run("techniques", "list")
     assert "note: plugin 'slow' of slow-dist: importing it takes more than 0.1 s" in ran.err
+
+
+@dataclass(frozen=True)
+class Loud(ms.Pass):
+    """Print, and change nothing."""
+
+    name = "loud"
+
+    def run(self, program: Program) -> ms.Outcome:
+        """Print."""
+        print("loud runs")
+        return ms.Outcome(program, 1)
+
+
+class Objects:
+    """A backend and a frontend that print, or fail."""
+
+    name = "objects"
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+    def said(self, what: str) -> None:
+        """Print, and raise where it was told to."""
+        print(what)
+        if self.error is not None:
+            raise self.error
+
+    def estimate(self, program: Program, on: Any, scenario: Any) -> Any:
+        """Return the bound."""
+        from mansard.backends import roofline
+
+        self.said("it estimates")
+        return roofline.estimate(program, on, scenario)
+
+    def accepts(self, source: Any) -> bool:
+        """Say no."""
+        self.said("it accepts")
+        return False
+
+    def load(self, source: Any, overrides: Any = None) -> Any:
+        """Nothing is accepted."""
+        raise NotImplementedError
+
+
+def test_what_passes_backends_and_frontends_print_does_not_end_up_in_the_data(
+    install: Install, run: Run
+) -> None:
+    hooks = {"mansard_passes": [Loud], "mansard_backends": [Objects()],
+             "mansard_frontends": [Objects()]}  # fmt: skip
+    install("loud", hooks, "loud-dist")
+    asked = ("analyze", "gpt2", "--on", "h100-sxm", "-t", "loud", "--backend", "objects")
+    ran = run(*asked, "-f", "json")
+    json.loads(ran.out)
+    assert "technique loud of loud-dist prints: loud runs" in ran.err
+    assert "backend objects, of loud-dist prints: it estimates" in ran.err
+    assert "frontend objects, of loud-dist prints: it accepts" in ran.err
+
+
+@pytest.mark.parametrize("error", [KeyError("nobody tried this"), SystemExit("goodbye")])
+def test_a_frontend_that_fails_is_named_with_its_distribution(
+    install: Install, run: Run, error: BaseException
+) -> None:
+    install("bad", {"mansard_frontends": [Objects(error)]}, "bad-dist")
+    ran = run("analyze", "gpt2", "--on", "h100-sxm")
+    assert ran.code == 4
+    assert "frontend objects, of bad-dist, failed: " in ran.err
+    assert str(error) in ran.err

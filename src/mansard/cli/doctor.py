@@ -74,15 +74,12 @@ def _printed() -> Iterator[Check]:
 def _commands() -> Iterator[Check]:
     """Say which commands of plugins exist, and which of them nobody can run."""
     from mansard.cli.root import COMMANDS
-    from mansard.plugins.commands import listed
+    from mansard.plugins.commands import BOTH, listed
 
-    try:
-        others = listed()
-    except MansardError as error:
-        yield False, "command", error.message
-        return
-    for name, owner in others.items():
-        if name in COMMANDS:
+    for name, owner in listed().items():
+        if BOTH in owner:
+            yield False, "command", f"two commands are called {name!r}: of {owner}"
+        elif name in COMMANDS:
             yield False, "command", f"{name!r} of {owner} has the name of one of mansard's own"
         else:
             yield True, "command", f"{name} of {owner}"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mansard.core.errors import MansardError, PluginError, SpecError, unknown_name
+from mansard.core.errors import PluginError, SpecError, unknown_name
 
 if TYPE_CHECKING:
     from mansard.backends.cluster import Cluster
@@ -71,16 +69,11 @@ def _asked(
         PluginError: it raised what no backend should, or returned no answer.
     """
     from mansard.backends.roofline import Answer
+    from mansard.plugins.importing import blamed
 
     hint = f"report it to the authors of {owner}"
-    try:
-        with redirect_stdout(sys.stderr):  # what a plugin prints is no data
-            answer = backend.estimate(program, on, scenario)
-    except MansardError:
-        raise
-    except Exception as error:
-        said = f"backend {backend.name}, of {owner}, failed: {type(error).__name__}: {error}"
-        raise PluginError(said, hint=hint) from error
+    with blamed(owner, f"backend {backend.name}"):
+        answer = backend.estimate(program, on, scenario)
     if not isinstance(answer, Answer):
         said = f"backend {backend.name}, of {owner}, returned a {type(answer).__name__}"
         raise PluginError(f"{said}, not an Answer", hint=hint)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mansard.core.errors import MansardError, PluginError, SpecError
+from mansard.core.errors import SpecError
 from mansard.ir.program import Program
 from mansard.query.overrides import read_overrides
 from mansard.query.reading import AS_FOUND, INPUTS, Reading
 
 if TYPE_CHECKING:
-    from mansard.core.hooks import Frontend
-    from mansard.plugins.registry import Provided
+    pass
 
 Source = str | Path | Mapping[str, Any] | Program
 
@@ -53,28 +50,6 @@ def load(
     return load_with(source, overrides.model, told if given else overrides.reading)
 
 
-@contextmanager
-def _blamed(provided: Provided[Frontend]) -> Iterator[None]:
-    """Name the distribution of a frontend that raises what no frontend should.
-
-    Raises:
-        PluginError: it did, and is a plugin's.
-    """
-    from mansard.plugins.loading import BUILTIN, told
-
-    try:
-        yield
-    except MansardError:
-        raise
-    except Exception as error:
-        if provided.owner == BUILTIN:
-            raise
-        raise PluginError(
-            f"frontend {provided.thing.name}, of {provided.owner}, failed: {told(error)}",
-            hint=f"report it to the authors of {provided.owner}",
-        ) from error
-
-
 def load_with(source: Source, overrides: Mapping[str, str], reading: Reading = AS_FOUND) -> Program:
     """Load a model with keys of its config changed, or a file read in a way of one's own."""
     shown = str(source)[:80]
@@ -87,14 +62,17 @@ def load_with(source: Source, overrides: Mapping[str, str], reading: Reading = A
         _check_options(reading, (), "a Program")
         return source
     from mansard.plugins import registry
+    from mansard.plugins.importing import blamed
     from mansard.query.named import plugin_model
 
     named = plugin_model(source)
     for provided in registry.frontends().values():
-        with redirect_stdout(sys.stderr), _blamed(provided):  # what a plugin prints is no data
-            frontend = provided.thing
-            if frontend.accepts(named):
-                _check_options(reading, getattr(frontend, "options", ()), f"{shown!r}")
+        frontend = provided.thing
+        with blamed(provided.owner, f"frontend {frontend.name}"):
+            accepted = frontend.accepts(named)
+        if accepted:
+            _check_options(reading, getattr(frontend, "options", ()), f"{shown!r}")
+            with blamed(provided.owner, f"frontend {frontend.name}"):
                 return frontend.load(named, overrides, **reading.given)
     what = {".onnx": "ONNX files", ".toml": "scenario files"}.get(Path(shown).suffix.lower())
     raise SpecError(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -73,7 +72,7 @@ def apply_techniques(
     typed = read_techniques(specs)
     asked = with_level(typed, level, known_passes())
     try:
-        with redirect_stdout(sys.stderr):  # what a plugin prints is no data
+        with _attributed(asked):
             after, applied = run(program, (*own, *asked))
     except (PassError, InvalidResultError) as crash:
         owner = _owner(crash.technique)
@@ -86,6 +85,17 @@ def apply_techniques(
             said = f"{crash}, a technique of {owner}: {why}"
         raise PluginError(said, hint=f"report it to the authors of {owner}") from crash
     return after, tuple(_reported(applied, len(own), len(own) + len(typed)))
+
+
+def _attributed(asked: Sequence[Pass]) -> AbstractContextManager[Any]:
+    """Attribute what techniques of plugins print, where there are such; data stays data."""
+    others = [t for t in asked if not type(t).__module__.startswith("mansard.")]
+    whose = " and ".join(f"{t.name} of {_owner(t) or 'the caller'}" for t in others)
+    if not others:
+        return nullcontext()
+    from mansard.plugins.importing import running
+
+    return running(f"technique {whose}", "a run of it")
 
 
 def _owner(technique: Pass) -> str | None:
