@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mansard.core.errors import SpecError
 from mansard.ir.program import Program
 from mansard.query.overrides import read_overrides
 from mansard.query.reading import AS_FOUND, INPUTS, Reading
-
-if TYPE_CHECKING:
-    pass
 
 Source = str | Path | Mapping[str, Any] | Program
 
