@@ -112,7 +112,7 @@ class Reshard(ms.Pass):
             name = f"{self.on}@to-{phase}"
             made = made.with_graph(name, graph)
             wants = tuple(value.name for value in graph.outputs)
-            others = next(calls(early)).bind  # what else a graph's sizes are of: an encoder's
+            others = next(calls(late)).bind  # what else sizes are of: the length of a memory
             bind = {**others, **binding(b, 1, prompt), IN_FLIGHT: sp.S.One}
             steps[phase] = (Call(name, bind, wants, phase=PHASE),)
         early, late = _phases(made)
