@@ -10,7 +10,7 @@ import numpy as np
 
 from mansard.backends.calibrated.columns import COLUMNS, Parts
 from mansard.backends.calibrated.predict import Predictor
-from mansard.backends.calibrated.pricing import Kernel
+from mansard.backends.calibrated.pricing import EXCHANGE, Kernel, routing_of
 from mansard.backends.calibrated.rows import regime
 from mansard.backends.cluster import Cluster
 from mansard.backends.engine.lowered import NotCompiledError, Segment
@@ -121,7 +121,9 @@ def kernel_rows(
         if not resources:
             continue
         count = segment.rows.terms(row.count)
-        kernel = Kernel(row, bound, predictor, framework, slower(row.kind))
+        kernel = Kernel(
+            row, bound, predictor, framework, slower(row.kind), routing_of(row, segment.table.rows)
+        )
         made = KernelRow(kernel, segment.rows, resources, count)
         key = _key(row, made)
         if key in found:
@@ -149,7 +151,12 @@ def _key(row: TableRow, made: KernelRow) -> object:
     work = tuple(freeze(made.rows.terms(slot)) for slot in made.kernel.slots)
     narrow = any("dequantize" in member for member in row.members)
     return (row.kind, "gate_up" in row.name, row.weight, narrow, tuple(row.dims), dims, work,
-            tuple(row.flops), tuple(row.traffic), tuple(row.payload))  # fmt: skip
+            tuple(row.flops), tuple(row.traffic), tuple(row.payload), _way(row))  # fmt: skip
+
+
+def _way(row: TableRow) -> str:
+    """Return whether rows go to experts or back, which are other kernels."""
+    return next((way for way in ("dispatch", "combine") if f"{way}.{EXCHANGE}" in row.name), "")
 
 
 def added_rows(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -21,6 +21,9 @@ from mansard.ir.value import ONCHIP
 
 UNMEASURED = 1 / 0.75
 """Links and places nobody measured: the bound over the median share of a link collectives reach."""
+
+EXCHANGE = "all_to_all"
+"""The collective between experts' ranks."""
 
 REMEMBERED = 16
 """Points of a row, at most."""
@@ -45,6 +48,7 @@ class Kernel:
         predictor: of the chip.
         framework: of the engine; empty for any.
         slower: than the kernel alone, in the engine.
+        routing: of an exchange of experts' rows, the quantities it depends on.
     """
 
     row: TableRow
@@ -52,13 +56,15 @@ class Kernel:
     predictor: Predictor
     framework: str
     slower: float
+    routing: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def slots(self) -> tuple[int, ...]:
         """The quantities a prediction depends on."""
         row = self.row
         sizes = (slot for slot in row.dims.values() if not isinstance(slot, str))
-        return (*sizes, *row.flops.values(), *row.traffic.values(), *row.payload.values())
+        work = (*row.flops.values(), *row.traffic.values(), *row.payload.values())
+        return (*sizes, *work, *self.routing.values())
 
     def at(self, values: Sequence[Any]) -> tuple[float, Prediction]:
         """Return the bound [s] and the prediction at a point."""
@@ -69,7 +75,10 @@ class Kernel:
         self, values: Values, bound_s: Number, number: Callable[[Any], Number] = float
     ) -> RowFigures:
         """Return the row's numbers, from the values of its quantities and its bound [s]."""
-        return _figures(self.row, values, bound_s, number)
+        read = _figures(self.row, values, bound_s, number)
+        if not self.routing:
+            return read
+        return replace(read, routing={n: number(values[s]) for n, s in self.routing.items()})
 
     def predicted(self, read: RowFigures, xp: Any, bands: bool = True) -> Prediction:
         """Return the prediction in the engine, never below the bound; with arrays, of many."""
@@ -92,6 +101,23 @@ class Kernel:
             return Prediction(median, bound_s * low, bound_s * high, "collective", basis)
         asked = figures(read, chip, self.framework, xp)
         return self.predictor.predict(asked, xp, bands)
+
+
+def routing_of(row: TableRow, rows: Sequence[TableRow]) -> Mapping[str, int]:
+    """Return the quantities an exchange of experts' rows depends on; none of any other row.
+
+    How many experts there are and how many a token takes is said by the row that chooses them, how
+    many rows a rank gets and how wide they are by the experts' first product.
+    """
+    ends = row.name.endswith((f"dispatch.{EXCHANGE}", f"combine.{EXCHANGE}"))
+    if not ends or not any(op == EXCHANGE for op, _, _ in row.payload):
+        return {}
+    chosen = next((r.dims for r in rows if r.kind == "top_k"), {})
+    product = next((r.dims for r in rows if r.kind == "grouped_linear"), {})
+    named = {"rows": product.get("m"), "width": product.get("k"),
+             "top_k": chosen.get("k"), "experts": chosen.get("experts")}  # fmt: skip
+    found = {name: slot for name, slot in named.items() if isinstance(slot, int)}
+    return found if len(found) == len(named) else {}
 
 
 def _copies(row: TableRow) -> bool:

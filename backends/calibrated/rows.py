@@ -14,10 +14,15 @@ from typing import Any
 from mansard.backends.calibrated.exchange import SHARE
 from mansard.backends.calibrated.facts import peak
 from mansard.backends.calibrated.form import PLAIN, Number
+from mansard.backends.calibrated.lookup import family_of
 from mansard.backends.calibrated.predict import Figures
 from mansard.backends.hardware import Hardware
 
 DECODE_LEN = 8.0  # new tokens a decode kernel still serves, as speculation verifies them
+DEEPEP = ("", "sglang")  # engines whose exchange of experts' rows was measured; nccl's of others
+SWITCHED = ("hopper", "blackwell")  # families whose chips it was measured on
+LOW_LATENCY = 128.0  # tokens of a rank that its low-latency kernels take at most [SGLang's default]
+UNITS = 24.0  # units the others run on, as measured
 WIDE_BYTES = 2.0  # an element of queries and results
 NARROW_BYTES = 1.5  # an element of a cache that takes less is an fp8 one's
 WIDE = ("bf16", "fp16", "fp32", "tf32", "bfloat16", "float16")
@@ -38,6 +43,7 @@ class RowFigures:
         name: of the row.
         cache_bytes: of the traffic, what is read of a cache.
         dequantized: whether it decodes an operand itself.
+        routing: of an exchange of experts' rows, ``rows top_k experts width``.
     """
 
     kind: str
@@ -50,10 +56,13 @@ class RowFigures:
     name: str = ""
     cache_bytes: Number = 0.0
     dequantized: bool = False
+    routing: Mapping[str, Number] = field(default_factory=dict)
 
 
 def figures(row: RowFigures, chip: Hardware, framework: str = "", xp: Any = PLAIN) -> Figures:
     """Return what predicting the row needs: the form that knows it, else a stream of its bytes."""
+    if row.routing and framework in DEEPEP and family_of(chip) in SWITCHED:
+        return _routed(row, framework, xp)
     if row.payload:
         return _exchange(row, framework, xp)
     match row.kind:
@@ -70,12 +79,10 @@ def figures(row: RowFigures, chip: Hardware, framework: str = "", xp: Any = PLAI
 
 def regime(row: RowFigures, xp: Any = PLAIN) -> Number:
     """Return a number that is equal where the same kernel serves a row."""
+    if row.routing:
+        return xp.where(_tokens(row) <= LOW_LATENCY, 1.0, 0.0)
     if row.payload:
-        first, *others = row.payload.values()
-        code: Number = 0.0
-        for k, size in enumerate(others, 1):
-            code, first = xp.where(size > first, 1.0 * k, code), xp.maximum(size, first)
-        return code
+        return _largest(row, xp)
     if row.kind == "attention" and {"batch", "q_len", "kv_len"} <= row.dims.keys():
         z = _attended(row, xp)
         decodes, narrow = _decodes(z), z["kv_bytes"] < NARROW_BYTES
@@ -246,9 +253,18 @@ def _cached(
     return plain, xp.where(part, seen, kv)
 
 
+def _largest(row: RowFigures, xp: Any) -> Number:
+    """Return which of the payloads is the largest."""
+    first, *others = row.payload.values()
+    code: Number = 0.0
+    for k, size in enumerate(others, 1):
+        code, first = xp.where(size > first, 1.0 * k, code), xp.maximum(size, first)
+    return code
+
+
 def _exchange(row: RowFigures, framework: str, xp: Any) -> Figures:
     """A collective; measurements count the whole message, an all-gather's payload is one share."""
-    (op, ranks), size = list(row.payload.items())[int(_first(regime(row, xp)))]
+    (op, ranks), size = list(row.payload.items())[int(_first(_largest(row, xp)))]
     name = {"all_to_all": "alltoall"}.get(op, op)
     share = SHARE.get(name, 1.0) * (ranks - 1) / ranks
     message = size * ranks if op == "all_gather" else size
@@ -256,6 +272,27 @@ def _exchange(row: RowFigures, framework: str, xp: Any) -> Figures:
         "bytes": xp.maximum(message, 1.0), "ranks": max(ranks, 2.0), "share": share, "peak": 1.0
     }  # fmt: skip
     return Figures("collective", sizes, name, framework or "nccl", floor_s=row.bound_s)
+
+
+def _tokens(row: RowFigures) -> Number:
+    return row.routing["rows"] / row.routing["top_k"]
+
+
+def _routed(row: RowFigures, framework: str, xp: Any) -> Figures:
+    """Rows on their way to the ranks that hold their experts, or back, as DeepEP sends them.
+
+    Decode's few tokens go by its low-latency kernels, a prefill's by the others.
+    """
+    (_, ranks), size = next(iter(row.payload.items()))
+    kernel = "ll" if _here(regime(row, xp) > 0) else "normal"
+    rows, width = row.routing["rows"], row.routing["width"]
+    sizes = {
+        "tokens": xp.maximum(_tokens(row), 1.0), "hidden": width, "top_k": row.routing["top_k"],
+        "experts": row.routing["experts"], "ranks": ranks, "nodes": 1.0, "units": UNITS,
+        "x_bytes": size / (rows * width), "peak": 1.0,
+    }  # fmt: skip
+    way = "combine" if "combine" in row.name else "dispatch"
+    return Figures("dispatch", sizes, way, framework, kernel, row.bound_s)
 
 
 STREAMS = {

@@ -11,7 +11,7 @@ from mansard.backends.calibrated.form import PLAIN, Number
 from mansard.backends.calibrated.knots import after_knots, cut_at
 from mansard.backends.calibrated.lookup import Found
 from mansard.backends.calibrated.predict import Fit, Predictor
-from mansard.backends.calibrated.pricing import CalibratedTotal, Kernel, calibrated
+from mansard.backends.calibrated.pricing import CalibratedTotal, Kernel, calibrated, routing_of
 from mansard.backends.calibrated.said import at_the_bound, engine_words, medians, own_without_engine
 from mansard.backends.cluster import Cluster
 from mansard.backends.estimate import Phase, Row
@@ -24,6 +24,8 @@ from mansard.core.notes import Note
 from mansard.core.symbols import B, P
 from mansard.ir.program import Program
 
+ROUTED = "moe-routing"
+"""The pass that says how uneven ranks are."""
 OVERHEAD_ROW = "engine"
 WORTH_NAMING = 0.01
 """Share of a phase from which a row that comes out at its bound is named."""
@@ -70,6 +72,8 @@ class CalibratedWork(Work):
         self.predictor, self.framework, self.engine = predictor, framework, engine
         self.bands: dict[str, Band] = {}
         self._phase = ""
+        self._rows: tuple[TableRow, ...] = ()
+        self._uneven = False
         self._bases: dict[str, Basis] = {}
         self._at_bound: dict[str, None] = {}
         self._several = several_ranks(cluster)
@@ -83,7 +87,8 @@ class CalibratedWork(Work):
         """Return a row's sum, empty, at the calibrated price."""
         slower = self._slower(row)
         bound = price(row, self.cluster)
-        kernel = Kernel(row, bound, self.predictor, self.framework, slower)
+        routing = routing_of(row, self._rows)
+        kernel = Kernel(row, bound, self.predictor, self.framework, slower, routing)
         return CalibratedTotal(row, calibrated(kernel))
 
     def summary(self, name: str, steps: float, done: PhaseSum) -> Phase:
@@ -99,6 +104,7 @@ class CalibratedWork(Work):
             bound_s += row.bound_s
             alone_s = time_s / max(self._slower(row.row), 1.0)
             self._rests(row.basis, row.form, alone_s, row.fit)
+            self._uneven |= any(why.startswith(ROUTED) for why in row.row.because)
             slowed_s += time_s - alone_s
             if time_s <= row.bound_s * 1.000001 and time_s > WORTH_NAMING * phase.total_s:
                 self._at_bound.setdefault(row.row.name)
@@ -126,7 +132,8 @@ class CalibratedWork(Work):
         notes += at_the_bound(tuple(self._at_bound))
         if any(b.form == "moe" for b in bases):
             said = "experts are taken as evenly loaded; skewed routing makes the busiest rank wait"
-            notes.append(Note("M082", said))
+            uneven = "experts of a rank are taken as evenly loaded, ranks as moe-routing says"
+            notes.append(Note("M082", uneven if self._uneven else said))
         if "prefill" in phases:
             said = "time to first token is one prefill alone; under load it is mostly queueing"
             notes.append(Note("M081", f"{said}, which no estimate here includes"))
@@ -146,6 +153,8 @@ class CalibratedWork(Work):
                        low_s=row.time_s * low, high_s=row.time_s * high)  # fmt: skip
 
     def _stretch(self, stretch: Stretch, done: PhaseSum) -> None:
+        assert stretch.call is not None
+        self._rows = self._table(stretch.call.graph, stretch.call.wants).rows
         super()._stretch(stretch, done)
         if self.engine is not None and not stretch.waits:
             each = self._overhead_s(stretch)

@@ -28,6 +28,7 @@ CASES = {
     "stages": ("llama-3.1-8b", "h100-sxm:4", ("parallel{tp=2 pp=2}",), {}),
     "experts": ("mixtral-8x7b", "a100-sxm-80gb:2", ("parallel{tp=2}",), {}),
     "a latent": ("deepseek-v3", "h200-sxm:8", ("parallel{tp=8 ep=8}",), {}),
+    "rows sent": ("deepseek-v3", "h200-sxm:8", ("parallel{dp=8 ep=8}",), {}),
     "absorbed": ("deepseek-v2-lite", "b200-sxm", ("absorb-mla",), {}),
     "windows": ("gemma-2-2b", "l40s", (), {}),
     "narrow weights": ("llama-3.1-8b", "b200-sxm", ("quantize{weights=int4 group=128}",), {}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -259,3 +260,45 @@ def test_a_row_at_its_bound_is_named_as_outside_what_was_measured() -> None:
     assert note.code == "M084"
     assert "layers.attention and lm_head" in note.message
     assert not tuple(at_the_bound(()))
+
+
+def exchanged(on: str, batch: int = 64, given: dict[str, str] | None = None) -> tuple[str, ...]:
+    """Return what decode's exchanges of experts' rows rest on, there and back."""
+    found = ms.analyze(
+        "deepseek-v3", on=on, techniques=["parallel{dp=8 ep=8}"], batch=batch,
+        prompt=256, output=4, estimate="calibrated", set=given or {},
+    )  # fmt: skip
+    names = ("layers.dispatch.all_to_all", "layers.combine.all_to_all")
+    return tuple(found.op(name, "decode").basis for name in names)
+
+
+def test_rows_go_to_experts_as_deepep_was_measured_to_send_them() -> None:
+    there, back = exchanged("h200-sxm:8")
+    assert there.startswith("h200-sxm, sglang, dispatch, ll: ")
+    assert back.startswith("h200-sxm, sglang, combine, ll: ")
+    many, _ = exchanged("h200-sxm:8", batch=8 * 256)
+    assert many.startswith("h200-sxm, sglang, dispatch, normal: ")
+
+
+@pytest.mark.parametrize(("on", "given"), [("h200-sxm:8", {"framework": "vllm"}),
+                                           ("a100-sxm-80gb:8", {})])  # fmt: skip
+def test_elsewhere_they_are_an_all_to_all_of_nccl(on: str, given: dict[str, str]) -> None:
+    assert all("nccl, alltoall" in basis for basis in exchanged(on, given=given))
+
+
+def test_a_sibling_nobody_measured_takes_the_medians_of_its_family_and_says_so() -> None:
+    assert all("median of the hopper family" in basis for basis in exchanged("h800-sxm:8"))
+
+
+def test_uneven_routing_is_priced_and_no_longer_said_to_be_left_out() -> None:
+    asked: dict[str, Any] = {"on": "h200-sxm:8", "batch": 4096, "prompt": 256, "output": 4}
+    even, uneven = (
+        ms.analyze("deepseek-v3", techniques=[*more, "parallel{dp=8 ep=8}"],
+                   estimate="calibrated", **asked)
+        for more in ((), ("moe-routing{imbalance=2}",))
+    )  # fmt: skip
+    for name in ("layers.experts.gate_up_proj", "layers.dispatch.all_to_all"):
+        assert uneven.op(name, "decode").time_s > 1.1 * even.op(name, "decode").time_s
+    said = [next(n.message for n in found.notes if n.code == "M082") for found in (even, uneven)]
+    assert "busiest rank wait" in said[0]
+    assert "ranks as moe-routing says" in said[1]
