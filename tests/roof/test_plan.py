@@ -230,3 +230,107 @@ def test_a_calibrated_plan_takes_more_devices_than_the_bound_and_shows_its_bands
     assert made.best.tpot_band_s == pytest.approx((band.low, band.high))
     assert any("objectives hold for the median" in sentence for sentence in made.assumes)
     assert not any("times are bounds" in sentence for sentence in made.assumes)
+
+
+# Why, what it costs, and several chips.
+
+
+def test_what_stops_a_larger_batch_is_the_condition_that_fails_there(served: Plan) -> None:
+    best = served.best
+    assert best is not None
+    (pool,) = best.pools
+    found = re.fullmatch(r"(.+) fails at batch ([\d,]+)", best.stops)
+    assert found
+    batch = int(found[2].replace(",", ""))
+    layout = f"parallel{{{pool.layout}}}" if pool.devices_each > 1 else ""
+    there = ms.analyze(
+        "llama-3.1-8b", on=f"h100-sxm:{pool.devices_each}", batch=batch, prompt=1024,
+        output=128, techniques=[t for t in ("batch-continuously", layout) if t],
+    )  # fmt: skip
+    from mansard.query.gate import read_gate
+
+    assert not read_gate(found[1]).holds(there)
+    assert there.throughput is not None
+    assert there.throughput / 128 > pool.requests_per_s
+
+
+def test_every_layout_serves_or_says_why_not() -> None:
+    found = plan("llama-3.1-70b", on="h100-sxm", slo="ttft<1s,tpot<30ms", rate=5, **LENGTHS)
+    used = {pool.layout for option in found.options for pool in option.pools}
+    why = dict(found.failed)
+    assert used | set(why) == {str(layout) for layout in layouts(8, experts=False)}
+    assert why["one device"].startswith("memory: ")
+    assert why["pp=2"].startswith("tpot<30ms: the least tpot is ")
+
+
+def test_objectives_that_exclude_each_other_are_said_to(run: Run) -> None:
+    least = ms.analyze("qwen2.5-0.5b", on="l4", prompt=256, output=16, batch=1).tpot
+    assert least is not None
+    ran = run("plan", "qwen2.5-0.5b", "--on", "l4:1", "--rate", "1/s", "-p", "256", "-n", "16",
+              "--slo", f"tpot<{least * 1.2}s,latency>10s")  # fmt: skip
+    assert ran.code == 1
+    assert "holds at some batch, all of them at none" in " ".join(ran.out.split())
+
+
+def test_a_price_makes_costs_of_an_hour_and_of_tokens(run: Run) -> None:
+    ask = ("plan", "qwen2.5-0.5b", "--on", "l4", "--slo", "tpot<20ms", "--rate", "50/s",
+           "-p", "256", "-n", "16")  # fmt: skip
+    document = json.loads(run(*ask, "--price", "0.5", "-f", "json").out)
+    best = document["options"][0]
+    assert best["cost_per_hour"] == 0.5 * best["devices"]
+    assert best["cost_per_mtok"] == pytest.approx(best["cost_per_hour"] / (50 * 16 * 3600) * 1e6)
+    assert json.loads(run(*ask, "-f", "json").out)["options"][0]["cost_per_hour"] is None
+    assert "$/h" in run(*ask, "--price", "0.5").out
+    assert "$" not in run(*ask).out
+
+
+def test_chips_are_ranked_by_what_they_cost(run: Run) -> None:
+    ask = ("plan", "qwen2.5-0.5b", "--on", "l4,h100-sxm", "--slo", "tpot<20ms", "--rate", "50/s",
+           "-p", "256", "-n", "16")  # fmt: skip
+
+    def first(*prices: str) -> str:
+        document = json.loads(run(*ask, *prices, "-f", "json").out)
+        assert document["schema"] == "mansard.plans/1"
+        assert [p["on"] for p in document["plans"]] == ["l4", "h100-sxm"]
+        ranked: list[str] = document["best_first"]
+        return ranked[0]
+
+    alone = [json.loads(run(*ask[:3], chip, *ask[4:], "-f", "json").out) for chip in
+             ("l4", "h100-sxm")]  # fmt: skip
+    few = min(alone, key=lambda d: (d["devices"], d["options"][0]["tpot_s"]))
+    assert first() == few["on"]
+    assert first("--price", "0.01,100") == "l4"
+    assert first("--price", "100,0.01") == "h100-sxm"
+    ran = run(*ask, "--price", "1,2,3")
+    assert (ran.code, "3 prices for 2 chips" in ran.err) == (2, True)
+    shown = run(*ask, "--price", "2")
+    assert "l4" in shown.out
+    assert "h100-sxm" in shown.out
+    assert run(*ask, "-f", "md").out.startswith("# qwen2.5-0.5b: 50 requests/s")
+
+
+@pytest.mark.parametrize("width", [80, 140])
+@pytest.mark.parametrize("price", [(), ("--price", "2.5")])
+def test_no_line_of_a_plan_is_wider_than_the_terminal(
+    run: Run, monkeypatch: pytest.MonkeyPatch, width: int, price: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    for on in ("l4", "l4,h100-sxm"):
+        ran = run("plan", "qwen2.5-0.5b", "--on", on, "--slo", "tpot<20ms", "--rate", "900/s",
+                  "-p", "256", "-n", "16", *price)  # fmt: skip
+        assert max(map(len, ran.out.splitlines())) <= width
+
+
+@pytest.mark.parametrize("slo", ["tpot<20ms", "tpot<1us"])
+def test_a_plan_is_valid_under_the_shipped_schema(run: Run, slo: str) -> None:
+    from importlib import resources
+
+    import jsonschema  # type: ignore[import-untyped]
+
+    ran = run("plan", "qwen2.5-0.5b", "--on", "l4", "--slo", slo, "--rate", "50/s", "-p", "256",
+              "-n", "16", "-f", "json")  # fmt: skip
+    text = resources.files("mansard").joinpath("schemas/plan-1.schema.json").read_text("utf-8")
+    schema = json.loads(text)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(json.loads(ran.out), schema)
+    assert set(json.loads(ran.out)) == set(schema["properties"])

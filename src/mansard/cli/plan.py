@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from mansard.cli.options import TOKENS
@@ -31,34 +33,46 @@ def plan(
 ) -> None:  # fmt: skip
     """Find the fewest devices HW that serve MODEL at a rate, and how they share it.
 
-    Exits with 1 when nothing serves it.
+    Several chips, --on A,B, are planned one by one and ranked: by cost, where --price gives one
+    price, or one for each in their order; else by devices. Exits with 1 when nothing serves it.
 
     \b
       mansard plan llama-3.1-70b --on h100-sxm --slo 'ttft<1s,tpot<30ms' --rate 5/s -p 2k -n 256
+      mansard plan llama-3.1-8b --on h100-sxm,l40s --price 2.5,1 --slo 'tpot<50ms' --rate 20/s
     """  # noqa: D301 - click reads the \b as "keep these lines"
     to = read_output(form, out, FORMS)
     from mansard.cli.analyze import print_notes
     from mansard.core import units
-    from mansard.query.planning.plan import plan as ask
+    from mansard.core.lists import listed, names
+    from mansard.query.planning.chips import document, plans
+    from mansard.query.written import dollars
 
-    model, keywords = asked.keywords()
+    prices = [dollars(price) for price in listed(asked.price or "")]
+    model, keywords = replace(asked, price=None).keywords()
+    if (told := keywords.pop("price", None)) is not None and not prices:
+        prices = [told]
     pipelines = [() if v.strip() == NONE else (v,) for v in variants] or [()]
-    found = ask(
-        model, slo=slo, rate=float(units.parse(rate, "1/s", bare=True)), variants=pipelines,
-        most_devices=most, split=split, **keywords,
+    chips = names(str(keywords.pop("on")))
+    found = plans(
+        model, chips, prices, slo=slo, rate=float(units.parse(rate, "1/s", bare=True)),
+        variants=pipelines, most_devices=most, split=split, **keywords,
     )  # fmt: skip
+    alone = len(found) == 1
     match to.form:
         case "json":
             from mansard.render.encodings import as_json
 
-            to.write(as_json(found.to_dict()))
+            to.write(as_json(found[0].to_dict() if alone else document(found)))
         case "md":
-            from mansard.render.plan import markdown
+            from mansard.render import plan as one
+            from mansard.render import plans as several
 
-            to.write(markdown(found))
+            to.write(one.markdown(found[0]) if alone else several.markdown(found))
         case _:
-            from mansard.render.plan import show
+            from mansard.render import plan as one
+            from mansard.render import plans as several
 
-            to.print(lambda stream: show(found, stream))
-    print_notes(found.notes)
-    ctx.exit(0 if found.best else 1)
+            to.print(lambda stream: one.show(found[0], stream) if alone else
+                     several.show(found, stream))  # fmt: skip
+    print_notes(dict.fromkeys(note for plan in found for note in plan.notes))
+    ctx.exit(0 if any(plan.best for plan in found) else 1)

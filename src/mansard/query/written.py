@@ -21,7 +21,12 @@ def _length(value: object) -> int | str:
     return value.strip() if isinstance(value, str) and is_spread(value) else _tokens(value)
 
 
-def _dollars(value: object) -> float:
+def dollars(value: object) -> float:
+    """Read the price of a device and hour.
+
+    Raises:
+        SpecError: it is no price, or negative.
+    """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if value < 0:
             raise SpecError(f"a price cannot be negative: {value!r}", hint="write 2.50")
@@ -86,6 +91,6 @@ def _flat(table: Mapping[str, Any], at: str) -> Iterator[tuple[str, str]]:
 READERS: dict[str, Callable[[object], Any]] = {
     "model": _text, "on": _text, "batch": _tokens, "prompt": _length, "output": _length,
     "context": _tokens, "phase": _text, "techniques": _techniques, "level": _text,
-    "estimate": _text, "price": _dollars, "set": _overrides,
+    "estimate": _text, "price": dollars, "set": _overrides,
 }  # fmt: skip
 """Setting → how its written value is read."""

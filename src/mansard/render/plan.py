@@ -19,8 +19,10 @@ from mansard.render.console import show_parts
 from mansard.render.markdown_table import table
 from mansard.render.palette import BAD, QUIET, STRONG
 
-OPTIONS, POINTS = 8, 8
-"""Rows of each table."""
+OPTIONS, POINTS, FAILED = 8, 8, 4
+"""Rows of each table, and layouts that fail."""
+WITH_COSTS = 90
+"""Columns from which costs and memory stand side by side."""
 OPTION_COLUMNS = ("devices", "replicas", "batch", "TTFT", "TPOT", "serves", "memory")
 POINT_COLUMNS = ("layout", "batch", "per user", "per device", "TTFT")
 
@@ -32,17 +34,26 @@ def show(plan: Plan, stream: IO[str]) -> None:
 
 def renderables(plan: Plan, width: int) -> Iterator[RenderableType]:
     """Yield the parts of a plan."""
-    yield Text(f"{plan.model} on {plan.on} · {_asked(plan)}", STRONG)
+    yield Text(f"{plan.model} on {plan.on} · {asked(plan)}", STRONG)
     if plan.best:
-        yield Text(f"{words.counted(plan.best.devices, 'device')}: {_said(plan.best)}", STRONG)
+        yield Text(f"{words.counted(plan.best.devices, 'device')}: {said(plan.best)}", STRONG)
+        for line in binding(plan):
+            yield Text(line, QUIET)
         yield ""
-        yield _table(OPTION_COLUMNS, [_option(o) for o in plan.options[:OPTIONS]], 2)
+        columns = option_columns(plan)
+        shown = [k for k, name in enumerate(columns) if name != "memory" or fits(plan, width)]
+        rows = [option_row(plan, o) for o in plan.options[:OPTIONS]]
+        yield _table([columns[k] for k in shown], [[row[k] for k in shown] for row in rows], 2)
     else:
         yield Text("nothing serves it within the objectives:", BAD)
         for miss in plan.misses:
             yield Text(f"  {miss}")
     if len(plan.options) > OPTIONS:
         yield Text(f"{len(plan.options) - OPTIONS} more (-f json)", QUIET)
+    for what, why in plan.failed[:FAILED] if plan.best else ():
+        yield Text(f"cannot serve: {what}: {why}", QUIET)
+    if plan.best and len(plan.failed) > FAILED:
+        yield Text(f"and {len(plan.failed) - FAILED} more layouts cannot (-f json)", QUIET)
     yield ""
     yield Text("Front  speed for a user against throughput of a device, prefills included", STRONG)
     yield _table(POINT_COLUMNS, [_point(plan, k) for k in _sampled(len(plan.front))], 1)
@@ -55,21 +66,46 @@ def renderables(plan: Plan, width: int) -> Iterator[RenderableType]:
 
 def markdown(plan: Plan) -> str:
     """Return the plan as Markdown."""
-    best = _said(plan.best) if plan.best else "nothing serves it: " + "; ".join(plan.misses)
+    best = said(plan.best) if plan.best else "nothing serves it: " + "; ".join(plan.misses)
     return "\n".join([
-        f"# {plan.model} on {plan.on}: {_asked(plan)}", "", best, "",
-        *table(OPTION_COLUMNS, [_option(o) for o in plan.options], 2), "",
+        f"# {plan.model} on {plan.on}: {asked(plan)}", "", best, "",
+        *(f"{line}." for line in binding(plan)), "",
+        *table(option_columns(plan), [option_row(plan, o) for o in plan.options], 2), "",
+        *(f"- cannot serve: {what}: {why}" for what, why in plan.failed), "",
         *table(POINT_COLUMNS, [_point(plan, k) for k in range(len(plan.front))], 1), "",
         *(f"- {sentence}" for sentence in plan.assumes),
     ]) + "\n"  # fmt: skip
 
 
-def _asked(plan: Plan) -> str:
+def asked(plan: Plan) -> str:
+    """Say what has to be served."""
     slo = ", ".join(o.text for o in plan.load.objectives)
     return f"{plan.load.rate:g} requests/s, {slo}"
 
 
-def _said(option: Option) -> str:
+def binding(plan: Plan) -> Iterator[str]:
+    """Yield what keeps the best option's replicas from serving more, and what it costs."""
+    if plan.best is None:
+        return
+    if plan.best.stops:
+        yield f"A larger batch would serve more, but {plan.best.stops}"
+    hourly, each = plan.cost_per_hour(plan.best), plan.cost_per_mtok(plan.best)
+    if hourly is not None and each is not None:
+        yield f"{hourly:,.2f} $/h, {each:.3g} $ per M generated tokens at that rate"
+
+
+def fits(plan: Plan, width: int) -> bool:
+    """Say whether the memory has room beside what everything costs."""
+    return plan.price is None or width >= WITH_COSTS
+
+
+def option_columns(plan: Plan) -> tuple[str, ...]:
+    """Return the columns: costs where there is a price."""
+    return OPTION_COLUMNS if plan.price is None else (*OPTION_COLUMNS, "$/h")
+
+
+def said(option: Option) -> str:
+    """Say what an option is made of."""
     parts = [
         f"{words.counted(p.replicas, 'replica')} of {p.layout}"
         f"{'' if p.does == 'all' else f' to {p.does}'}, batch {p.batch}"
@@ -78,15 +114,18 @@ def _said(option: Option) -> str:
     return " + ".join(parts) + (f", with {option.variant}" if option.variant else "")
 
 
-def _option(option: Option) -> list[str]:
+def option_row(plan: Plan, option: Option) -> list[str]:
+    """Return the cells of an option."""
+    hourly = plan.cost_per_hour(option)
     return [
         str(option.devices),
-        "\n".join([*map(_replicas, option.pools), *([option.variant] if option.variant else [])]),
+        "\n".join([*map(replicas, option.pools), *([option.variant] if option.variant else [])]),
         "\n".join(str(p.batch) for p in option.pools),
         _time(option.ttft_s, option.ttft_band_s),
         _time(option.tpot_s, option.tpot_band_s),
         f"{option.requests_per_s:.3g} req/s",
         "\n".join(format_bytes(p.memory) for p in option.pools),
+        *([] if hourly is None else [f"{hourly:,.2f}"]),
     ]
 
 
@@ -95,8 +134,9 @@ def _time(value: float, band: tuple[float, float] | None) -> str:
     return format_time(value) if band is None else f"{format_time(value)}\n{words.band(*band)}"
 
 
-def _replicas(pool: Pool) -> str:
-    return f"{pool.replicas} × {pool.layout}" + ("" if pool.does == "all" else f" to {pool.does}")
+def replicas(pool: Pool) -> str:
+    """Say how many replicas of what a pool has."""
+    return f"{pool.replicas} × {pool.layout}" + ("" if pool.does == "all" else f" {pool.does}")
 
 
 def _point(plan: Plan, k: int) -> list[str]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from mansard.core.errors import MansardError
-from mansard.core.units import format_bytes
-from mansard.query.metrics import METRICS
 from mansard.query.planning.replica import Replica
 from mansard.query.solving.conditions import Condition
-from mansard.query.solving.wording import written
 
 Figures = Mapping[str, np.ndarray]
 ALL, PREFILL, DECODE = "all", "prefill", "decode"
@@ -57,6 +54,7 @@ class Option:
         ttft_s, tpot_s: what a user sees, without waiting in a queue [s].
         tokens_per_s: generated at full load.
         ttft_band_s, tpot_band_s: the ends of their bands [s]; None of the bound.
+        stops: what keeps a replica from serving more at a larger batch; empty where nothing does.
     """
 
     variant: str
@@ -66,6 +64,7 @@ class Option:
     tokens_per_s: float
     ttft_band_s: tuple[float, float] | None = None
     tpot_band_s: tuple[float, float] | None = None
+    stops: str = ""
 
     @property
     def devices(self) -> int:
@@ -102,7 +101,7 @@ def together(replica: Replica, load: Load) -> Option | None:
     """Return the best option of replicas that prefill and decode; None where none can serve."""
     f = replica.steady
     served = f["throughput"] / load.output
-    good = _fits(f) & _kept(f, load)
+    good = fits(f) & kept(f, load)
     if not good.any():
         return None
     count = np.where(good, np.ceil(_share(load.rate, served)), np.inf)
@@ -111,8 +110,9 @@ def together(replica: Replica, load: Load) -> Option | None:
     pool = Pool(ALL, str(replica.layout), replica.layout.devices, int(count[k]),
                 int(replica.batches[k]), float(f["memory"][k]), float(served[k]))  # fmt: skip
     tokens = pool.replicas * float(f["throughput"][k])
+    why = stops(replica, f, served, good, load)
     return Option(replica.variant, (pool,), float(f["ttft"][k]), float(tpot[k]), tokens,
-                  _band(f, "ttft", k), _band(f, "tpot", k))  # fmt: skip
+                  _band(f, "ttft", k), _band(f, "tpot", k), why)  # fmt: skip
 
 
 def apart(early: Replica, late: Replica, load: Load) -> Option | None:
@@ -128,11 +128,11 @@ def apart(early: Replica, late: Replica, load: Load) -> Option | None:
         return None
     ttft = first["ttft"][0] + sent_s
     decode_s = f["latency"] - f["ttft"]
-    if not decode_s[0] > 0 or not np.isfinite(ttft) or not _fits(first)[0]:
+    if not decode_s[0] > 0 or not np.isfinite(ttft) or not fits(first)[0]:
         return None
     figures = {**f, "ttft": np.full_like(f["tpot"], ttft), "latency": ttft + decode_s}
     decoded = late.batches / decode_s
-    good = _fits(f) & _kept(figures, load)
+    good = fits(f) & kept(figures, load)
     if not good.any():
         return None
     prefilled = at / float(first["ttft"][0])
@@ -146,8 +146,9 @@ def apart(early: Replica, late: Replica, load: Load) -> Option | None:
              int(late.batches[k]), float(f["memory"][k]), float(decoded[k])),
     )  # fmt: skip
     most = min(pool.requests_per_s * pool.replicas for pool in pools)
+    why = stops(late, figures, decoded, good, load)
     return Option(late.variant, pools, float(ttft), float(f["tpot"][k]), most * load.output,
-                  _band(first, "ttft", 0, sent_s), _band(f, "tpot", k))  # fmt: skip
+                  _band(first, "ttft", 0, sent_s), _band(f, "tpot", k), why)  # fmt: skip
 
 
 def _band(figures: Figures, name: str, k: int, more_s: float = 0.0) -> tuple[float, float] | None:
@@ -157,29 +158,20 @@ def _band(figures: Figures, name: str, k: int, more_s: float = 0.0) -> tuple[flo
     return float(figures[f"{name}_low"][k]) + more_s, float(figures[f"{name}_high"][k]) + more_s
 
 
-def nearest_miss(replicas: Sequence[Replica], load: Load) -> Iterator[str]:
-    """Say of each objective, and of memory, how near any replica comes to it alone."""
-    if not any(_fits(r.steady).any() for r in replicas):
-        least = min(replicas, key=lambda r: r.steady["memory"][0])
-        need, has = (format_bytes(float(least.steady[n][0])) for n in ("memory", "capacity"))
-        yield f"memory: {need} a device at least, with {least.layout}; it has {has}"
-        return
-    for objective in load.objectives:
-        if any((_fits(r.steady) & _holds(objective, r.steady)).any() for r in replicas):
-            continue
-        for name in objective.names:
-            end, extreme = ("greatest", max) if objective.wants_more(name) else ("least", min)
-            found = [(float(extreme(kept)), r) for r in replicas if (kept := _seen(r, name)).size]
-            if found:
-                value, which = extreme(found, key=lambda pair: pair[0])
-                shown = written(value, METRICS[name].dimension)
-                yield f"{objective.text}: the {end} {name} is {shown} ({which.layout})"
-
-
-def _seen(replica: Replica, name: str) -> np.ndarray:
-    """Return the values of a figure at the batches that fit."""
-    values = replica.steady[name]
-    return np.asarray(values[_fits(replica.steady) & np.isfinite(values)])
+def stops(
+    replica: Replica, figures: Figures, served: np.ndarray, good: np.ndarray, load: Load
+) -> str:
+    """Say which condition fails at the first batch that would serve more than any that is good."""
+    with np.errstate(invalid="ignore"):
+        more = ~good & (served > served[good].max())
+    if not more.any():
+        return ""
+    k = int(np.argmax(more))
+    if not fits(figures)[k]:
+        failing = ["memory <= capacity"]
+    else:
+        failing = [o.text for o in load.objectives if not holds(o, figures)[k]]
+    return f"{' and '.join(failing)} fails at batch {int(replica.batches[k]):,}" if failing else ""
 
 
 def _share(rate: float, served: np.ndarray | float) -> np.ndarray:
@@ -188,18 +180,19 @@ def _share(rate: float, served: np.ndarray | float) -> np.ndarray:
         return np.maximum(1.0, np.asarray(rate / served) - 1e-9)
 
 
-def _fits(figures: Figures) -> np.ndarray:
+def fits(figures: Figures) -> np.ndarray:
     """Say where the memory suffices; an unknown capacity holds anything."""
     return ~(figures["memory"] > figures["capacity"])
 
 
-def _kept(figures: Figures, load: Load) -> np.ndarray:
-    kept = np.isfinite(figures["throughput"])
+def kept(figures: Figures, load: Load) -> np.ndarray:
+    """Say at which points every objective holds."""
+    every = np.isfinite(figures["throughput"])
     for objective in load.objectives:
-        kept = kept & _holds(objective, figures)
-    return kept
+        every = every & holds(objective, figures)
+    return every
 
 
-def _holds(objective: Condition, figures: Figures) -> np.ndarray:
+def holds(objective: Condition, figures: Figures) -> np.ndarray:
     """Say at which points an objective holds; an unknown figure holds nowhere."""
     return np.asarray(objective.holds(figures, figures["tpot"].size))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mansard.backends.chips import parse_target
+from mansard.backends.spending import HOUR_S, MILLION
 from mansard.core.errors import MansardError, SpecError
 from mansard.core.notes import Note
 from mansard.query.calibration import CALIBRATED
@@ -16,7 +17,8 @@ from mansard.query.overrides import read_overrides
 from mansard.query.planning.front import Point, front
 from mansard.query.planning.layouts import NODE, layouts
 from mansard.query.planning.objectives import read_objectives
-from mansard.query.planning.options import Load, Option, apart, nearest_miss, together
+from mansard.query.planning.options import PREFILL, Load, Option, apart, together
+from mansard.query.planning.reasons import nearest_miss, why_not
 from mansard.query.planning.replica import Replica
 from mansard.query.report import finite
 from mansard.query.several import several
@@ -69,9 +71,11 @@ class Plan:
         options: the best of each layout, the best first; empty where nothing can serve.
         front: what no other point beats in both throughput a device and speed for a user.
         misses: why nothing can serve, a sentence each.
+        failed: layouts that cannot serve, with their reason.
         skipped: layouts that could not be evaluated, with their reason.
         notes: what the figures rest on.
         assumes: what the plan itself rests on, a sentence each.
+        price: of a device and hour; None where nobody gave one.
     """
 
     model: str
@@ -80,27 +84,44 @@ class Plan:
     options: tuple[Option, ...]
     front: tuple[Point, ...]
     misses: tuple[str, ...]
+    failed: tuple[tuple[str, str], ...]
     skipped: tuple[tuple[str, str], ...]
     notes: tuple[Note, ...]
     assumes: tuple[str, ...] = ASSUMES
+    price: float | None = None
 
     @property
     def best(self) -> Option | None:
         """The option with the fewest devices."""
         return self.options[0] if self.options else None
 
+    def cost_per_hour(self, option: Option) -> float | None:
+        """Return what an option's devices cost an hour; None without a price."""
+        return None if self.price is None else self.price * option.devices
+
+    def cost_per_mtok(self, option: Option) -> float | None:
+        """Return what a million generated tokens cost at the rate that was asked for."""
+        hourly = self.cost_per_hour(option)
+        tokens = self.load.rate * self.load.output * HOUR_S
+        return None if hourly is None else hourly / tokens * MILLION
+
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
+        """Return the ``mansard.plan/1`` document."""
         options = [
-            asdict(o) | {"devices": o.devices, "requests_per_s": o.requests_per_s}
+            asdict(o) | {
+                "devices": o.devices, "requests_per_s": o.requests_per_s,
+                "cost_per_hour": self.cost_per_hour(o), "cost_per_mtok": self.cost_per_mtok(o),
+            }
             for o in self.options
-        ]
+        ]  # fmt: skip
         found = finite({
             "schema": SCHEMA, "model": self.model, "on": self.on, "rate": self.load.rate,
             "objectives": [o.text for o in self.load.objectives],
             "devices": self.best.devices if self.best else None,
             "options": options, "front": [asdict(p) for p in self.front],
-            "misses": list(self.misses), "skipped": [list(pair) for pair in self.skipped],
+            "price": self.price,
+            "misses": list(self.misses), "failed": [list(pair) for pair in self.failed],
+            "skipped": [list(pair) for pair in self.skipped],
             "assumes": list(self.assumes),
         })  # fmt: skip
         assert isinstance(found, dict)
@@ -158,7 +179,7 @@ def plan(
         try:
             assert replica.steady is not None
         except MansardError as problem:
-            skipped.append((f"{layout} {replica.variant}".strip(), problem.message))
+            skipped.append((_named(replica), problem.message))
         else:
             found.append(replica)
     if not found:
@@ -166,11 +187,17 @@ def plan(
     options = sorted(_options(found, load, split), key=lambda option: option.order)
     kept = tuple(option for option in options if option.devices <= most)
     misses = () if kept else (*nearest_miss(found, load), *_too_many(options, most))
+    failed = tuple(
+        (_named(replica), why_not(replica, load)) for replica in found
+        if not any(_uses(option, replica) for option in options)
+    )  # fmt: skip
+    if split != "together":
+        skipped += _not_apart(found)
     notes = base.analyze().notes
     name = base.prepared.program.origin.name
-    return Plan(name, chip, load, kept, front(found), misses, tuple(skipped),
+    return Plan(name, chip, load, kept, front(found), misses, failed, tuple(skipped),
                 tuple(n for n in notes if n.code not in ("M030", "M040")),
-                _assumes(base))  # fmt: skip
+                _assumes(base), base.price)  # fmt: skip
 
 
 def _assumes(base: Study) -> tuple[str, ...]:
@@ -188,6 +215,25 @@ def _options(found: Sequence[Replica], load: Load, split: str) -> Iterator[Optio
             made = filter(None, (apart(early, late, load) for early in alike))
             if best := min(made, key=lambda option: option.order, default=None):
                 yield best
+
+
+def _named(replica: Replica) -> str:
+    return f"{replica.layout} {replica.variant}".strip()
+
+
+def _uses(option: Option, replica: Replica) -> bool:
+    """Say whether a replica is one that an option is made of."""
+    layouts = [pool.layout for pool in option.pools if pool.does != PREFILL]
+    return option.variant == replica.variant and str(replica.layout) in layouts
+
+
+def _not_apart(found: Sequence[Replica]) -> list[tuple[str, str]]:
+    """Return why no cache can be handed over, where none can."""
+    try:
+        assert found[0].transfer_s >= 0
+    except MansardError as problem:
+        return [("prefill and decode apart", problem.message)]
+    return []
 
 
 def _too_many(options: Sequence[Option], most: int) -> Iterator[str]:
