@@ -464,6 +464,11 @@ def test_a_report_opens_from_disk_and_its_selectors_work(
     assert sight.figure("tpot_s") == known[0].tpot
     sight.after(lambda: sight.page.check("input[name=held] >> nth=1"))
     assert sight.figure("tpot_s") == known[1].tpot
+    sight.page.click(".detail .why summary")
+    why = sight.page.inner_text(".detail .why")
+    assert "FLOP, matrix unit" in why
+    assert "Stored tensors" in why
+    assert "Kaplan 2020" in why
     for page in ("compare", "passes", "hardware"):
         sight.page.click(f"nav a[href='#/{page}']")
         sight.page.wait_for_selector("main table.data")

@@ -85,8 +85,15 @@ def _once(drawing: Mapping[str, Any], words: dict[str, int]) -> dict[str, Any]:
 
 
 def _node(node: Mapping[str, Any], words: dict[str, int]) -> dict[str, Any]:
-    texts = {k: [_number(t, words) for t in node[k]] for k in ("because", "leaves") if k in node}
-    return {**node, **texts}
+    found: dict[str, Any] = dict(node)
+    for part in ("because", "leaves"):
+        if part in node:
+            found[part] = [_number(text, words) for text in node[part]]
+    if "ops" in node:
+        found["ops"] = [_number(f"{kind} {name}", words) for kind, name in node["ops"]]
+    if "formulas" in node:
+        found["formulas"] = {k: _number(text, words) for k, text in node["formulas"].items()}
+    return found
 
 
 def _sheet(chip: Hardware, words: dict[str, int]) -> dict[str, Any]:

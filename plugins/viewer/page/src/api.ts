@@ -39,12 +39,20 @@ async function post<T>(path: string, body: unknown): Promise<T> {
 type Numbered = (string | number)[];
 const word = (text: string | number): string => (typeof text === "number" ? report!.words[text] : text);
 
+/** An operator's kind and its name. */
+function pair(text: string): [string, string] {
+  const at = text.indexOf(" ");
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
 /** A report's drawing with its texts in the place of their numbers. */
 function spelled(found: Omit<Drawing, "kinds">): Drawing {
   for (const sketch of Object.values(found.graphs)) {
     for (const node of sketch.nodes) {
       node.because = (node.because as Numbered | undefined)?.map(word);
       node.leaves = (node.leaves as Numbered | undefined)?.map(word);
+      node.ops = (node.ops as unknown as Numbered | undefined)?.map((text) => pair(word(text)));
+      node.formulas = node.formulas && Object.fromEntries(Object.entries(node.formulas).map(([what, text]) => [what, word(text)]));
     }
   }
   return { ...found, kinds: report!.kinds };
