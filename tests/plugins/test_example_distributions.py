@@ -68,9 +68,9 @@ def test_a_strangers_technique_is_checked_shown_and_used(site: Site) -> None:
         "mansard-sliding-window", "plugin sliding-window", "technique sliding-window",
         "op mark_window",
     }  # fmt: skip
-    used = site.run("graph", "gpt2", "-O0", "-t", "sliding-window:window=64")
+    used = site.run("graph", "gpt2", "-O0", "-t", "sliding-window:window=1k")
     assert used.returncode == 0, used.stderr
-    assert "mask=mask<window size=64" in used.stdout
+    assert "mask=mask<window size=1024" in used.stdout
     assert "= mark_window(" in used.stdout
 
 
