@@ -32,6 +32,7 @@ def install_plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
         metadata, "entry_points", lambda group: [e for e in entries if e.group == group]
     )
     monkeypatch.setattr(installed, "may_have", lambda group: True)
+    monkeypatch.setattr(installed, "contradictions", lambda group: [])
     loading.forget()
 
     def install(name: str, module: str | ModuleType | Mapping[str, object], dist: str = "") -> None:
