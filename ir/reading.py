@@ -109,9 +109,10 @@ class Reader:
 
     def _mask(self, kind: str) -> Mask:
         size, heads = self._named("size"), self._named("heads")
+        stride, most = self._named("stride"), self._named("most")
         skip = self._word("skip")
         self.cursor.expect(">")
-        return Mask(kind, size, skip, sp.S.One if heads is None else heads)
+        return Mask(kind, size, skip, sp.S.One if heads is None else heads, stride, most)
 
     def _named(self, word: str) -> Expr | None:
         if not self._word(word):

@@ -15,6 +15,7 @@ from mansard.ir.ops import (
     recent,
     recurrent,
     sharing,
+    summaries,
     tensor,
 )
 from mansard.ir.region import Overlap, Repeat, Routed
@@ -30,6 +31,7 @@ _MODULES = (
     partial_values,
     recent,
     sharing,
+    summaries,
     tensor,
 )
 

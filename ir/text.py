@@ -86,7 +86,12 @@ def _symbols_of(value: Any) -> set[Symbol]:
     if isinstance(value, sp.Basic):
         return set(value.free_symbols)
     if isinstance(value, Mask):
-        return {s for e in (value.size, value.heads) if e is not None for s in e.free_symbols}
+        return {
+            s
+            for e in (value.size, value.heads, value.stride, value.most)
+            if e is not None
+            for s in e.free_symbols
+        }
     if isinstance(value, tuple):
         return {s for v in value for s in _symbols_of(v)}
     return set()
@@ -95,7 +100,9 @@ def _symbols_of(value: Any) -> set[Symbol]:
 def _mask(mask: Mask) -> str:
     size = [] if mask.size is None else [f"size={print_expression(sp.S(mask.size))}"]
     heads = [] if mask.heads == 1 else [f"heads={print_expression(mask.heads)}"]
-    return f"mask<{' '.join([mask.kind, *size, *heads, *['skip'] * mask.skip])}>"
+    named = (("stride", mask.stride), ("most", mask.most))
+    rest = [f"{word}={print_expression(sp.S(e))}" for word, e in named if e is not None]
+    return f"mask<{' '.join([mask.kind, *size, *heads, *rest, *['skip'] * mask.skip])}>"
 
 
 def print_symbol(s: Symbol, default: Expr | None = None) -> str:

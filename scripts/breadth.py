@@ -23,6 +23,9 @@ from mansard.frontends.hf.resolve import read_architecture
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "breadth.md"
 WANTED = {"torch": "2.13.0", "transformers": "5.23.0"}
+# What a class allocates and never reads, so that checkpoints do not hold it: module, and the key
+# of the config that says how many of the first axis.
+UNREAD = {"longcat_flash": (".mlp.experts.gate_up_proj", "zero_expert_num")}
 RESULTS = ("exact", "language model", "in part", "another class", "refused", "wrong")
 Tensors = Counter[tuple[str, tuple[int, ...]]]
 HEAD = """# Breadth
@@ -30,7 +33,8 @@ HEAD = """# Breadth
 Every class that `transformers` {transformers} maps to causal language modelling, built at its class
 defaults on meta tensors (torch {torch}), and the same `model_type` read by mansard.
 
-- *exact*: the names, shapes and numbers of all tensors are equal, indices of layers aside
+- *exact*: the names, shapes and numbers of all tensors are equal, indices of layers aside, and
+  what the class allocates and never reads (gate and up of LongCat-Flash's experts that do nothing)
 - *language model*: the class holds a vision or sound tower; its language model's tensors are equal
 - *another class*: the model type is read as another of its classes, and a note (M006) says so
 - *in part*: a part of the class is not lowered, and a note (M007) says which
@@ -74,6 +78,22 @@ def built(model_type: str, name: str) -> tuple[int, Tensors]:
     return sum(tensor.numel() for tensor in model.parameters()), found
 
 
+def needed(model_type: str, tensors: Tensors) -> tuple[Tensors, int]:
+    """Return tensors without what nothing reads, and how many parameters that is."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    if model_type not in UNREAD:
+        return tensors, 0
+    module, key = UNREAD[model_type]
+    unread, less = getattr(CONFIG_MAPPING[model_type](), key), 0
+    kept: Tensors = Counter()
+    for (path, shape), copies in tensors.items():
+        cut = (shape[0] - unread, *shape[1:]) if path.endswith(module) else shape
+        kept[path, cut] += copies
+        less += copies * (_size(shape) - _size(cut))
+    return kept, less
+
+
 def lowered(arch: Architecture) -> tuple[int, Tensors]:
     """Return what mansard makes of the same model type."""
     found: Tensors = Counter()
@@ -96,8 +116,9 @@ def compared(model_type: str, name: str) -> Row:
     if "M006" in notes:
         return Row(model_type, name, "another class", notes["M006"])
     own, ours = lowered(arch)
+    theirs, less = needed(model_type, theirs)
     if ours == theirs:
-        return Row(model_type, name, "exact", f"{count:,}")
+        return Row(model_type, name, "exact", f"{count - less:,}")
     if ours == _language_model(theirs):
         return Row(model_type, name, "language model", f"{own:,} of {count:,}")
     if "M007" in notes:

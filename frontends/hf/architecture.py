@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import field
+from fractions import Fraction
 from typing import Literal
 
 from mansard.core.notes import Note
 from mansard.core.records import dataclass
 from mansard.frontends.hf.cards import Names
-from mansard.frontends.hf.ends import AltUp, PerLayer, Positions, Transform
+from mansard.frontends.hf.ends import AltUp, Hyper, PerLayer, Positions, Transform
 from mansard.frontends.hf.fields import Field
-from mansard.frontends.hf.mixers import Cross, Mixer
+from mansard.frontends.hf.latent_mixers import Mixer
+from mansard.frontends.hf.mixers import Cross
 from mansard.frontends.hf.quantization import Quantization
 from mansard.frontends.hf.towers import Head, Stem
 
 Topology = Literal[
-    "pre", "post", "branch", "sandwich", "parallel", "parallel2", "altup", "conformer", "speech"
-]
+    "pre", "post", "branch", "sandwich", "parallel", "parallel2", "altup", "conformer", "speech",
+    "shortcut", "hyper",
+]  # fmt: skip
 NormKind = Literal["rms", "layer", "layer-nobias", "none", "rms-none"]
 Gate = Literal["", "heads", "full"]
 QkNorm = Literal["none", "head", "full"]
@@ -132,6 +135,7 @@ class Moe:
         out_bias: a bias on it.
         scales: a scale on the router's input and one on each expert (Gemma 4).
         latent: width the experts work in, between two projections; 0 is the model's.
+        zero: experts more that return what they read, and store nothing.
     """
 
     experts: int
@@ -151,6 +155,12 @@ class Moe:
     out_bias: bool = False
     scales: bool = False
     latent: int = 0
+    zero: int = 0
+
+    @property
+    def hit(self) -> Fraction:
+        """Share of the tokens that need a given expert, all being as likely."""
+        return Fraction(self.top_k, self.experts + self.zero)
 
 
 @dataclass(frozen=True)
@@ -226,6 +236,7 @@ class Architecture:
         mtp_layers: extra layers that predict tokens further ahead; the checkpoint has them, a
             served model does not.
         per_layer, altup: what Gemma 3n and 4 add around their layers.
+        hyper: the streams that layers of topology ``hyper`` mix.
         stem: what makes hidden states of images or sounds; ``None`` where tokens are looked up.
         types: rows of a second table, of the kinds a token may be.
         spare: rows of the embedding beyond the vocabulary.
@@ -263,6 +274,7 @@ class Architecture:
     mtp_layers: int = 0
     per_layer: PerLayer | None = None
     altup: AltUp | None = None
+    hyper: Hyper | None = None
     stem: Stem | None = None
     types: int = 0
     spare: int = 0

@@ -10,7 +10,8 @@ from mansard.frontends.hf.architecture import Attention, ChannelMix, Dense, Moe,
 from mansard.frontends.hf.attentions import attentions
 from mansard.frontends.hf.cards import Card
 from mansard.frontends.hf.fields import Fields
-from mansard.frontends.hf.mixers import Mixer, make_mixer
+from mansard.frontends.hf.latent_mixers import Mixer
+from mansard.frontends.hf.mixers import make_mixer
 from mansard.frontends.hf.picks import picks
 from mansard.frontends.hf.schedule import mentioned
 
@@ -123,6 +124,7 @@ def _moes(fields: Fields, card: Card, activation: str, count: int) -> list[Moe |
             fields.flag(spec.router_bias), fields.flag(spec.expert_bias),
             fields.flag(spec.shared_bias), spec.shared_fused, spec.correction, spec.norm,
             spec.out_bias, spec.scales, fields.setting(spec.latent) or 0,
+            fields.setting(spec.zero) or 0,
         )  # fmt: skip
         found.append(moe if is_sparse and n else None)
     return found

@@ -19,6 +19,7 @@ from mansard.frontends.hf.cards import (
     EmbeddingCard,
     FfnCard,
     HeadCard,
+    HyperCard,
     MixerCard,
     MoeCard,
     Names,
@@ -34,7 +35,7 @@ TABLES = ("card", "names", "wrapper")
 TOP_ROLES = frozenset(
     {"embed", "positions", "embed_norm", "project_in", "project_out", "final_norm", "lm_head",
      "lm_bias", "lm_transform", "lm_norm", "per_layer_embed", "per_layer_projection",
-     "per_layer_norm", "altup_in", "altup_out"}
+     "per_layer_norm", "altup_in", "altup_out", "hyper_head"}
 )  # fmt: skip
 
 HEAD_ROLES = frozenset({"lm_head", "lm_bias", "lm_transform", "lm_norm"})
@@ -206,6 +207,7 @@ def _card(name: str, table: dict[str, Any], names: Mapping[str, Any], where: str
         "shared": SharedCard,
         "embedding": EmbeddingCard,
         "head": HeadCard,
+        "hyper": HyperCard,
     }
     built = {
         key: _part(cls, table.pop(key), f"{here}.{key}")
@@ -274,9 +276,9 @@ def _build(cls: type, values: Mapping[str, Any], here: str) -> Any:
 
 
 def _names(table: dict[str, Any]) -> Names:
-    input_major = frozenset(table.pop("input_major", ()))
+    input_major, blocks = (frozenset(table.pop(key, ())) for key in ("input_major", "blocks"))
     layer, top, within = table.pop("layer"), table.pop("top", {}), table.pop("within", "")
     paths = {role: path if role in TOP_ROLES else f"{layer}.{path}" for role, path in table.items()}
     paths |= top
     paths = {role: path if role in HEAD_ROLES else within + path for role, path in paths.items()}
-    return Names(MappingProxyType(paths), input_major)
+    return Names(MappingProxyType(paths), input_major, blocks)

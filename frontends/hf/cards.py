@@ -111,6 +111,7 @@ class MoeCard:
     out_bias: bool = False
     scales: bool = False
     latent: Setting = 0
+    zero: Setting = 0
     beside: bool = False
     layers: Schedule = field(default_factory=Schedule)
 
@@ -157,6 +158,14 @@ class EmbeddingCard:
     project_last: bool = False
     spare: Setting = 0
     codebooks: Setting = 1
+
+
+@dataclass(frozen=True)
+class HyperCard:
+    """The copies of the hidden state that layers mix, and the steps that make the mixing."""
+
+    streams: Setting
+    iterations: Setting = 0
 
 
 @dataclass(frozen=True)
@@ -209,10 +218,15 @@ def moved(path: str, rules: tuple[tuple[str, str], ...]) -> str:
 
 @dataclass(frozen=True)
 class Names:
-    """Where each role's tensor lives in a checkpoint; ``*`` stands for the layer's index."""
+    """Where each role's tensor lives in a checkpoint; ``*`` stands for the layer's index.
+
+    ``input_major`` roles are stored ``[in, out]``; ``blocks`` of a block-diagonal matrix lie one
+    below the other.
+    """
 
     paths: Mapping[str, str]
     input_major: frozenset[str] = frozenset()
+    blocks: frozenset[str] = frozenset()
 
     def path(self, role: str) -> str:
         """Return the module path of ``role``; a card without one is a defect of the card."""
@@ -231,13 +245,12 @@ class Names:
             role: inner + path.removeprefix(layer) if path.startswith(f"{layer}.") else path
             for role, path in self.paths.items()
         }
-        return Names(moved, self.input_major)
+        return Names(moved, self.input_major, self.blocks)
 
     def renamed(self, rules: tuple[tuple[str, str], ...]) -> Names:
         """Return the names as they are inside another model."""
-        return Names(
-            {role: moved(path, rules) for role, path in self.paths.items()}, self.input_major
-        )
+        paths = {role: moved(path, rules) for role, path in self.paths.items()}
+        return Names(paths, self.input_major, self.blocks)
 
 
 @dataclass(frozen=True)
@@ -266,6 +279,7 @@ class Card:
     shared: SharedCard | None = None
     embedding: EmbeddingCard = field(default_factory=EmbeddingCard)
     head: HeadCard = field(default_factory=HeadCard)
+    hyper: HyperCard | None = None
     stem: StemCard | None = None
     cross: MixerCard | None = None
     encoder: str = ""

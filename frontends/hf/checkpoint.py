@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from mansard.core.records import dataclass
 from mansard.frontends.hf.architecture import Architecture
+from mansard.frontends.hf.lower.shortcut import halves
 from mansard.frontends.hf.quantization import EXPERTS, REGEX, ROW, Quantization, Scheme, named
 from mansard.frontends.hf.tensors import layer_tensors, parameter_tensors
 
@@ -61,7 +62,7 @@ def _modules(arch: Architecture) -> Mapping[str, _Module]:
     kinds = {spec: {t.name for t in layer_tensors(arch, spec)} for spec in set(arch.layers)}
     outside = {t.name for t in parameter_tensors(arch)}
     found: dict[str, _Module] = {}
-    for role, path in arch.names.paths.items():
+    for role, path in ((r, p) for r, spelled in arch.names.paths.items() for p in halves(spelled)):
         names = {path if role in EXPERTS else f"{path}.weight"}
         if "*" in path:
             at = tuple(i for i, spec in enumerate(arch.layers) if names & kinds[spec])

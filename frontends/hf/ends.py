@@ -30,6 +30,18 @@ class AltUp:
 
 
 @dataclass(frozen=True)
+class Hyper:
+    """``streams`` copies of the hidden state, of which each block reads one weighed sum.
+
+    Args:
+        iterations: that make the mixing of streams doubly stochastic; 0 does not mix them.
+    """
+
+    streams: int
+    iterations: int
+
+
+@dataclass(frozen=True)
 class Positions:
     """How positions enter; ``rows`` is the length of a learned table, else 0."""
 

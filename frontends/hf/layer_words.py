@@ -10,8 +10,8 @@ from mansard.frontends.hf.architecture import (
     LayerSpec,
     Moe,
 )
+from mansard.frontends.hf.latent_mixers import Compressed, Mixer, Mla
 from mansard.frontends.hf.lower.runs import runs
-from mansard.frontends.hf.mixers import Mixer, Mla
 
 
 def layers_in_words(arch: Architecture) -> str:
@@ -36,9 +36,11 @@ def _counted(body: tuple[LayerSpec, ...]) -> list[str]:
 
 
 def _layer(spec: LayerSpec) -> str:
-    parts = [_mixer(m) for m in (spec.mixer, spec.also) if m is not None]
+    twice = "2 × " if spec.topology == "shortcut" else ""
+    parts = [twice + _mixer(m) for m in (spec.mixer, spec.also) if m is not None]
     parts += ["a shared block"] if spec.shared else []
-    parts += [_ffn(f) for f in (spec.ffn, spec.beside) if f is not None]
+    parts += [twice + _ffn(spec.ffn)] if spec.ffn is not None else []
+    parts += [_ffn(spec.beside)] if spec.beside is not None else []
     return ", ".join(parts)
 
 
@@ -52,8 +54,20 @@ def _mixer(mixer: Attention | Mixer) -> str:
             return f"attention {heads} in {kind} {mixer.window}"
         case Mla() if mixer.index_heads:
             return f"mla rank {mixer.rank}, the {mixer.index_keys} keys an indexer picks"
+        case Mla() if mixer.index_keys:
+            return f"mla rank {mixer.rank}, the {mixer.index_keys} keys an earlier indexer picked"
         case Mla():
             return f"mla rank {mixer.rank}"
+        case Compressed() if mixer.stride:
+            picked = f"{mixer.index_keys} of the " if mixer.index_heads else "the "
+            return (
+                f"attention {mixer.heads}/1 heads of {mixer.head_dim} in a window of {mixer.window}"
+                f" and {picked}summaries of {mixer.stride}"
+            )
+        case Compressed():
+            return (
+                f"attention {mixer.heads}/1 heads of {mixer.head_dim} in a window of {mixer.window}"
+            )
     return mixer.kind
 
 
@@ -61,7 +75,8 @@ def _ffn(ffn: Dense | ChannelMix | Moe) -> str:
     match ffn:
         case Moe():
             shared = f" and a shared one of {ffn.shared_width}" if ffn.shared_width else ""
-            return f"{ffn.top_k} of {ffn.experts} experts of {ffn.width}{shared}"
+            idle = f" and {ffn.zero} that do nothing" if ffn.zero else ""
+            return f"{ffn.top_k} of {ffn.experts} experts of {ffn.width}{idle}{shared}"
         case Dense():
             return f"{'gated' if ffn.gated else 'plain'} {ffn.width}"
         case ChannelMix():

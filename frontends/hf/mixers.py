@@ -6,53 +6,11 @@ A card names a kind and says where each field is read; each kind's lowering is a
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any, ClassVar
+from typing import Any
 
 from mansard.core.errors import SpecError, unknown_name
 from mansard.core.records import dataclass
-
-
-@dataclass(frozen=True)
-class Mixer:
-    """Base of the kinds; ``kind`` is what a card calls it."""
-
-    kind: ClassVar[str]
-
-
-@dataclass(frozen=True)
-class Mla(Mixer):
-    """Multi-head latent attention: keys and values are expanded from a cached latent.
-
-    Args:
-        rank: width of the latent.
-        nope, rope: width of a head's query without and with rotary positions.
-        value: width of a head's value.
-        q_rank: width of the queries' own latent; 0 projects them directly.
-        index_heads, index_dim, index_keys: of the indexer that picks keys; 0 heads is none.
-        window: how many keys a query sees, itself included; 0 sees all.
-        gate: a linear makes a number a head, whose sigmoid scales what attention returns.
-        rope_norm: the rotary part of keys has a norm.
-    """
-
-    kind = "mla"
-    heads: int
-    rank: int
-    nope: int
-    rope: int
-    value: int
-    q_rank: int = 0
-    bias: bool = False
-    index_heads: int = 0
-    index_dim: int = 0
-    index_keys: int = 0
-    window: int = 0
-    gate: bool = False
-    rope_norm: bool = False
-
-    @property
-    def query(self) -> int:
-        """Width of a head's query."""
-        return self.nope + self.rope
+from mansard.frontends.hf.latent_mixers import Compressed, Mixer, Mla
 
 
 @dataclass(frozen=True)
@@ -291,6 +249,7 @@ MIXERS: dict[str, type[Mixer]] = {
     cls.kind: cls
     for cls in (
         Mla,
+        Compressed,
         Mamba1,
         Mamba2,
         GatedDelta,

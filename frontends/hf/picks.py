@@ -16,6 +16,7 @@ def picks(schedule: Schedule, fields: Fields, layers: int) -> tuple[bool, ...]:
     fields.touch(*schedule.keys())
     if schedule.list is not None and (entries := fields.value(schedule.list)) is not None:
         kinds = fields.card.kinds.get(schedule.list, ())
+        entries = entries[:layers] if schedule.more else entries
         again = schedule.rule == "cycle"
         values = schedule.values
         return by_list(fields.where, schedule.list, entries, values, layers, kinds, repeat=again)
@@ -40,6 +41,7 @@ def picks(schedule: Schedule, fields: Fields, layers: int) -> tuple[bool, ...]:
         step=_whole(fields, schedule.step),
         skip=frozenset(skip or ()),
         before=before,
+        first=_whole(fields, schedule.first),
     )
 
 

@@ -59,13 +59,23 @@ def _unquantized(why: str) -> Note:
 
 
 def _fp8(block: Block, here: str, skip: tuple[str, ...]) -> Found:
-    """One fp32 scale a block, else one a tensor [DeepSeek-AI 2024 V3, §3.3.2]."""
+    """One fp32 scale a block (DeepSeek-V4: an exponent of 8 bits); without blocks one a tensor.
+
+    [DeepSeek-AI 2024 V3, §3.3.2]; experts may lie in 4 bits [DeepSeek-AI 2026].
+    """
     fmt = block.get("fmt", "e4m3")
     if fmt not in ("e4m3", "e5m2", "float8_e4m3fn", "float8_e5m2"):
         raise SpecError(f"{here}.fmt is {show(fmt)}", hint="e4m3 or e5m2")
     group = math.prod(block_shape(block, here)) if block.get("weight_block_size") is not None else 0
     acts = "fp8" if block.get("activation_scheme") else ""
-    return Quantization("fp8", (Scheme("fp8", group, 32, 0, acts),), skip, spares=_SPARED), ()
+    experts = block.get("expert_dtype")
+    bits = 8 if experts and block.get("scale_fmt") == "ue8m0" else 32  # V3.2 rounds, but keeps fp32
+    schemes: tuple[Scheme, ...] = (Scheme("fp8", group, bits, 0, acts),)
+    if experts not in (None, "fp8", "fp4"):
+        raise SpecError(f"{here}.expert_dtype is {show(experts)}", hint="fp8 or fp4")
+    if experts == "fp4":  # one exponent for 32 elements, as mxfp4; inputs stay fp8
+        schemes = (Scheme("mxfp4", activations=acts, targets=("experts",)), *schemes)
+    return Quantization("fp8", schemes, skip, spares=_SPARED), ()
 
 
 def _fbgemm(block: Block, here: str, skip: tuple[str, ...]) -> Found:

@@ -19,7 +19,7 @@ from mansard.frontends.hf.blocks import ffns, mixers, shared_blocks
 from mansard.frontends.hf.card_file import builtin_cards, card_for
 from mansard.frontends.hf.cards import Card, moved
 from mansard.frontends.hf.concerns import assumed, concerns
-from mansard.frontends.hf.ends import AltUp, PerLayer, PositionKind, Positions
+from mansard.frontends.hf.ends import AltUp, Hyper, PerLayer, PositionKind, Positions
 from mansard.frontends.hf.fields import Fields
 from mansard.frontends.hf.keys import show
 from mansard.frontends.hf.mixers import Cross
@@ -89,7 +89,7 @@ def _stack(fields: Fields, config: RawConfig, wrapper: Wrapper | None) -> Archit
     hidden = fields.whole(str(card.hidden))
     norm = choice(fields, "norm", card.norm, NormKind)
     layers = _layers(fields, card, hidden, norm)
-    quantization, said = read_quantization(config.values.get("quantization_config"), config.where)
+    quantization, said = read_quantization(_block(fields, config), config.where)
     stem = stem_of(fields)
     tokens = stem is None
     wide = fields.whole(str(card.embedding.width), (hidden, "hidden_size")) if tokens else hidden
@@ -106,6 +106,7 @@ def _stack(fields: Fields, config: RawConfig, wrapper: Wrapper | None) -> Archit
         embedding_scale=fields.flag(card.embedding.scale),
         per_layer=_per_layer(fields, card),
         altup=_altup(fields, card),
+        hyper=_hyper(fields, card),
         norm=norm,
         final_norm=norm if fields.flag(card.final_norm) else None,
         lm_head_bias=fields.flag(card.head.bias),
@@ -125,6 +126,12 @@ def _stack(fields: Fields, config: RawConfig, wrapper: Wrapper | None) -> Archit
         stored=tuple((n, tuple(map(fields.setting, s))) for n, s in card.stored.items()),
     )
     return replace(arch, provenance=fields.records(), notes=(*fields.notes, *said))
+
+
+def _block(fields: Fields, config: RawConfig) -> Any:
+    """Return what says how a checkpoint is stored; its experts' dtype may stand beside it."""
+    block, experts = config.values.get("quantization_config"), fields.value("expert_dtype")
+    return {"expert_dtype": experts, **block} if experts and isinstance(block, Mapping) else block
 
 
 def _tower(
@@ -187,6 +194,12 @@ def _per_layer(fields: Fields, card: Card) -> PerLayer | None:
 def _altup(fields: Fields, card: Card) -> AltUp | None:
     streams = fields.setting(card.embedding.streams)
     return AltUp(streams, fields.setting(card.embedding.rank)) if streams else None
+
+
+def _hyper(fields: Fields, card: Card) -> Hyper | None:
+    if card.hyper is None:
+        return None
+    return Hyper(fields.setting(card.hyper.streams), fields.setting(card.hyper.iterations) or 0)
 
 
 def _positions(fields: Fields, card: Card) -> Positions:

@@ -36,8 +36,9 @@ class Schedule:
         values: the entries of that list (or of the spans) that mean "picked".
         indices: config key of a list of the layers picked; it wins like ``list``.
         others: the layers that ``indices`` does not list are picked.
-        start, step, before, last: settings that are whole numbers; no layer at or after
-            ``before``, or after ``last``, is picked, and by ``every`` and
+        more: entries of the list beyond the layers are of layers that are not served.
+        start, step, before, last, first: settings that are whole numbers; no layer before
+            ``first``, at or after ``before``, or after ``last``, is picked, and by ``every`` and
             ``except_every`` none before ``start``.
         skip: config key of layers that are never picked.
         spans: config key of the spans.
@@ -50,15 +51,17 @@ class Schedule:
     step: Any = 1
     before: Any = None
     last: Any = None
+    first: Any = 0
     skip: str | None = None
     spans: str | None = None
     indices: str | None = None
     others: bool = False
+    more: bool = False
 
     def keys(self) -> tuple[str, ...]:
         """Return the config keys this schedule reads."""
-        named = (self.list, self.start, self.step, self.before, self.last, self.skip, self.spans,
-                 self.indices)  # fmt: skip
+        named = (self.list, self.start, self.step, self.before, self.last, self.first, self.skip,
+                 self.spans, self.indices)  # fmt: skip
         return tuple(key for setting in named for key in mentioned(setting))
 
 
@@ -83,6 +86,7 @@ def by_rule(
     step: int = 1,
     skip: frozenset[int] = frozenset(),
     before: int | None = None,
+    first: int = 0,
 ) -> tuple[bool, ...]:
     """Return, per layer, whether ``rule`` picks it.
 
@@ -109,7 +113,7 @@ def by_rule(
         case "except_period":
             picked = [(i - start) % step != 0 for i in range(layers)]
     end = layers if before is None else before
-    return tuple(p and i < end and i not in skip for i, p in enumerate(picked))
+    return tuple(p and first <= i < end and i not in skip for i, p in enumerate(picked))
 
 
 def by_list(

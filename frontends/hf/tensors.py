@@ -76,7 +76,8 @@ def _outside(arch: Architecture) -> Graph:
 def _alone(arch: Architecture, spec: LayerSpec) -> Graph:
     """Return the graph of one layer of a kind."""
     build = Builder()
-    streams = arch.altup.streams if arch.altup else 1
+    side = arch.altup or arch.hyper
+    streams = side.streams if side else 1
     x = build.input("x", T, streams * arch.hidden)
     carried = {}
     if arch.per_layer:
@@ -104,7 +105,7 @@ def active_parameters(arch: Architecture) -> int:
             if isinstance(block, Moe):
                 each = (3 if block.gated else 2) * (block.latent or arch.hidden) * block.width
                 each += ((2 if block.gated else 1) * block.width + arch.hidden) * block.expert_bias
-                idle += (block.experts - block.top_k) * each
+                idle += int((1 - block.hit) * block.experts * each)
     return parameters(arch) - idle
 
 

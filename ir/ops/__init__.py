@@ -18,7 +18,7 @@ from mansard.ir.ops.linear import GroupedLinear, Linear
 from mansard.ir.ops.moe import Combine, Dispatch, TopK
 from mansard.ir.ops.norm import LayerNorm, RMSNorm
 from mansard.ir.ops.quantization import Cast, Dequantize, Quantize
-from mansard.ir.ops.streams import MixStreams, SpreadStream
+from mansard.ir.ops.streams import GatherStreams, MixStreams, RemixStreams, SpreadStream
 from mansard.ir.ops.transfer import Collective, Copy
 from mansard.ir.ops.views import Join, LastRows, Reshape, Slice, Transpose
 
@@ -36,6 +36,7 @@ __all__ = [
     "Dispatch",
     "Embedding",
     "GatedActivation",
+    "GatherStreams",
     "GroupedLinear",
     "Join",
     "KeepChosen",
@@ -47,6 +48,7 @@ __all__ = [
     "Quantize",
     "RMSNorm",
     "RelativeBias",
+    "RemixStreams",
     "Reshape",
     "Rope",
     "Scale",

@@ -1,4 +1,4 @@
-"""Several copies of the hidden state side by side, of which a layer computes with one (AltUp)."""
+"""Several copies of the hidden state side by side, of which a layer computes with one."""
 
 from __future__ import annotations
 
@@ -36,6 +36,49 @@ class MixStreams(Op):
         flops = {(MATRIX, dtype, "dense"): 2 * self.streams * self.x.numel,
                  (VECTOR, dtype, "dense"): self.x.numel}  # fmt: skip
         return Cost(flops, cost.reads, cost.writes)
+
+
+class RemixStreams(MixStreams):
+    """``y[t, i, :] = Σ_j c[t, j, i] · x[t, j, :]``: streams made of each other.
+
+    FLOP  2·n·|x|                                   [Xie 2025, eq. 1]
+    B     |x| + |c| + |y|
+
+    Args:
+        x: ``n`` streams side by side, ``[T, n·h]``.
+        coefs: ``[T, n·n]``.
+        streams: n.
+    """
+
+    kind = "remix_streams"
+
+    def cost(self) -> Cost:
+        """See the class."""
+        return self.streamed(2 * self.streams * self.x.numel, unit=MATRIX)
+
+
+class GatherStreams(Op):
+    """``y[t, :] = Σ_j c[t, j] · x[t, j, :]``: one hidden state of several.
+
+    FLOP  2·|x|                                     [Xie 2025, eq. 1]
+    B     |x| + |c| + |y|
+
+    Args:
+        x: ``n`` streams side by side, ``[T, n·h]``.
+        coefs: ``[T, n]``.
+    """
+
+    kind = "gather_streams"
+    x: Value
+    coefs: Value
+
+    def infer(self) -> tuple[TensorType, ...]:
+        """``[T, h]``."""
+        return (like(self.x, (*self.x.shape[:-1], self.x.shape[-1] / self.coefs.shape[-1])),)
+
+    def cost(self) -> Cost:
+        """See the class."""
+        return self.streamed(2 * self.x.numel, unit=VECTOR)
 
 
 class SpreadStream(Op):

@@ -58,9 +58,10 @@ def _wanted(graph: Graph, op: Op, value: Value, axis: int) -> Runs | None:
             return (Run(size, size, noun="heads"),)
         case Rope():
             return overlay((Run(size, op.heads, noun="heads"),), runs(graph, op.out, axis))
-        case RMSNorm() | LayerNorm() if op.width is not None and op.width != size:
+        case RMSNorm() | LayerNorm() if op.width is not None:
+            wanted = runs(graph, op.out, axis)
             heads = (Run(size, size / op.width, noun="heads"),)
-            return overlay(heads, runs(graph, op.out, axis))
+            return wanted if op.width == size else overlay(heads, wanted)
         case BlockLinear() if op.x is value:
             return (Run(size, op.w.shape[0], noun="blocks"),)
         case Recurrence():

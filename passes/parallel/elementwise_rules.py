@@ -120,6 +120,6 @@ def norm_rule(s: Sharder, graph: Graph, op: Op) -> Sharding:
     last = len(op.x.shape) - 1
     if x is None or x.axis != last:
         return s.refuse(op, op.x)
-    if op.width is not None and op.width != op.x.shape[last]:
+    if op.width is not None and (op.width != op.x.shape[last] or x.ratio == 1):
         return x
     return normed(s, graph, op, x)

@@ -14,6 +14,7 @@ from mansard.ir.ops import (
     Combine,
     Dispatch,
     Embedding,
+    GatherStreams,
     GroupedLinear,
     Join,
     KeepChosen,
@@ -40,6 +41,7 @@ from mansard.ir.ops.paging import Paged
 from mansard.ir.ops.partial_values import MergePartials
 from mansard.ir.ops.recent import AppendRecent
 from mansard.ir.ops.recurrent import Recurrence
+from mansard.ir.ops.summaries import Summarize
 from mansard.ir.ops.tensor import (
     Elementwise,
     MatMul,
@@ -148,4 +150,5 @@ RULES: dict[type[Op], Rule] = {
     Reduce: reduce_rule,
     **dict.fromkeys((TensorOp, Scatter, RecurrentCell), whole_rule),
     **dict.fromkeys((TopK, Dispatch, WeighHeads, MixStreams, SpreadStream), whole_rule),
+    **dict.fromkeys((GatherStreams, Summarize), whole_rule),
 }

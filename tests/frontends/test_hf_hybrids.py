@@ -12,8 +12,9 @@ import sympy as sp
 
 from mansard.core.symbols import B, P, R, S, T
 from mansard.frontends.hf.architecture import Architecture, Attention
+from mansard.frontends.hf.latent_mixers import Mla
 from mansard.frontends.hf.lower.decoder import decoder_graph
-from mansard.frontends.hf.mixers import GatedDelta, Mla, Mlstm
+from mansard.frontends.hf.mixers import GatedDelta, Mlstm
 from mansard.frontends.hf.resolve import read_architecture
 from mansard.frontends.hf.tensors import kv_elements_per_token, state_elements
 from mansard.ir.cost import MATRIX

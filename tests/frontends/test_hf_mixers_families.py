@@ -12,9 +12,10 @@ from mansard.frontends.hf.architecture import Architecture, Attention, Dense, Mo
 from mansard.frontends.hf.bundled import load_bundled
 from mansard.frontends.hf.card_file import builtin_cards, builtin_wrappers
 from mansard.frontends.hf.fields import combine
+from mansard.frontends.hf.latent_mixers import Mla
 from mansard.frontends.hf.lower.decoder import decoder_graph
 from mansard.frontends.hf.lower.stored import stored_tensors
-from mansard.frontends.hf.mixers import GatedDelta, Mamba1, Mamba2, Mla, RgLru, make_mixer
+from mansard.frontends.hf.mixers import GatedDelta, Mamba1, Mamba2, RgLru, make_mixer
 from mansard.frontends.hf.overrides import apply_overrides
 from mansard.frontends.hf.resolve import read_architecture, resolve
 from mansard.frontends.hf.tensors import (

@@ -24,6 +24,7 @@ from mansard.ir.ops import (
     Dispatch,
     Embedding,
     GatedActivation,
+    GatherStreams,
     GroupedLinear,
     Join,
     KeepChosen,
@@ -34,6 +35,7 @@ from mansard.ir.ops import (
     Multiply,
     Quantize,
     RelativeBias,
+    RemixStreams,
     Reshape,
     RMSNorm,
     Rope,
@@ -66,6 +68,7 @@ from mansard.ir.ops.recurrent import (
     Wkv,
 )  # fmt: skip
 from mansard.ir.ops.sharing import Spread
+from mansard.ir.ops.summaries import AppendSummaries, Summarize
 from mansard.ir.ops.tensor import (
     Convolution,
     Either,
@@ -175,6 +178,7 @@ def _ops() -> list[Op]:
     recent = b.leaf("recent", B, KV, least(P, 36), D, role="cache")
     older = b.leaf("older", B, KV, P - least(P, 36), D, role="cache", encoding=INT8)
     row = b.input("row", T, KV * D)
+    waiting = b.leaf("waiting", B, 8, 2 * KV * D, role="state")
     pages = b.leaf("pages", B, ceil_div(P, 16), encoding=Encoding("int32"), role="table")
     return [
         Linear(x, w, bias), GroupedLinear(rows, experts, sp.Rational(1, 2), T),
@@ -206,6 +210,10 @@ def _ops() -> list[Op]:
         RecurrentCell(frame, (gates4,), (last,), 16, 4, shapes=((10, 1, B, 16), (1, B, 16))),
         Spread(b.leaf("prefix", 1, KV, 16, D, role="cache"), B),
         MixStreams(x, b.input("coefs", T, 16), 4), SpreadStream(x, b.input("change", T, 16)),
+        RemixStreams(x, b.input("mixes", T, 16), 4), GatherStreams(x, gates),
+        Summarize(row, row, b.leaf("places", 8, KV * D), waiting, 8, KV * D),
+        AppendSummaries(b.leaf("summaries", B, 1, P / 8, D, role="cache"),
+                        b.input("made", B * S / 8, D), S / 8),
         RelativeBias(scores, b.leaf("buckets", 32, HEADS)),
         Store(b.leaf("memory", B, KV, S, D, role="cache"), b.input("k", T, KV * D)),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Chunk and budget masks: counts by brute force, what is kept, what is read."""
+"""Chunk, budget and summary masks: counts by brute force, what is kept, what is read."""
 
 from __future__ import annotations
 
@@ -37,6 +37,32 @@ def test_a_budget_keeps_every_key_and_reads_what_is_chosen(past: int) -> None:
     mask, one = Mask("budget", sp.Integer(16)), sp.S.One
     assert mask.kept(P) == P
     assert mask.reach(one, sp.Integer(past)) == min(past + 1, 16)
+
+
+@pytest.mark.parametrize("most", [None, 2, 5])
+@pytest.mark.parametrize("past", [0, 1, 7, 8, 25])
+@pytest.mark.parametrize("new", [1, 2, 17])
+def test_a_summary_is_a_window_and_a_part_of_what_stands_for_positions(
+    most: int | None, past: int, new: int
+) -> None:
+    mask = Mask("summary", 8, skip=True, stride=4, most=None if most is None else sp.Integer(most))
+    far = [sp.Rational(past + j + 1, 4) for j in range(new)]
+    far = far if most is None else [min(part, most) for part in far]
+    near = [min(past + j + 1, 8) for j in range(new)]
+    at = {S: sp.Integer(new), P: sp.Integer(past)}
+    assert mask.pairs(S, P, P + S).xreplace(at) == sum(far) + sum(near)
+    rows = sp.Rational(past + new, 4)
+    rows = rows if most is None else min(rows, most * new)
+    assert mask.reach(S, P).xreplace(at) == rows + min(past, 7) + new
+    strided = Mask("strided", 4, skip=True)
+    assert strided.pairs(S, P, P + S).xreplace(at) == sum(
+        sp.Rational(past + j + 1, 4) for j in range(new)
+    )
+
+
+def test_only_a_summary_has_a_stride() -> None:
+    with pytest.raises(VerifyError, match="summaries have one"):
+        Mask("window", 8, stride=4)
 
 
 def test_masks_that_do_not_skip_compute_the_rectangle() -> None:

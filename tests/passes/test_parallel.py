@@ -223,6 +223,20 @@ def test_a_router_reads_every_logit_and_stays_whole() -> None:
     assert latent == {"layers.kv_a_proj", "layers.router"}
 
 
+def test_the_one_key_head_of_multi_query_attention_is_whole_on_every_rank() -> None:
+    """Gemma 3 1B has one, with a norm of its own: neither is cut, and nothing is gathered."""
+    program = through("gemma-3-1b", "parallel:tp=4")
+    assert {op.cache.shape[1] for op in ops(program, Append)} == {1}
+    assert not any("k_proj" in op.name for op in ops(program, Collective))
+
+
+def test_summaries_of_tokens_are_whole_on_every_rank() -> None:
+    """DeepSeek-V4: queries of a rank's heads meet the one key head, its window and summaries."""
+    program = through("deepseek-v4-flash", "parallel:tp=8")
+    assert {op.heads for op in ops(program, Scores)} == {8, 64}  # the indexer's are not divided
+    assert plain(stored(program, "cache") - stored(model("deepseek-v4-flash"), "cache")) == 0
+
+
 def test_a_norm_over_all_heads_gathers_them_and_keeps_its_own() -> None:
     names = [op.name for op in ops(through("olmo-2-7b", "parallel:tp=2"), Collective)]
     assert {"layers.q_proj.all_gather", "layers.k_proj.all_gather"} <= set(names)

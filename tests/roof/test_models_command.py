@@ -61,6 +61,27 @@ def test_a_model_is_shown_with_its_roles_cache_layers_and_source(run: Run) -> No
     assert "  expert" in text
 
 
+def test_the_bytes_of_a_checkpoint_stand_beside_those_in_its_dtype(run: Run) -> None:
+    """One fp32 scale for 128 · 128 fp8 weights; embedding, head, norms and routers stay bf16."""
+    record = json.loads(run("models", "show", "deepseek-v3", "-f", "json").out)
+    plain = sum(record["params_by_role"][k] for k in ("embedding", "lm_head", "norm", "router"))
+    blocks = record["params"] - plain
+    assert record["weights_bytes"] == 2 * record["params"]
+    assert record["stored_bytes"] == 2 * plain + blocks + 4 * blocks // 16384 == 673_150_545_584
+    assert sum(record["stored_bytes_by_encoding"].values()) == record["stored_bytes"]
+    text = run("models", "show", "deepseek-v3").out
+    assert "1.34 TB" in text
+    assert "673 GB" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("gpt-oss-20b", 13_761_264_768), ("gpt-oss-120b", 65_248_815_744)]
+)
+def test_gpt_oss_stores_what_the_index_of_its_weights_says(name: str, size: int) -> None:
+    """``total_size`` in model.safetensors.index.json: MXFP4 experts, the rest bf16."""
+    assert model_sheet(load(name)).stored_bytes == size
+
+
 def test_extra_layers_are_counted_apart_from_what_is_served(run: Run) -> None:
     """DeepSeek-V3's card: 685B on disk, 671B served; the extra layer is a layer like the last."""
     record = json.loads(run("models", "show", "deepseek-v3", "-f", "json").out)

@@ -7,6 +7,7 @@ import sympy as sp
 from mansard.core.dtypes import Encoding
 from mansard.core.symbols import T
 from mansard.frontends.hf.lower.gemma import INPUTS
+from mansard.frontends.hf.lower.hyper import gathered
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.frontends.hf.lower.shared import EMBEDDED
 from mansard.ir.ops import Activation, Add, Embedding, Join, LastRows, Linear, Scale, Slice, SoftCap
@@ -107,6 +108,8 @@ def _per_layer(scope: Scope, ids: Value, x: Value) -> Value:
 
 def _streams(scope: Scope, x: Value) -> Value:
     up = scope.arch.altup
+    if scope.arch.hyper is not None:
+        return scope(Join((x,) * scope.arch.hyper.streams, 1), "streams")
     if up is None:
         return x
     path = scope.arch.names.path("altup_in")
@@ -116,6 +119,8 @@ def _streams(scope: Scope, x: Value) -> Value:
 
 def _one_stream(scope: Scope, x: Value) -> Value:
     up, hidden = scope.arch.altup, scope.arch.hidden
+    if scope.arch.hyper is not None:
+        return gathered(scope, x, scope.arch.hyper)
     if up is None:
         return x
     path = scope.arch.names.path("altup_out")

@@ -65,7 +65,8 @@ def moe(scope: Scope, x: Value, m: Moe, routed_by: Value | None = None) -> Value
     """
     routes = _routes(scope, x if routed_by is None else routed_by, m)
     inner = scope.linear(x, "latent_in", m.latent) if m.latent else x
-    rows = scope(Dispatch(inner, routes), "dispatch")
+    real = sp.Rational(m.experts, m.experts + m.zero)  # the others return their rows where they are
+    rows = scope(Dispatch(inner, routes, factor=real), "dispatch")
     down = _experts(scope, rows, m, inner.shape[-1])
     routed = scope(Combine(down, routes), "combine")
     if m.latent:
@@ -81,7 +82,7 @@ def _routes(scope: Scope, x: Value, m: Moe) -> Value:
     if m.scales:
         x = scope.norm(x, "router_norm", "rms-none")
         x = scope(Multiply(x, scope.param("router_scale", scope.arch.hidden)), "router_scale")
-    logits = scope.linear(x, "router", m.experts, bias=m.router_bias)
+    logits = scope.linear(x, "router", m.experts + m.zero, bias=m.router_bias)
     if m.correction:
         shape = (*(1,) * (m.correction - 1), m.experts)
         logits = scope(Add((logits, scope.param("router_correction", *shape))), "correction")
@@ -92,7 +93,7 @@ def _routes(scope: Scope, x: Value, m: Moe) -> Value:
 
 
 def _experts(scope: Scope, rows: Value, m: Moe, width: sp.Expr) -> Value:
-    hit = sp.Rational(m.top_k, m.experts)
+    hit = sp.Rational(m.hit.numerator, m.hit.denominator)
 
     def grouped(x: Value, role: str, out: int | sp.Expr, label: str) -> Value:
         w = scope.param(role, m.experts, out, x.shape[-1])

@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from mansard.frontends.hf.architecture import Attention, ChannelMix, Dense, LayerSpec, NormKind
+from mansard.frontends.hf.latent_mixers import Compressed, Mla
 from mansard.frontends.hf.lower.attention import attention
+from mansard.frontends.hf.lower.compressed import compressed
 from mansard.frontends.hf.lower.conformer import attention as local_attention
 from mansard.frontends.hf.lower.conformer import conformer_layer
 from mansard.frontends.hf.lower.cross import cross
@@ -15,6 +17,7 @@ from mansard.frontends.hf.lower.delta import gated_delta, lightning
 from mansard.frontends.hf.lower.differential import differential
 from mansard.frontends.hf.lower.ffn import feed
 from mansard.frontends.hf.lower.gemma import altup_layer, beside, gated_inputs
+from mansard.frontends.hf.lower.hyper import hyper_layer
 from mansard.frontends.hf.lower.mamba import mamba1, mamba2
 from mansard.frontends.hf.lower.mla import mla
 from mansard.frontends.hf.lower.mlstm import mlstm
@@ -22,6 +25,7 @@ from mansard.frontends.hf.lower.recurrent import channel_mixing, rg_lru, rwkv, s
 from mansard.frontends.hf.lower.routed_attention import routed_attention
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.frontends.hf.lower.shared import shared_block
+from mansard.frontends.hf.lower.shortcut import shortcut_layer
 from mansard.frontends.hf.lower.speech_conformer import biased, speech_layer
 from mansard.frontends.hf.mixers import (
     Conformer,
@@ -31,7 +35,6 @@ from mansard.frontends.hf.mixers import (
     Lightning,
     Mamba1,
     Mamba2,
-    Mla,
     Mlstm,
     RgLru,
     RoutedAttention,
@@ -47,6 +50,7 @@ Block = Callable[[Value], Value]
 LOWERINGS: dict[type, Callable[[Scope, Value, Any, NormKind], Value]] = {
     Attention: attention,
     Mla: mla,
+    Compressed: compressed,
     Mamba1: mamba1,
     Mamba2: mamba2,
     GatedDelta: gated_delta,
@@ -93,6 +97,10 @@ def layer(scope: Scope, x: Value, spec: LayerSpec) -> Value:
         if not isinstance(spec.mixer, SpeechConformer) or not isinstance(spec.ffn, Dense):
             raise TypeError(f"no conformer layer of {spec.mixer!r} and {spec.ffn!r}")
         return speech_layer(scope, x, spec.mixer, spec.ffn, norm)
+    if spec.topology == "shortcut":
+        return shortcut_layer(scope, x, spec, LOWERINGS[type(spec.mixer)])
+    if spec.topology == "hyper":
+        return hyper_layer(scope, x, norm, mix, fed)
     if spec.topology == "altup":
         return altup_layer(scope, x, norm, mix, fed)
     x = _around(scope, x, spec, mix, fed)

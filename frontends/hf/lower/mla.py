@@ -10,14 +10,15 @@ import sympy as sp
 
 from mansard.core.symbols import B, P, S, T, least
 from mansard.frontends.hf.architecture import NormKind
+from mansard.frontends.hf.latent_mixers import Mla
 from mansard.frontends.hf.lower.attention import gated_by_head
 from mansard.frontends.hf.lower.scope import Scope
-from mansard.frontends.hf.mixers import Mla
 from mansard.ir.mask import Mask
 from mansard.ir.ops import (
     Activation,
     Append,
     Join,
+    Multiply,
     Reshape,
     Rope,
     Scores,
@@ -40,16 +41,21 @@ def mla(scope: Scope, x: Value, m: Mla, norm: NormKind) -> Value:
     scores = scope(Scores(q, keys, m.heads, mask), "scores")
     if m.index_heads:
         scores = scope(KeepChosen(scores, _indexed(scope, x, latent, m)), "keep_chosen")
-    weights = scope(Softmax(scores), "softmax")
+    sinks = scope.param("sinks", m.heads) if m.sinks else None
+    weights = scope(Softmax(scores, sinks), "softmax")
     out = scope(Values(weights, values, (T,), mask), "values")
     if m.gate:
         gate = scope(Activation(scope.linear(x, "attn_gate", m.heads), "sigmoid"), "attn_gate_act")
         out = gated_by_head(scope, out, gate, m.heads, m.value)
+    if m.gate_full:
+        gate = scope.linear(x, "attn_gate", m.heads * m.value)
+        gate = scope(Activation(gate, "sigmoid"), "attn_gate_act")
+        out = scope(Multiply(out, gate), "attn_gated")
     return scope.linear(out, "o_proj", scope.arch.hidden, bias=m.bias)
 
 
 def _mask(m: Mla) -> Mask:
-    if m.index_heads:
+    if m.index_keys:
         return Mask("budget", sp.Integer(m.index_keys))
     return Mask("window", sp.Integer(m.window)) if m.window else Mask()
 

@@ -26,6 +26,7 @@ class Scope:
         prefix: of op names: ``layers.`` inside a layer, nothing outside.
         index: of the layer, as it stands in storage names.
         weights: the index weights are stored under where it is another layer's.
+        part: of a layer that has two of each block: what ``#`` stands for in names.
         carried: what layers hand on besides the hidden state: inputs of their own, kept caches.
     """
 
@@ -34,6 +35,7 @@ class Scope:
     prefix: str = ""
     index: str = ""
     weights: str = ""
+    part: str = ""
     carried: dict[str, Value] = field(default_factory=dict)
 
     @property
@@ -52,6 +54,7 @@ class Scope:
     def tensor(self, name: str, *shape: ExprLike) -> Value:
         """Return a weight by the checkpoint's name."""
         name = name.replace("*", self.weights) if self.weights else self.storage(name)
+        name = name.replace("#", self.part)
         return self.build.leaf(name, *shape, encoding=self.encoding)
 
     def param(self, role: str, *shape: ExprLike) -> Value:
@@ -69,6 +72,7 @@ class Scope:
 
     def cache(self, role: str, *shape: ExprLike) -> Value:
         """Return a cache of this layer, in the model's dtype."""
+        role = f"{self.part}.{role}" if self.part else role
         name = self.storage(f"{self.prefix}*.{role}" if self.index else role)
         return self.build.leaf(name, *shape, encoding=self.encoding, role="cache")
 

@@ -32,11 +32,12 @@ def stored_tensors(graph: Graph, names: Names) -> list[Tensor]:
     every = (names.paths, names.inside().paths)
     modules = {paths[role] for paths in every for role in names.input_major if role in paths}
     turned = modules | {f"{path}.weight" for path in modules}
+    stacked = {f"{paths[role]}.weight" for paths in every for role in names.blocks if role in paths}
     found: Counter[tuple[str, tuple[int, ...]]] = Counter()
     for stored in storages(graph).values():
         if stored.value.role == "weight":
             name = _INDEX.sub(_stars, stored.value.storage, count=1)
-            shape = _whole(stored.value.shape)
+            shape = _stacked(_whole(stored.value.shape), name in stacked)
             found[name, _swapped(shape) if name in turned else shape] += int(stored.copies)
     return [Tensor(name, shape, copies) for (name, shape), copies in found.items()]
 
@@ -48,6 +49,11 @@ def _stars(found: re.Match[str]) -> str:
 
 def _whole(shape: tuple[Expr, ...]) -> tuple[int, ...]:
     return tuple(int(size) for size in shape)
+
+
+def _stacked(shape: tuple[int, ...], blocks: bool) -> tuple[int, ...]:
+    """Return ``[groups, in, out]`` as ``[groups·out, in]`` where blocks lie below each other."""
+    return (shape[0] * shape[2], shape[1]) if blocks else shape
 
 
 def _swapped(shape: tuple[int, ...]) -> tuple[int, ...]:

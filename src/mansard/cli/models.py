@@ -146,6 +146,8 @@ def _sheet_record(program: Program, sheet: ModelSheet) -> dict[str, Any]:
         "params_by_role": dict(sheet.by_role),
         "mtp_params": sheet.mtp_params,
         "weights_bytes": sheet.weights_bytes,
+        "stored_bytes": sheet.stored_bytes,
+        "stored_bytes_by_encoding": dict(sheet.by_encoding),
         "checkpoint": sheet.checkpoint,
         "layers": sheet.layers,
         "max_context": program.origin.max_context,
@@ -168,8 +170,12 @@ def _rows(program: Program, sheet: ModelSheet) -> Iterator[tuple[str, str, str]]
     yield "active_params", f"{facts.active_params:,}", counted
     if sheet.mtp_params:
         yield "mtp_params", f"{sheet.mtp_params:,}", program.origin.facts["mtp_params"][1]
-    yield "weights_bytes", format_bytes(sheet.weights_bytes), counted
+    dtype = f"counted, in {_dtype(program)}" if sheet.checkpoint else counted
+    yield "weights_bytes", format_bytes(sheet.weights_bytes), dtype
     if sheet.checkpoint:
+        yield "stored_bytes", format_bytes(sheet.stored_bytes), "counted, as the checkpoint has it"
+        for encoding, size in sheet.by_encoding.items():
+            yield f"  {encoding}", format_bytes(size), ""
         yield "checkpoint", sheet.checkpoint, "its quantization_config"
     yield "kv_bytes_per_token", format_bytes(facts.kv_bytes_per_token), counted
     yield "state_bytes", format_bytes(facts.state_bytes), counted
@@ -178,6 +184,11 @@ def _rows(program: Program, sheet: ModelSheet) -> Iterator[tuple[str, str, str]]
     for key, (value, where) in program.origin.facts.items():
         if key not in hidden:
             yield key, value, where
+
+
+def _dtype(program: Program) -> str:
+    """Return the dtype the config states, and what counts where it states none."""
+    return program.origin.facts.get("dtype", ("bf16", ""))[0].strip("'")
 
 
 def _config_source(program: Program) -> str:

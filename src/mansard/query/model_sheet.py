@@ -21,7 +21,8 @@ ROLES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("attention", ("attn.", "attn1.")),
     ("mlp", ("ff.", "ff_context.", "proj_mlp", "proj_out")),
     ("lm_head", ("lm_head", "logits")),
-    ("indexer", ("index_",)),
+    ("indexer", ("index",)),
+    ("streams", ("hyper_",)),
     ("norm", ("*norm",)),
     ("per_layer", ("per_layer_", "altup", "laurel", "predict", "correct", "first")),
     ("embedding", ("embed", "positions", "types")),
@@ -33,7 +34,7 @@ ROLES: tuple[tuple[str, tuple[str, ...]], ...] = (
                "gate_a", "gate_b", "linear_", "out_gate", "lru", "recurrence_", "input_gate",
                "time_", "wkv")),
     ("attention", ("q_", "k_", "v_", "o_", "qkv", "kv_", "attn_", "cross_", "sliding_", "chunked_",
-                   "softmax", "scores", "values")),
+                   "softmax", "scores", "values", "summary")),
 )  # fmt: skip
 ROLE_NAMES = (*dict.fromkeys(name for name, _ in ROLES), "other")
 BLOCKS = ("layers.", "transformer_blocks.", "single_transformer_blocks.", "first.", "last.", "out.")
@@ -50,7 +51,9 @@ class ModelSheet:
         layers: what repeats and what each layer is made of; empty where the frontend says none.
         mtp_params: of layers that the checkpoint has and serving leaves out.
         checkpoint: the techniques the checkpoint carries, as pipeline text.
-        weights_bytes: of the weights as the frontend lowered them, before those techniques.
+        weights_bytes: of the weights in the config's dtype, before those techniques.
+        stored_bytes: of the weights after them, as the checkpoint stores what is served.
+        by_encoding: those bytes by how the weights lie.
     """
 
     facts: ModelFacts
@@ -59,6 +62,8 @@ class ModelSheet:
     mtp_params: int
     checkpoint: str
     weights_bytes: int
+    stored_bytes: int
+    by_encoding: Mapping[str, int]
 
 
 def model_sheet(program: Program) -> ModelSheet:
@@ -74,6 +79,7 @@ def model_sheet(program: Program) -> ModelSheet:
                 counts[role_of(readers.get(name, ""))] += int(stored.numel)
                 size += int(stored.bytes)
     facts = program.origin.facts
+    lies = _by_encoding(program)
     return ModelSheet(
         facts=model_facts(program),
         by_role={role: n for role, n in counts.items() if n},
@@ -81,7 +87,25 @@ def model_sheet(program: Program) -> ModelSheet:
         mtp_params=int(facts["mtp_params"][0].replace(",", "")) if "mtp_params" in facts else 0,
         checkpoint=program.origin.pipeline,
         weights_bytes=size,
+        stored_bytes=sum(lies.values()),
+        by_encoding=lies,
     )
+
+
+def _by_encoding(program: Program) -> dict[str, int]:
+    """Return the bytes of a program's weights by encoding, once what the checkpoint carries ran."""
+    from mansard.passes.pipeline import run
+    from mansard.query.techniques import read_techniques
+
+    own = read_techniques([program.origin.pipeline]) if program.origin.pipeline else ()
+    after = run(program, own)[0] if own else program
+    sizes: dict[str, dict[str, int]] = {}
+    for graph in after.graphs.values():
+        for name, stored in storages(graph).items():
+            if stored.value.role == "weight":
+                sizes.setdefault(str(stored.value.encoding), {})[name] = int(stored.bytes)
+    found = {encoding: sum(each.values()) for encoding, each in sizes.items()}
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def role_of(op: str) -> str:
