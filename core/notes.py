@@ -57,6 +57,7 @@ CODES: dict[str, str] = {
     "M101": "what sounds add to the prompt, or that none are heard",
     "M102": "the text encoders and the autoencoder beside a denoiser are those of its pipeline",
     "M105": "no source of a bundled model states its dtype; 16 bits are counted",
+    "M115": "a technique asks for decode steps that there are not",
 }
 """Code → what it is about, one line each; the docs are generated from it."""
 

@@ -6,6 +6,7 @@ import pytest
 import sympy as sp
 from tests.passes.rewriting import applied, known, model, through
 
+import mansard as ms
 from mansard.backends.chips import load as chip
 from mansard.backends.roofline import estimate
 from mansard.core.errors import MansardError
@@ -121,3 +122,18 @@ def test_a_rewritten_loop_is_refused_with_the_order_that_works() -> None:
     with pytest.raises(MansardError, match="makes a token a step") as caught:
         through(LLAMA, "batch-continuously,quantize{weights=int4 steps=0-7}")
     assert "before" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(("steps", "output", "said"), [
+    ("200-", 128, "steps 200- changes nothing: 128 output tokens take decode steps 0 to 126"),
+    ("127", 128, "steps 127 changes nothing"),
+    ("64-200", 128, "steps 64-200 ends with step 126"),
+    ("0-3", 1, "changes nothing: one output token takes no decode step"),
+    ("126", 128, None), ("0-126", 128, None), ("64-", 128, None),
+])  # fmt: skip
+def test_steps_that_there_are_not_are_said(steps: str, output: int, said: str | None) -> None:
+    found = ms.analyze("qwen2.5-0.5b", on="l4", prompt=64, output=output,
+                       techniques=[f"quantize{{weights=int8 steps={steps}}}"])  # fmt: skip
+    notes = [n.message for n in found.notes if n.code == "M115"]
+    assert len(notes) == (said is not None)
+    assert said is None or said in notes[0]

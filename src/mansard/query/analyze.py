@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,13 @@ from mansard.query.overrides import read_overrides
 from mansard.query.plugins import skipped_plugins
 from mansard.query.prepare import Prepared, prepare
 from mansard.query.scenario import DEFAULT_OUTPUT, DEFAULT_PROMPT, Scenario, make_scenario
-from mansard.query.sequence import as_long_as_it_takes, fixed_batch, longest, prefilled
+from mansard.query.sequence import (
+    as_long_as_it_takes,
+    fixed_batch,
+    longest,
+    prefilled,
+    steps_there_are,
+)
 from mansard.query.settings import from_file, is_scenario, keywords
 from mansard.query.several import several
 from mansard.query.source import Source
@@ -162,6 +169,7 @@ def answered(
         *shorter,
         *dealt(asked.batch, program.mesh),
         *fixed_batch(asked, program),
+        *steps_there_are(longest_of(asked, mix), applied),
         *drafts(applied, program),
         *concerns(longest(asked, ready.origin), ready.origin.max_context, target.chip, memory),
     ]
@@ -195,6 +203,11 @@ def _expected(
 
     engine = compile_program(program, target.laid_out(program.mesh), asked.phases)
     return metrics_of(engine, mix, asked.batch, memory)
+
+
+def longest_of(asked: Scenario, mix: Mix | None) -> Scenario:
+    """Return the scenario with the longest output there is."""
+    return asked if mix is None else replace(asked, output=max(1, round(max(mix.outputs))))
 
 
 def _whole_model(program: Program, applied: Sequence[Technique]) -> ModelFacts:

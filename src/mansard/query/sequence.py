@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import sympy as sp
@@ -10,6 +11,8 @@ from mansard.core.notes import Note
 from mansard.core.symbols import SCENARIO, prompt
 from mansard.ir.occurring import occurring
 from mansard.ir.program import Origin, Program
+from mansard.passes.step_ranges import read_steps
+from mansard.query.effects import Technique
 from mansard.query.scenario import Scenario
 
 
@@ -44,3 +47,22 @@ def fixed_batch(scenario: Scenario, program: Program) -> tuple[Note, ...]:
         return ()
     said = f"batch {scenario.batch} changes nothing: the sizes of this model's graph are fixed"
     return (Note("M009", said),)
+
+
+def steps_there_are(scenario: Scenario, applied: Sequence[Technique]) -> Iterator[Note]:
+    """Yield a note for each technique whose range of decode steps goes beyond the last one."""
+    if scenario.single_step or scenario.phase == "prefill":
+        return
+    last = scenario.output - 2  # the prefill makes the first token, step 0 the second
+    for of in applied:
+        text = getattr(of.technique, "steps", "")
+        if not isinstance(text, str) or not text:
+            continue
+        asked = read_steps(text, of.name)
+        there = f"{scenario.output:,} output tokens take decode steps 0 to {last:,}"
+        if scenario.output < 2:
+            there = "one output token takes no decode step"
+        if asked.first > last:
+            yield Note("M115", f"{of.name} of steps {text} changes nothing: {there}")
+        elif asked.last is not None and asked.last > last:
+            yield Note("M115", f"{of.name} of steps {text} ends with step {last:,}: {there}")
