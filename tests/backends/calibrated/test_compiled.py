@@ -137,3 +137,25 @@ def test_distinct_numbers_rebuild_the_list(values: list[float]) -> None:
     found, which = distinct(np.array(values))
     assert found.tolist() == sorted(set(values))
     assert found[which].tolist() == values
+
+
+@pytest.mark.parametrize("framework", ["", "vllm", "trtllm"])
+def test_int4_weights_gain_less_the_larger_the_batch_and_nothing_in_prefill(framework: str) -> None:
+    """As published on A100: speed-ups that fall with the batch in decode, ≤ 1.06 in prefill."""
+    given = {"framework": framework} if framework else {}
+    plain, narrow = (
+        ms.study("llama-2-7b", on="a100-sxm-80gb", techniques=more, estimate="calibrated",
+                 set=given).compiled
+        for more in ((), ("quantize{weights=int4 group=128}",))
+    )  # fmt: skip
+    batches = 2.0 ** np.arange(9)
+    before, after = (
+        engine.figures(batches, 1024, 128, ("ttft", "tpot", "tpot_ideal"))
+        for engine in (plain, narrow)
+    )
+    decode, prefill = before["tpot"] / after["tpot"], before["ttft"] / after["ttft"]
+    assert (np.diff(decode) < 0).all()
+    assert decode[0] > 1.2
+    assert (prefill <= 1.06).all()
+    bound = before["tpot_ideal"] / after["tpot_ideal"]
+    assert (decode[:6] < bound[:6]).all()  # a fixed overhead a step, in both
