@@ -75,6 +75,10 @@ class Tape:
         """Return the index of the quantity that ``expression`` is."""
         return self._quantity(self._convert(expression))
 
+    def total(self, expressions: Iterable[Expr]) -> int:
+        """Return the index of the quantity that a sum is, without building it in sympy."""
+        return self._quantity(_sum([self._convert(e) for e in expressions]))
+
     def symbols(self) -> set[Symbol]:
         """Return every symbol that must be bound."""
         return {a.symbol for a in self.atoms if a.symbol is not None}

@@ -20,7 +20,6 @@ from mansard.ir.graph import Graph
 from mansard.ir.kernel import Kernel
 from mansard.ir.once import once
 from mansard.ir.region import Overlap, Region
-from mansard.ir.value import Value
 
 Traffic = tuple[str, str]
 """(place, role) of bytes that move."""
@@ -146,7 +145,7 @@ def _row(kernel: Kernel, cost: Cost, graph: str, group: int, tape: Tape) -> Tabl
         count=0,
         dims=dims,
         flops={work: tape.add(n) for work, n in cost.flops.items()},
-        traffic={k: tape.add(n) for k, n in cost.by(_place_and_role).items()},
+        traffic={k: tape.total(sizes) for k, sizes in _moved(cost).items()},
         payload={link: tape.add(n) for link, n in cost.payload.items()},
         launches=tape.add(cost.launches),
         weight=_weight(cost),
@@ -160,8 +159,12 @@ def _counted(row: TableRow, count: int) -> TableRow:
     return replace(row, count=count)
 
 
-def _place_and_role(value: Value) -> Traffic:
-    return value.place, value.role
+def _moved(cost: Cost) -> dict[Traffic, list[Expr]]:
+    """Return the bytes a kernel moves, by place and role."""
+    found: dict[Traffic, list[Expr]] = {}
+    for value, size in cost.traffic():
+        found.setdefault((value.place, value.role), []).append(size)
+    return found
 
 
 def _weight(cost: Cost) -> str:

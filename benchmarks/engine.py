@@ -159,7 +159,7 @@ def fields(engine: Compiled, scale: float) -> Iterator[Line]:
 
     grid()
     yield Line("a grid over bandwidth, peak and batch, numpy", size / cpu_s(grid, 3) / 1e6, "M/s",
-               20, True)  # fmt: skip
+               5, True)  # fmt: skip
 
 
 def unrolled() -> Iterator[Line]:
