@@ -202,7 +202,7 @@ class HeadCard:
     widths: tuple[Setting, ...] = ()
     separators: bool = False
     mean: bool = False
-    pools: bool = False
+    pools: Setting = False
     rows: Setting = 0
     scaled: bool = False
     transform: bool = False

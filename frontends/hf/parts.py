@@ -85,7 +85,7 @@ def head_of(fields: Fields) -> Head | None:
         offset=card.offset,
         separators=card.separators,
         mean=card.mean,
-        pools=card.pools,
+        pools=fields.flag(card.pools),
         rows=fields.setting(card.rows) or 0,
         scaled=card.scaled,
         widths=tuple(int(fields.setting(width)) for width in card.widths),
