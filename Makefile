@@ -8,8 +8,9 @@ SHELL := /bin/bash
 ARGS ?=
 WORKERS ?= auto
 SECONDS ?= 55
+MEASURED ?= ../shared/data/measured
 
-.PHONY: help demo test check types lint fuzz format bench bench-ui viewer check-plugins breadth extras lowest clean
+.PHONY: help demo test check types lint fuzz format bench accuracy bench-ui viewer check-plugins breadth extras lowest clean
 
 help: ## show these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -38,6 +39,11 @@ fuzz: $(VENV)/dev.stamp ## fuzz the reader of ONNX files, guided by coverage whe
 format: $(VENV)/dev.stamp ## let ruff sort imports and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+accuracy: $(VENV)/dev.stamp ## make docs/accuracy.md again from MEASURED; fails where it is another
+	mkdir -p build
+	$(BIN)/python -m mansard.query.accuracy validate $(MEASURED) build/accuracy.md
+	diff -u docs/accuracy.md build/accuracy.md
 
 bench: $(VENV)/dev.stamp ## run every script in benchmarks/
 	@found=; for script in benchmarks/[a-z]*.py; do \
