@@ -58,6 +58,7 @@ CODES: dict[str, str] = {
     "M102": "the text encoders and the autoencoder beside a denoiser are those of its pipeline",
     "M105": "no source of a bundled model states its dtype; 16 bits are counted",
     "M115": "a technique asks for decode steps that there are not",
+    "M116": "a decoder is counted as one call, because a size that steps vary is fixed",
 }
 """Code → what it is about, one line each; the docs are generated from it."""
 

@@ -9,6 +9,7 @@ import sympy as sp
 
 from mansard.core.dtypes import Encoding
 from mansard.core.errors import SpecError
+from mansard.core.notes import Note
 from mansard.core.symbols import B, Expr, M, P, S, Symbol, batch, expr, prompt
 from mansard.frontends.onnx.branches import Branches
 from mansard.frontends.onnx.dtypes import encoded
@@ -66,7 +67,8 @@ def _lowered(
     graph = graph_of(resolved, shared)
     graph, assumed = with_defaults(graph, resolved, sizes)
     sense.check(graph)
-    notes = (*resolved.notes, *shared.said, *assumed, *sense.nothing(resolved, graph))
+    notes = (*resolved.notes, *shared.said, *assumed, *sense.nothing(resolved, graph),
+             *_fixed(resolved))  # fmt: skip
     origin = Origin(resolved.name, "onnx", resolved.producer, notes=notes,
                     resolution=resolution(resolved, graph))  # fmt: skip
     return Program({TARGET: graph}, _schedule(resolved, graph), origin=origin).verified()
@@ -145,6 +147,17 @@ def _schedule(resolved: Resolved, graph: Graph) -> tuple[Step, ...]:
 def _generates(resolved: Resolved) -> bool:
     """Whether a model takes sequences, new tokens and a past, so that it is called in steps."""
     return _mentioned(resolved) >= {B, S, P}
+
+
+def _fixed(resolved: Resolved) -> tuple[Note, ...]:
+    """Return a note where a decoder has no steps because some of their sizes are fixed."""
+    names = {B: "batch", S: "new tokens", P: "past"}
+    fixed = [name for s, name in names.items() if s not in _mentioned(resolved)]
+    takes_past = any("past" in name.lower() for name in resolved.graph.body.inputs)
+    if not takes_past or not fixed or len(fixed) == len(names):
+        return ()
+    said = f"{' and '.join(fixed)} fixed in the file or by an alias: one call is counted, no decode"
+    return (Note("M116", said),)
 
 
 def _told(step: Step, graph: Graph, wants: tuple[str, ...]) -> Step:

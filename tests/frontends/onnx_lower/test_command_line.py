@@ -232,3 +232,10 @@ def test_a_hostile_size_is_a_name_and_the_file_is_analysed(
     assert ran.code == 0
     assert "is taken to be" in ran.err
     assert len(ran.err) < 2000
+
+
+def test_a_decoder_whose_batch_is_fixed_says_that_it_makes_no_steps(run: Run, path: Path) -> None:
+    ran = run("analyze", str(path), *ON, "--alias", "batch=7")
+    assert ran.code == 0
+    assert "batch fixed in the file or by an alias: one call is counted, no decode" in ran.err
+    assert "M116" not in run("analyze", str(path), *ON).err
