@@ -7,7 +7,7 @@ known, so that those that were not can be named.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mansard.core.errors import SpecError, unknown_name
@@ -37,7 +37,7 @@ class Fields:
         self.notes: list[Note] = []
         self._config = config.values
         self.card = card
-        self._defaults = class_defaults(card)
+        self.defaults = class_defaults(card)
         self._known = canonical_keys()
         self._read: set[str] = set()
         self._fields: dict[str, Field] = {}
@@ -112,31 +112,6 @@ class Fields:
         """Return every field read so far that has a value, in the order of reading."""
         return tuple(f for f in self._fields.values() if f.value is not None or f.stated)
 
-    def assumed(self) -> tuple[Field, ...]:
-        """Return the sizes the config does not state and the class fills in."""
-        return tuple(
-            field
-            for field in self._fields.values()
-            if not field.stated and field.source == self._defaults.source and self._sizes(field)
-        )
-
-    def nulls(self) -> Iterator[str]:
-        """Yield, for each size that is null where the class has another default, what counts."""
-        for field in self._fields.values():
-            known, default = self._default(self._key(field.key))
-            ruled = field.stated and field.source.startswith("rule: ")
-            if ruled and known and default not in (None, field.value):
-                rule = field.source.removeprefix("rule: ")
-                yield (
-                    f"{field.key} is null, so {rule} counts, {show(field.value)}; the"
-                    f" {self._defaults.source} is {show(default)}"
-                )
-
-    def _sizes(self, field: Field) -> bool:
-        """Say whether a field is a size that a wrong value of would show in the numbers."""
-        key = self._key(field.key)
-        return key.kind in ("size", "count") and not key.quiet and field.value not in (None, 0)
-
     def unread(self) -> tuple[str, ...]:
         """Return the config's keys that say something and that nothing read."""
         quiet: tuple[Any, ...] = (None, False, 0, "", [], {})
@@ -156,7 +131,7 @@ class Fields:
 
     def spellings(self, key: Key) -> tuple[str, ...]:
         """Return the spellings of a key, the card's own first."""
-        mapped = self._defaults.attribute_map.get(key.name)
+        mapped = self.defaults.attribute_map.get(key.name)
         own = (*self.card.keys.get(key.name, ()), *((mapped,) if mapped else ()))
         return tuple(dict.fromkeys((*own, key.name, *key.aliases)))
 
@@ -175,14 +150,16 @@ class Fields:
             return Field(key.name, value, f"{first} in {self.where}", stated=True)
         if stated:
             return Field(key.name, None, f"{present[0]} is null in {self.where}", stated=True)
-        known, value = self._default(key)
+        known, value = self.default(key.name)
         value = None if key.kind == "auto" and value == "auto" else value
-        return Field(key.name, value, self._defaults.source if known else "absent")
+        return Field(key.name, value, self.defaults.source if known else "absent")
 
-    def _default(self, key: Key) -> tuple[bool, Any]:
+    def default(self, key: str) -> tuple[bool, Any]:
         """Return whether the class has a default for a key, and the default."""
-        known = [name for name in self.spellings(key) if _has(self._defaults.values, name)]
-        values = (_at(self._defaults.values, name) for name in known)
+        known = [
+            name for name in self.spellings(self._key(key)) if _has(self.defaults.values, name)
+        ]
+        values = (_at(self.defaults.values, name) for name in known)
         return bool(known), next((v for v in values if v is not None), None)
 
 

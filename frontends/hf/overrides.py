@@ -12,7 +12,8 @@ from mansard.frontends.hf.cards import Card
 from mansard.frontends.hf.defaults import class_defaults
 from mansard.frontends.hf.keys import Key, canonical_keys, show
 from mansard.frontends.hf.read import RawConfig
-from mansard.frontends.hf.schedule import Schedule, expand_spans
+from mansard.frontends.hf.schedule import Schedule
+from mansard.frontends.hf.spans import expand_spans
 from mansard.frontends.hf.wrapped import unwrapped, wrapper_of
 from mansard.frontends.hf.wrapper_card import Wrapper
 

@@ -8,7 +8,8 @@ from mansard.core.errors import SpecError, unknown_name
 from mansard.frontends.hf.cards import Setting
 from mansard.frontends.hf.fields import Fields
 from mansard.frontends.hf.keys import show
-from mansard.frontends.hf.schedule import Schedule, by_list, by_rule, expand_spans
+from mansard.frontends.hf.schedule import Schedule, by_list, by_rule
+from mansard.frontends.hf.spans import expand_spans
 
 
 def picks(schedule: Schedule, fields: Fields, layers: int) -> tuple[bool, ...]:

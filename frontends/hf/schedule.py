@@ -146,19 +146,3 @@ def by_list(
                 hint=f"the kinds are {', '.join(map(repr, known))}",
             )
     return tuple(entry in values for entry in entries)
-
-
-def expand_spans(where: str, key: str, spans: Any) -> tuple[str, ...]:
-    """Expand ``[[["global", "local"], 12]]`` into one kind per layer."""
-    kinds: list[str] = []
-    for span in spans if isinstance(spans, list) else [spans]:
-        match span:
-            case [[*names], int(times)] if (
-                all(isinstance(n, str) for n in names) and times <= 10000
-            ):
-                kinds += names * times
-            case _:
-                raise SpecError(
-                    f"{where}: {key} holds {span!r}", hint='write [[["global", "local"], 12]]'
-                )
-    return tuple(kinds)

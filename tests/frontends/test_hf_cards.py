@@ -13,7 +13,8 @@ from mansard.frontends.hf.card_text import Lazy, own_text, tables
 from mansard.frontends.hf.quantization import Quantization, Scheme
 from mansard.frontends.hf.quantization_methods import read_quantization
 from mansard.frontends.hf.resolve import read_architecture
-from mansard.frontends.hf.schedule import by_rule, expand_spans
+from mansard.frontends.hf.schedule import by_rule
+from mansard.frontends.hf.spans import expand_spans
 
 
 def windows(arch: Architecture) -> list[int | None]:

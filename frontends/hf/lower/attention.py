@@ -6,6 +6,7 @@ import sympy as sp
 
 from mansard.core.symbols import B, P, S, T
 from mansard.frontends.hf.architecture import Attention, NormKind
+from mansard.frontends.hf.lower.attention_gate import gated
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.ir.mask import Mask
 from mansard.ir.ops import (
@@ -23,7 +24,6 @@ from mansard.ir.ops import (
     Transpose,
     Values,
 )
-from mansard.ir.ops.tensor import Elementwise
 from mansard.ir.value import Value
 
 
@@ -51,7 +51,7 @@ def attention(scope: Scope, x: Value, a: Attention, norm: NormKind) -> Value:
     if gate is not None:
         out = scope(Multiply(out, scope(Activation(gate, "sigmoid"), "attn_gate")), "attn_gated")
     if a.gate:
-        out = _scaled(scope, x, out, a)
+        out = gated(scope, x, out, a)
     if a.sub_norm:
         out = scope.norm(out, "attn_sub_norm", norm)
     return scope.linear(out, "o_proj", scope.arch.hidden, bias=a.o_bias)
@@ -117,26 +117,6 @@ def _queries(scope: Scope, x: Value, a: Attention) -> tuple[Value, Value | None]
     both = scope.linear(x, "q_proj", 2 * a.q_width, bias=a.q_bias)
     gate = scope(Slice(both, 1, a.q_width, a.q_width), "q_gate")
     return scope(Slice(both, 1, 0, a.q_width), "q"), gate
-
-
-def _scaled(scope: Scope, x: Value, out: Value, a: Attention) -> Value:
-    """Append the gate that a linear of its own makes of ``x``: one a head, or one an element."""
-    width = a.heads * a.value_width
-    gate = scope.linear(x, "attn_gate", width if a.gate == "full" else a.heads)
-    if a.gate_bias:
-        bias = scope.param("attn_gate_bias", a.heads)
-        gate = scope(Elementwise((gate, bias), gate.shape, fn="add"), "attn_gate_biased")
-    gate = scope(Activation(gate, a.gate_activation), "attn_gate_act")
-    if a.gate == "full":
-        return scope(Multiply(out, gate), "attn_gated")
-    return gated_by_head(scope, out, gate, a.heads, a.value_width)
-
-
-def gated_by_head(scope: Scope, out: Value, gate: Value, heads: int, each: int) -> Value:
-    """Append the product of each head of ``out``, ``each`` wide, with its number in ``gate``."""
-    rows = scope(Reshape(out, (T * heads, each)), "attn_heads")
-    by = scope(Reshape(gate, (T * heads, 1)), "attn_gate_heads")
-    return scope(Reshape(scope(Multiply(rows, by), "attn_gated"), (T, heads * each)), "attn_joined")
 
 
 def _fused(scope: Scope, x: Value, a: Attention) -> tuple[Value, Value, Value]:

@@ -11,7 +11,7 @@ import sympy as sp
 from mansard.core.symbols import B, P, S, T, least
 from mansard.frontends.hf.architecture import NormKind
 from mansard.frontends.hf.latent_mixers import Mla
-from mansard.frontends.hf.lower.attention import gated_by_head
+from mansard.frontends.hf.lower.attention_gate import gated_by_head
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.ir.mask import Mask
 from mansard.ir.ops import (
