@@ -6,14 +6,12 @@ again as soon as nothing needs what they hold.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from mansard.backends.engine.generated import compiled
 from mansard.backends.engine.points import Array, Operand
 from mansard.backends.engine.straight import Straight
 from mansard.core.records import dataclass
@@ -191,7 +189,7 @@ class Grid:
         self._line, self._names = line, tuple(names)
         self._axes = [np.asarray(v, dtype=float) for v in axes.values()]
         self.shape = tuple(a.size for a in self._axes)
-        self._tile = _tile(self.shape, block)
+        self._tile = tile_of(self.shape, block)
         full = sum(1 << k for k, n in enumerate(self._tile) if n > 1)
         self._plan = Plan(line, names, full)
         self._buffers = [np.empty(math.prod(self._tile)) for _ in range(self._plan.buffers)]
@@ -232,44 +230,7 @@ class Grid:
             yield from self._walk(axis - 1, values, (low, *start), whole)
 
 
-class FastGrid:
-    """A grid as loops that numba compiles; the first block takes seconds.
-
-    Args:
-        line: the steps, over the same axes in the same order.
-        names: of the results.
-        axes: symbol → its values.
-        block: points of a block, about.
-    """
-
-    def __init__(
-        self, line: Straight, names: Sequence[str], axes: Mapping[str, Sequence[float]],
-        block: int = 8 * BLOCK,
-    ) -> None:  # fmt: skip
-        self._names = tuple(names)
-        self._axes = [np.asarray(v, dtype=float) for v in axes.values()]
-        self.shape = tuple(a.size for a in self._axes)
-        self._tile = _tile(self.shape, block)
-        self._loops = compiled(line, names)
-
-    @property
-    def size(self) -> int:
-        """How many points."""
-        return math.prod(self.shape)
-
-    def blocks(self) -> Iterator[Block]:
-        """Yield the results block by block; arrays last until the next one is asked for."""
-        whole = [np.empty(math.prod(self._tile)) for _ in self._names]
-        ranges = (range(0, n, t) for n, t in zip(self.shape, self._tile, strict=True))
-        for start in itertools.product(*ranges):
-            parts = [a[s : s + t] for a, s, t in zip(self._axes, start, self._tile, strict=True)]
-            shape = tuple(p.size for p in parts)
-            arrays = [b[: math.prod(shape)].reshape(shape) for b in whole]
-            self._loops(*parts, *arrays)
-            yield Block(start, shape, dict(zip(self._names, arrays, strict=True)))
-
-
-def _tile(shape: Sequence[int], block: int) -> tuple[int, ...]:
+def tile_of(shape: Sequence[int], block: int) -> tuple[int, ...]:
     """Return points of a block along each axis: the last axis whole first."""
     tile: list[int] = []
     for n in reversed(shape):

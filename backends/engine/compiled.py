@@ -8,7 +8,8 @@ from types import MappingProxyType
 import numpy as np
 
 from mansard.backends.cluster import Cluster
-from mansard.backends.engine.arrays import Columns, FastGrid, Grid
+from mansard.backends.engine.arrays import Columns, Grid
+from mansard.backends.engine.fast import FastGrid
 from mansard.backends.engine.figures import FIGURES
 from mansard.backends.engine.footprints import Footprints
 from mansard.backends.engine.formulas import WIDEST, Formulas

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 from fractions import Fraction
+from io import StringIO
+from keyword import kwlist
+from token import NAME
+from tokenize import generate_tokens
 
 import numpy as np
 import pytest
@@ -116,3 +121,16 @@ def test_a_field_that_sets_more_than_a_rate_is_no_parameter() -> None:
     link = Parameter("link.per_direction", (1e11, 9e11), (chips[0], chips[1]))
     with pytest.raises(NotCompiledError, match="priced value by value"):
         Compiled(program, cluster).varying([link])
+
+
+def test_generated_source_holds_nothing_but_numbers_and_names_made_here() -> None:
+    program, cluster = made(*CASES[3])
+    engine = Compiled(program, cluster).varying(open_to(cluster, BANDWIDTH, PEAK))
+    line = engine.line()
+    assert line is not None
+    names = {t.string for t in generate_tokens(StringIO(nest(line, NAMES)).readline)
+             if t.type == NAME}  # fmt: skip
+    made_here = re.compile(r"[axirv]\d+|at|size|range|floor|power|nan|inf|True|False")
+    assert {n for n in names if not made_here.fullmatch(n)} <= {*kwlist}
+    assert "import" not in names
+    assert BANDWIDTH not in nest(line, NAMES)
