@@ -239,3 +239,12 @@ def test_a_decoder_whose_batch_is_fixed_says_that_it_makes_no_steps(run: Run, pa
     assert ran.code == 0
     assert "batch fixed in the file or by an alias: one call is counted, no decode" in ran.err
     assert "M116" not in run("analyze", str(path), *ON).err
+
+
+def test_a_file_that_decodes_nothing_is_not_told_to_ask_for_a_phase(run: Run, path: Path) -> None:
+    once = ("--on", "l4", "-p", "512", "-n", "8", "--alias", "batch=7")
+    for ask in (("explain", str(path), *once),
+                ("solve", str(path), *once, "--find", "prompt", "-s", "tpot<=1s")):  # fmt: skip
+        ran = run(*ask)
+        assert ran.code == 2
+        assert "decodes nothing: ask about ttft or memory" in ran.err

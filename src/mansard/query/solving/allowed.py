@@ -70,8 +70,7 @@ class Search(Values):
             alone = self.unknown.key == "output" and self.question.sizes["output"] < 2
             if known[name] is None and not (alone and name in STEPS):
                 raise SpecError(f"{condition.text!r}: this answer has no {name}",
-                                hint="ask for the phase it belongs to; "
-                                "tpot needs two output tokens or more")  # fmt: skip
+                                hint=self.question.where_to_ask())  # fmt: skip
 
     @cached_property
     def ends(self) -> Span:

@@ -52,8 +52,7 @@ def explain(
     value = quantities(estimate)[metric]
     if value is None:
         raise SpecError(f"this answer has no {metric}",
-                        hint="ask for the phase it belongs to; tpot needs two output tokens or"
-                        " more")  # fmt: skip
+                        hint=question.where_to_ask())  # fmt: skip
     phases = [p for p in estimate.phases if p in wanted]
     if over:
         check_size_name(study, over)

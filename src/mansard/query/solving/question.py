@@ -102,6 +102,13 @@ class Question:
         for prompt, output, weight in zip(mix.prompts, mix.outputs, mix.weights, strict=True):
             yield {**scenario, "prompt": prompt, "output": output}, weight
 
+    def where_to_ask(self) -> str:
+        """Return a hint for a metric that the answer does not have."""
+        phases = {step.phase for step in self.estimate.program.schedule}
+        if "decode" not in phases:
+            return "this model is called once and decodes nothing: ask about ttft or memory"
+        return "ask for the phase it belongs to; tpot needs two output tokens or more"
+
     def check_one(self, size: str) -> None:
         """Raise where a size is asked about that is a distribution.
 
