@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -78,23 +77,14 @@ def test_names_of_its_own_and_a_mixture_are_one_block_more() -> None:
 
 
 def test_the_plugin_ships_a_family_and_a_model(
-    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Any], install_plugin: Callable[..., None]
 ) -> None:
-    from mansard.plugins import loading
-
     module = ModuleType("atlas_plugin")
-    monkeypatch.setitem(sys.modules, "atlas_plugin", module)
     exec(BLOCKS[-1][1], vars(module))  # noqa: S102 - the block is the repository's own
-    loading._registry.cache_clear()
-    registry = loading.registry()
-    registry.manager.register(module, "atlas")
-    registry.owners["atlas"] = "atlas-dist"
-    try:
-        assert "atlas-tiny" in run("models", "list", "atlas").out
-        shown = run("models", "show", "atlas-tiny")
-        assert (shown.code, "attention" in shown.out) == (0, True)
-    finally:
-        loading._registry.cache_clear()
+    install_plugin("atlas", module, "atlas-dist")
+    assert "atlas-tiny" in run("models", "list", "atlas").out
+    shown = run("models", "show", "atlas-tiny")
+    assert (shown.code, "attention" in shown.out) == (0, True)
 
 
 def test_what_a_plugin_gets_wrong_is_named() -> None:
