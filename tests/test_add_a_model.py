@@ -17,6 +17,7 @@ from mansard.frontends.hf.architecture import Attention, Moe
 from mansard.frontends.hf.card_file import adding, builtin_cards, parse_cards
 from mansard.frontends.hf.resolve import read_architecture
 from mansard.frontends.hf.tensors import parameter_tensors
+from mansard.testing.fixtures import install_plugin as install_plugin
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "add-a-model.md").read_text("utf-8")

@@ -90,7 +90,8 @@ def test_lengths_may_be_written_as_on_the_command_line() -> None:
     written = ms.analyze("gpt2", on="l4", prompt="1k", output="8")
     assert (written.scenario.prompt, written.scenario.output) == (1024, 8)
     step = ms.analyze("gpt2", on="l4", batch="2", context="8k")
-    assert (step.scenario.batch, step.scenario.context) == (2, 8192)
-    for name in ("batch", "context"):
-        with pytest.raises(ms.MansardError, match="eight"):
-            ms.analyze("gpt2", on="l4", **{name: "eight"})
+    assert (step.scenario.batch, step.scenario.prompt, step.scenario.single_step) == (2, 8192, True)
+    with pytest.raises(ms.MansardError, match=r"batch .* 'eight'"):
+        ms.analyze("gpt2", on="l4", batch="eight")
+    with pytest.raises(ms.MansardError, match=r"context .* 'eight'"):
+        ms.analyze("gpt2", on="l4", context="eight")
