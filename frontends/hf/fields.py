@@ -173,7 +173,11 @@ def combine(name: str, values: Sequence[Any]) -> Any:
         return next((v for v in values if v is not None), None)
     if name not in COMBINATIONS:
         raise unknown_name("combination of a card", name, ("first", *COMBINATIONS))
-    return None if any(v is None for v in values) else COMBINATIONS[name](values)
+    if any(v is None for v in values):
+        return None
+    if name in ("over", "ceil") and not values[1]:
+        raise SpecError(f"{values[0]} is divided by 0", hint="make the divisor more than 0")
+    return COMBINATIONS[name](values)
 
 
 COMBINATIONS: dict[str, Callable[[Sequence[Any]], Any]] = {

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from mansard.core.errors import SpecError, unknown_name
 from mansard.frontends.hf.activations import ACTIVATIONS
 from mansard.frontends.hf.cards import Setting
-from mansard.frontends.hf.convnets import convnet
+from mansard.frontends.hf.convnets import ConvNet, convnet
 from mansard.frontends.hf.ends import Transform
 from mansard.frontends.hf.fields import Fields
 from mansard.frontends.hf.keys import show
@@ -18,6 +18,7 @@ from mansard.frontends.hf.towers import Frames, Head, HeadKind, Patches, Spectro
 IMAGE = 896
 """Side of an image where a model takes any and its config states none [pixels]: 64 patches of 14,
 8 windows of 112, 28 tokens of 32."""
+MOST_MERGED = 256
 STEMS = ("patches", "frames", "spectrogram", "convnet")
 
 
@@ -43,10 +44,13 @@ def stem_of(fields: Fields) -> Stem | None:
     if card.kind == "frames":
         return Frames(**given)
     if card.kind == "convnet":
-        return convnet(str(given["name"]))
+        return _network(fields, convnet(str(given["name"])))
     if card.kind == "spectrogram":
         widths = given["channels"]  # one for all, halving as often as the card says, or a list
         widths = [widths] * given.pop("halvings") if isinstance(widths, int) else widths
+        if not widths or not all(type(width) is int and width > 0 for width in widths):
+            hint = "list the channels of each convolution, at least 1"
+            raise SpecError(f"{fields.where}: convolutions of {show(widths)} channels", hint=hint)
         return Spectrogram(**{**given, "channels": tuple(widths)})
     if card.kind != "patches":
         raise unknown_name("stem of a card", card.kind, STEMS)
@@ -62,6 +66,16 @@ def stem_of(fields: Fields) -> Stem | None:
     return Patches(**{"image": IMAGE, **given, "rows": int(rows)})
 
 
+def _network(fields: Fields, net: ConvNet) -> ConvNet:
+    hidden = fields.whole(str(fields.card.hidden))
+    if hidden != net.features:
+        raise SpecError(
+            f"{fields.where}: hidden_size is {hidden}, but the network makes {net.features}",
+            hint=f"make hidden_size {net.features}",
+        )
+    return net
+
+
 def head_of(fields: Fields) -> Head | None:
     """Return what is made of the last hidden states; ``None`` is a language model's logits."""
     card = fields.card.head
@@ -72,13 +86,20 @@ def head_of(fields: Fields) -> Head | None:
         raise unknown_name("head of a card", str(kind), get_args(HeadKind))
     depth = fields.setting(card.depth)
     count = fields.setting(fields.card.layers)
+    merge = fields.setting(card.merge)
+    if not 1 <= merge <= MOST_MERGED:
+        keys = ", ".join(mentioned(card.merge))
+        raise SpecError(
+            f"{fields.where}: squares of {merge} patches a side become one token ({keys})",
+            hint=f"make it 1 to {MOST_MERGED}",
+        )
     return Head(
         kind=kind,
         width=fields.setting(card.width) or 0,
         bias=fields.flag(card.bias),
         picks_first=card.picks_first,
         depth=None if depth is None else _depth(fields, depth, count),
-        merge=fields.setting(card.merge),
+        merge=merge,
         tokens=fields.setting(card.tokens) or 0,
         taps=tuple(fields.setting(card.taps) or ()),
         activation=_activation(fields, card.activation),

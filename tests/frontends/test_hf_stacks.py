@@ -535,6 +535,27 @@ class TestBadInput:
         said = [n.message for n in arch.notes if n.code == "M007"]
         assert said == ["vision_config is not stated: only the language model is lowered"]
 
+    @pytest.mark.parametrize(
+        ("row", "part", "change", "said"),
+        [
+            ("llama4", "vision_config", {"pixel_shuffle_ratio": 0}, "divided by 0"),
+            ("llama4", "vision_config", {"pixel_shuffle_ratio": 3}, "squares of 0 patches"),
+            ("llama4", "vision_config", {"pixel_shuffle_ratio": 1e-9}, "squares of"),
+            ("gemma3n", "audio_config", {"sscp_conv_channel_size": []}, "convolutions of"),
+            ("gemma3n", "audio_config", {"sscp_conv_channel_size": ["a"]}, "convolutions of"),
+            ("gemma3n", "audio_config", {"sscp_conv_channel_size": [0, 8]}, "convolutions of"),
+            ("gemma3n", "vision_config", {"hidden_size": 64}, "the network makes 2048"),
+        ],
+    )
+    def test_sizes_no_tower_can_have_are_refused(
+        self, row: str, part: str, change: dict[str, Any], said: str
+    ) -> None:
+        config = ROWS[row]["config"]
+        config = {**config, part: {**config.get(part, {}), **change}}
+        with pytest.raises(MansardError, match=said) as caught:
+            load(config)
+        assert caught.value.hint
+
     def test_llama_4s_class_defaults_contradict_each_other_so_no_image_is_encoded(self) -> None:
         """They are stored as the class makes them; 4 patches of 768 are no 5632."""
         config = ROWS["llama4-no-vision-config"]["config"]
