@@ -22,7 +22,7 @@ from mansard.ir.verify import verify
 from mansard.passes.conversions import Conversions, stored_weights
 from mansard.passes.options import option
 from mansard.passes.recent_kv import KeepRecent, recent_caches
-from mansard.passes.step_ranges import read_steps, split_decode
+from mansard.passes.step_ranges import on_steps, read_steps
 from mansard.passes.stored_weights import KEPT, matches
 from mansard.passes.technique import EVERY, Outcome, Pass, counted
 from mansard.passes.written_numbers import exact
@@ -131,7 +131,9 @@ class Quantize(Pass):
 
     def run(self, program: Program) -> Outcome:
         """Retype leaves, then insert the ops that convert."""
-        outcome = self._on_steps(program) if self.steps else super().run(program)
+        outcome = (
+            on_steps(self, program, self.steps, self._copy) if self.steps else super().run(program)
+        )
         fixed = [n for n in (self.weights, self.kv) if n in FORMATS]
         notes = list(outcome.notes)
         if fixed and (self.group or self.per == "channel"):
@@ -155,33 +157,6 @@ class Quantize(Pass):
             if stay:
                 held = " and ".join(sorted(stay))
                 yield f"{what}={name} narrows nothing: what is stored in {held} stays so"
-
-    def _on_steps(self, program: Program) -> Outcome:
-        """Quantize variants that a range of decode steps calls."""
-        steps = read_steps(self.steps, self.name)
-        done: dict[str, Rewritten] = {}
-
-        def variant(graph: str) -> str:
-            done.setdefault(graph, self.transform(program.graph(graph)))
-            changed = done[graph].graph is not program.graph(graph)
-            return f"{graph}{self._copy}" if changed else graph
-
-        program.graph(self.on)
-        split, found = split_decode(program, self.on, steps, variant)
-        if not found:
-            raise SpecError(
-                f"quantize: no loop of {self.on!r} makes a token a step in steps {self.steps}",
-                hint="put quantize before what rewrites decoding, or ask for other steps",
-            )
-        changed = {g: d for g, d in done.items() if d.graph is not program.graph(g)}
-        if not changed:
-            matches = sum(d.matches for d in done.values())
-            return Outcome(program, matches, notes=self.nothing(matches))
-        graphs = {**split.graphs, **{f"{g}{self._copy}": d.graph for g, d in changed.items()}}
-        said = (self.describe(program.graph(g), d.graph) for g, d in changed.items())
-        text = ", ".join(f"{s} in {g}{self._copy}" for s, g in zip(said, changed, strict=True))
-        matches = sum(d.matches for d in changed.values())
-        return Outcome(replace(split, graphs=graphs), matches, text)
 
     def transform(self, graph: Graph) -> Rewritten:
         """Give leaves their encodings; then decode and quantize where products need it."""

@@ -12,7 +12,9 @@ from mansard.core.errors import SpecError
 from mansard.core.records import dataclass
 from mansard.core.symbols import Expr, least
 from mansard.ir.program import Loop, Program, Step
+from mansard.ir.rewrite import Rewritten
 from mansard.passes.schedules import replace_steps, single_decode
+from mansard.passes.technique import Outcome, Pass
 
 _TEXT = re.compile(r"(\d{1,9})(?:(-)(\d{0,9}))?")
 
@@ -96,3 +98,42 @@ def _most(times: Expr) -> Expr | None:
     """Return the most trips a loop can have, where pieces cut off earlier bound it."""
     cut = times.replace(lambda e: isinstance(e, least) and e.args[1].is_number, lambda e: e.args[1])
     return cut if cut.is_number else None
+
+
+def on_steps(technique: Pass, program: Program, text: str, suffix: str) -> Outcome:
+    """Run a technique on the variants that a range of decode steps calls.
+
+    Args:
+        technique: what changes the graphs.
+        program: what it changes.
+        text: the range, as ``read_steps`` reads it.
+        suffix: of the names of the variants.
+
+    Raises:
+        SpecError: no step of the program lies in the range.
+    """
+    steps = read_steps(text, technique.name)
+    done: dict[str, Rewritten] = {}
+
+    def variant(graph: str) -> str:
+        done.setdefault(graph, technique.transform(program.graph(graph)))
+        changed = done[graph].graph is not program.graph(graph)
+        return f"{graph}{suffix}" if changed else graph
+
+    program.graph(technique.on)
+    split, found = split_decode(program, technique.on, steps, variant)
+    if not found:
+        raise SpecError(
+            f"{technique.name}: no loop of {technique.on!r} makes a token a step in steps {text}",
+            hint=f"put {technique.name} before what rewrites decoding, or ask for other steps",
+        )
+    changed = {g: d for g, d in done.items() if d.graph is not program.graph(g)}
+    matches = sum(d.matches for d in (changed or done).values())
+    if not changed:
+        return Outcome(program, matches, notes=technique.nothing(matches))
+    graphs = {**split.graphs, **{f"{g}{suffix}": d.graph for g, d in changed.items()}}
+    said = (
+        f"{technique.describe(program.graph(g), d.graph)} in {g}{suffix}"
+        for g, d in changed.items()
+    )
+    return Outcome(replace(split, graphs=graphs), matches, ", ".join(said))
