@@ -50,6 +50,15 @@ def test_the_changes_of_ops_add_up_to_the_phases(base: ms.Study) -> None:
     assert "TPOT" in text
 
 
+def test_where_a_step_makes_several_tokens_the_figures_are_of_a_token(base: ms.Study) -> None:
+    assert "decode, a step" in str(base.what_if({"weights": "int4"}))
+    draft = "speculative-decode{draft=qwen2.5-0.5b}"
+    several = ms.study("qwen2.5-1.5b", techniques=[draft], **BASE)
+    said = str(several.what_if({"batch": 8}))
+    assert "decode, a token" in said
+    assert "decode, a step" not in said
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

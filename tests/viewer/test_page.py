@@ -169,6 +169,18 @@ def test_a_slider_asks_anew_and_the_address_has_it(sight: Sight, address: str) -
     assert sight.figure("tpot_s") == ms.analyze("llama-3.1-8b", on="h100-sxm", batch=32).tpot
 
 
+@pytest.mark.parametrize("batch", [1, 16])
+def test_the_largest_dots_are_named_though_they_lie_on_one_another(
+    sight: Sight, address: str, batch: int
+) -> None:
+    sight.open(f"{address}#/explore?model=llama-3.1-8b&on=h100-sxm&batch={batch}")
+    phase = ms.analyze("llama-3.1-8b", on="h100-sxm", batch=batch).phases["decode"]
+    largest = sorted(phase.ops, key=lambda op: -op.time_s * op.count)[:6]
+    labels = sight.page.locator("[data-testid=roofline] text.label").all_text_contents()
+    assert set(labels) == {op.name.rpartition(".")[2] for op in largest}
+    assert "lm_head" in labels
+
+
 def test_an_operator_is_chosen_by_mouse_or_keyboard_and_explains_itself(
     sight: Sight, address: str
 ) -> None:
@@ -292,6 +304,10 @@ def test_files_dropped_onto_the_page_become_the_model(sight: Sight, address: str
     sight.page.evaluate(DROP, ["notes.txt", b64encode(b"hello").decode()])
     sight.page.wait_for_selector("#upload-said:has-text('neither a config nor an ONNX model')")
     assert "net" in sight.page.inner_text(".headline h1")
+    wrong = json.dumps(config | {"num_hidden_layers": 10**9}).encode()
+    sight.page.evaluate(DROP, ["mine.json", b64encode(wrong).decode()])
+    sight.page.wait_for_selector("#upload-said:has-text('must be at most 10000')")
+    assert sight.page.inner_text("#upload-said").startswith("mine.json: num_hidden_layers")
 
 
 def test_the_address_that_is_copied_shows_the_same_to_whoever_opens_it(
@@ -340,6 +356,118 @@ def test_a_technique_that_cannot_be_applied_is_said_and_the_old_answer_stays(
     sight.page.press("#devices", "Enter")
     assert "no devices" in sight.page.inner_text("[role=alert]")
     assert sight.figure("tpot_s") > 0
+
+
+def test_an_answer_that_is_not_of_the_scenario_is_faded_named_and_has_no_command(
+    sight: Sight, address: str
+) -> None:
+    sight.open(f"{address}#/explore?model=llama-3.1-8b&on=h100-sxm&batch=16")
+    number = sight.page.get_by_label("Batch, number")
+    known = sight.figure("tpot_s")
+    for wrong in ("abc", "0", "-5", "1.5"):
+        number.fill(wrong)
+        number.press("Enter")
+        sight.page.wait_for_selector(f"#copy-command[title*='{wrong}'][aria-disabled=true]")
+        assert sight.page.get_attribute("[data-stale]", "data-stale") == (
+            "llama-3.1-8b --on h100-sxm -b 16"
+        )
+        opacity = "getComputedStyle(document.querySelector('.headline')).opacity"
+        assert float(sight.page.evaluate(opacity)) < 0.5
+        assert sight.page.locator("[inert] .headline").count() == 1
+        assert sight.page.locator("#batch").input_value() == "4"
+        assert sight.page.get_by_role("button", name="JSON", exact=True).count() == 0
+    sight.page.click("#copy-command", force=True)  # a browser takes it, disabled or not
+    assert "no command: batch: " in sight.page.inner_text(".said")
+    number.fill("16")
+    sight.after(lambda: number.press("Enter"))
+    sight.page.wait_for_selector(
+        "#copy-command[title='mansard analyze llama-3.1-8b --on h100-sxm -b 16']"
+    )
+    assert sight.page.locator("[data-stale], [inert]").count() == 0
+    assert sight.figure("tpot_s") == known
+
+
+@pytest.mark.parametrize("page", ["compare", "passes", "what-if"])
+def test_no_page_shows_an_answer_as_that_of_a_scenario_without_one(
+    sight: Sight, address: str, page: str
+) -> None:
+    sight.open(f"{address}#/{page}?model=qwen2.5-0.5b&on=h100-sxm&batch=4")
+    sight.page.wait_for_selector("main table.data")
+    number = sight.page.get_by_label("Batch, number")
+    number.fill("abc")
+    number.press("Enter")
+    sight.page.wait_for_selector("#copy-command[title^='no command']")
+    assert "abc" in sight.page.inner_text("main [role=alert], main .problem >> nth=0")
+    shown = sight.page.locator("main [data-value]:not([data-value='']), main table.passes")
+    assert all(shown.nth(k).evaluate("e => e.closest('[inert]') !== null")
+               for k in range(shown.count()))  # fmt: skip
+
+
+def test_a_sweep_that_cannot_be_made_leaves_no_map_that_looks_like_it(
+    sight: Sight, address: str
+) -> None:
+    sight.open(f"{address}#/sweep?model=qwen2.5-0.5b&on=h100-sxm&xv=1,2&yv=1k,2k")
+    sight.page.wait_for_selector("[data-card=sweep] svg")
+    sight.page.fill("#xv", "int4")
+    sight.page.press("#xv", "Enter")
+    sight.page.wait_for_selector("#copy-command[title^='no command']")
+    assert "int4" in sight.page.inner_text("[role=alert]")
+    assert "batch=1,2" in sight.page.get_attribute("[data-stale]", "data-stale")
+    assert sight.page.locator("[inert] [data-card=sweep]").count() == 1
+
+
+def test_a_size_that_is_emptied_is_its_default_again(sight: Sight, address: str) -> None:
+    sight.open(f"{address}#/explore?model=qwen2.5-0.5b&on=h100-sxm&batch=4&prompt=")
+    number = sight.page.get_by_label("Batch, number")
+    number.fill("")
+    sight.after(lambda: number.press("Enter"))
+    assert number.input_value() == "1"
+    assert sight.page.get_by_label("Prompt, number").input_value() == "2048"
+    assert sight.figure("tpot_s") == ms.analyze("qwen2.5-0.5b", on="h100-sxm").tpot
+
+
+def test_a_number_is_left_as_it_was_typed(sight: Sight, address: str) -> None:
+    sight.open(f"{address}#/explore?model=qwen2.5-0.5b&on=h100-sxm")
+    number = sight.page.get_by_label("Batch, number")
+    number.fill("9" * 21)
+    number.press("Enter")
+    sight.page.wait_for_selector("[role=alert]")
+    assert number.input_value() == "9" * 21
+
+
+def test_an_address_of_no_page_becomes_that_of_the_one_shown(sight: Sight, address: str) -> None:
+    sight.open(f"{address}#/bogus?model=qwen2.5-0.5b&on=h100-sxm")
+    sight.page.wait_for_url("**#/explore?**")
+    assert sight.page.locator("nav [aria-current=page]").inner_text() == "Explore"
+
+
+def test_a_step_that_makes_several_tokens_is_shown_by_the_token(sight: Sight, address: str) -> None:
+    several = "speculative-decode%7Bdraft%3Dllama-3.2-1b%7D"
+    scenario = "model=llama-3.1-8b&on=h100-sxm"
+    for query, said in ((scenario, "a step"), (f"{scenario}&t={several}", "a token")):
+        sight.open(f"{address}#/explore?{query}")
+        assert said in sight.page.inner_text("#tab-decode")
+
+
+def test_a_factor_that_is_none_is_said_and_turns_nothing(sight: Sight, address: str) -> None:
+    for wrong in ("abc", "1e99", "-2"):
+        sight.open(f"{address}#/what-if?model=qwen2.5-0.5b&on=h100-sxm&bw={wrong}")
+        assert f"bw={wrong}" in sight.page.inner_text("[role=alert]")
+        assert "×1" in sight.page.inner_text("output[for=k-bw]")
+        assert "NaN" not in sight.page.inner_text("body")
+        assert "--set" not in sight.page.get_attribute("#copy-command", "title")
+
+
+def test_a_knob_turns_finely_by_the_keyboard(sight: Sight, address: str) -> None:
+    sight.open(f"{address}#/what-if?model=qwen2.5-0.5b&on=h100-sxm")
+    knob = sight.page.locator("#k-bw")
+    factors = []
+    for key in ("ArrowRight", "ArrowRight", "PageUp"):
+        sight.after(lambda key=key: knob.press(key))
+        factors.append(float(sight.page.inner_text("output[for=k-bw] .quiet").lstrip("×")))
+    assert 1 < factors[0] < 1.05
+    assert factors[0] < factors[1] < 1.1
+    assert factors[2] / factors[1] > 1.2
 
 
 def test_a_name_that_looks_like_markup_is_text(sight: Sight, address: str, tmp_path: Path) -> None:
@@ -405,6 +533,19 @@ def test_solve_says_what_stops_it(sight: Sight, address: str) -> None:
     study = ms.study("llama-3.1-8b", on="h100-sxm")
     known = study.solve("batch", maximize=True, subject_to=["tpot <= 20ms", "memory <= capacity"])
     assert sight.page.get_attribute("[data-solution]", "data-solution") == str(known.value)
+
+
+def test_solve_says_the_hardware_it_solves_on_and_when_that_has_changed(
+    sight: Sight, address: str
+) -> None:
+    sight.open(f"{address}#/what-if?model=qwen2.5-0.5b&on=h100-sxm&bw=2")
+    sight.after(lambda: sight.page.click("text=Solve >> nth=-1"))
+    assert "on h100-sxm with memory bandwidth ×2" in sight.page.inner_text(".answer")
+    sight.page.fill("#find-what", "prompt")
+    assert sight.page.inner_text(".answer").startswith("batch =")
+    sight.after(lambda: sight.page.locator("#k-bw").press("ArrowRight"))
+    assert "solve again" in sight.page.inner_text("[data-card=solve]")
+    assert sight.page.locator("[data-card=solve] .stale .answer").count() == 1
 
 
 def test_figures_are_saved_as_svg_png_and_csv(sight: Sight, address: str) -> None:

@@ -146,6 +146,38 @@ def test_a_file_that_is_no_model_is_refused_in_words(client: Any, data: bytes, n
     assert response.json()["error"]
 
 
+def test_a_config_that_is_refused_is_called_by_its_file(client: Any) -> None:
+    config = {
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": -1,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 256,
+        "intermediate_size": 128,
+    }  # fmt: skip
+    response = client.post("/api/upload", params={"name": "mine.json"}, content=json.dumps(config),
+                           headers={"content-type": "application/octet-stream"})  # fmt: skip
+    assert response.json() == {
+        "error": "mine.json: hidden_size is -1",
+        "hint": "hidden_size must be a whole number of at least 1",
+    }
+
+
+def test_an_error_says_the_name_that_was_given_and_where_all_are(
+    client: Any, question: dict[str, Any]
+) -> None:
+    from mansard.frontends.hf import bundled
+    from mansard.query.named import chip_names, plugin_models
+
+    def said(**wrong: str) -> str:
+        answer = ask(client, "analyze", {"question": question | wrong}).json()
+        return f"{answer['error']}: {answer['hint']}"
+
+    assert "h100-sxm:0" in said(on="h100-sxm:0")
+    assert "did you mean 'h100-sxm'" in said(on="h100-sxmm")
+    assert f"{len(chip_names())} exist (the page Hardware" in said(on="zzzzzzzz")
+    assert "did you mean 'llama-3.1-8b'" in said(model="llama-3.1-8")
+    models = len(bundled.names()) + len(plugin_models())
+    assert f"{models} exist (the list under Model" in said(model="zzzzzzzz")
+
+
 @pytest.mark.parametrize("where", ["/etc/passwd", "../../../etc/passwd", "C:\\x", "weights.bin"])
 def test_an_upload_makes_the_server_read_no_file(client: Any, where: str) -> None:
     import sys
@@ -171,7 +203,8 @@ HOSTILE: list[dict[str, Any]] = [
     {"model": "/etc/passwd"}, {"model": "../../../etc/hosts.json"}, {"model": "~/config.json"},
     {"model": "upload:0000"}, {"on": "/etc/passwd.toml"}, {"on": "x.toml"},
     {"prompt": "/etc/lengths.csv"}, {"output": " ~/x.CSV "}, {"on": "h100-sxm:0"},
-    {"on": "h100-sxm:1:2:3"}, {"batch": -1}, {"batch": 10**30}, {"batch": "1e9999"},
+    {"on": "h100-sxm:1:2:3"}, {"on": "h100-sxm:1/2"}, {"on": "h100-sxm:../x.toml"},
+    {"batch": -1}, {"batch": 10**30}, {"batch": "1e9999"},
     {"batch": [1]}, {"techniques": ["quantize{"]}, {"techniques": ["no-such"]},
     {"techniques": [{"name": 3}]}, {"techniques": ["quantize"] * 41},
     {"techniques": ["speculative-decode:draft=/etc/passwd"]},

@@ -15,8 +15,8 @@ from mansard.core.errors import SpecError
 from mansard.query.plugins import whole
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-START = {"model": "llama-3.1-8b", "on": "h100-sxm", "batch": 16}
-"""What the page shows when the command names nothing."""
+START = {"model": "llama-3.1-8b", "on": "h100-sxm"}
+"""What the page shows when the command names nothing: sizes are the command line's defaults."""
 
 
 @click.command(short_help="The viewer: a page that shows where the time goes.")

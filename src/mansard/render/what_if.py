@@ -34,9 +34,15 @@ def renderables(found: WhatIf) -> Iterator[RenderableType]:
     for phase in dict.fromkeys(op.phase for op in found.ops):
         ops = [op for op in found.ops if op.phase == phase]
         yield ""
-        yield _table(f"{phase}, a step", [_op(op) for op in ops[:TOP]])
+        yield _table(f"{phase}, a {_unit(found, phase)}", [_op(op) for op in ops[:TOP]])
         if len(ops) > TOP:
             yield Text(f"{len(ops) - TOP} more changed", QUIET)
+
+
+def _unit(found: WhatIf, phase: str) -> str:
+    """Return what a phase's figures are of: where steps make several tokens, a token."""
+    several = found.before.decodes_several or found.after.decodes_several
+    return "token" if phase == "decode" and several else "step"
 
 
 def _table(title: str, rows: list[tuple[str, str, str, Text]]) -> Table:

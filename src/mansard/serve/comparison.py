@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mansard.core.errors import MansardError
 from mansard.query.comparing import Comparison
 from mansard.query.metrics import METRICS
 from mansard.query.report import finite, memory_record
@@ -23,7 +24,7 @@ def compared(comparison: Comparison) -> dict[str, Any]:
     answer: dict[str, Any] = finite(
         {
             "records": comparison.records() if first is not None else [],
-            "problems": [e.problem.message if e.problem else None for e in comparison.entries],
+            "problems": [_said(e.problem) for e in comparison.entries],
             "best": best,
             "change": change,
             "phases": [
@@ -35,6 +36,15 @@ def compared(comparison: Comparison) -> dict[str, Any]:
                 memory_record(e.estimate.memory) if e.estimate else None
                 for e in comparison.entries
             ],
+            "decodes_several": [
+                e.estimate is not None and e.estimate.decodes_several for e in comparison.entries
+            ],
         }
     )  # fmt: skip
     return answer
+
+
+def _said(problem: MansardError | None) -> str | None:
+    if problem is None:
+        return None
+    return f"{problem.message} ({problem.hint})" if problem.hint else problem.message

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from mansard.core.errors import SpecError, unknown_name
+from mansard.core.errors import SpecError, UnknownNameError, unknown_name
 
 if TYPE_CHECKING:
     from mansard.ir.program import Program
@@ -54,7 +54,8 @@ class Names:
 
         if bundled.is_bundled(name) or name in plugin_models():
             return name
-        raise unknown_name("model", name, (*bundled.names(), *plugin_models(), *self.models))
+        known = (*bundled.names(), *plugin_models(), *self.models)
+        raise unknown_name("model", name, known, see="(the list under Model has every one)")
 
     def chip(self, text: str) -> str:
         """Return a chip's name with its count, checked.
@@ -68,9 +69,15 @@ class Names:
         name, _, count = text.partition(":")
         if name in self.chips:
             return f"{self.chips[name]}:{count or 1}"
-        chips.parse_target(f"chip:{count or 1}")
+        if chips.parse_target(f"{name}:{count or 1}")[0] != name.strip():  # a path, or two counts
+            raise SpecError(f"{count!r} in {text!r} is not a number of devices",
+                            hint="write h100-sxm:8, or h100-sxm:4x8")  # fmt: skip
         known = chip_names()
-        found = name if name in known else chips.find(name)
+        try:
+            found = name if name in known else chips.find(name)
+        except UnknownNameError:
+            see = "(the page Hardware lists every one)"
+            raise unknown_name("hardware", name, (*known, *self.chips), see=see) from None
         return f"{found}:{count}" if count else found
 
     def check_techniques(self, texts: tuple[str, ...]) -> None:

@@ -106,5 +106,8 @@ def _values(body: Mapping[str, Any]) -> list[tuple[str, Any]]:
             raise SpecError(
                 f"{name} names a file, which a page may not", hint="2048, or uniform(1k,4k)"
             )
-        found.append((name, READERS[name](value)))
+        try:
+            found.append((name, READERS[name](value)))
+        except SpecError as error:
+            raise SpecError(f"{name}: {error.message}", hint=error.hint) from error
     return found

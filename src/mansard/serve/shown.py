@@ -30,6 +30,7 @@ class Shown:
             "result": estimate.to_dict(),
             "rows": {n: _rows(p, drawing) for n, p in estimate.phases.items()},
             "steps": {n: p.steps for n, p in estimate.phases.items()},
+            "decodes_several": estimate.decodes_several,
             "roof": roof(estimate.chip, estimate),
             "graph": drawing.hash,
         }

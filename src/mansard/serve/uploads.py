@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mansard.core.errors import SpecError
+from mansard.core.errors import MansardError, SpecError
 from mansard.ir.program import Program
 
 LONGEST_NAME = 120
@@ -40,7 +40,11 @@ def read_upload(data: bytes, filename: str) -> Program | Mapping[str, Any]:
         except UnicodeDecodeError as error:
             raise SpecError(f"{name}: not UTF-8 text", hint="drop a config.json") from error
         config.setdefault("_name_or_path", name)
-        load(config)  # refused now rather than at the first question
+        try:
+            load(config)  # refused now rather than at the first question
+        except MansardError as error:  # a mapping has no file to name
+            said = error.message.removeprefix("config: ")
+            raise SpecError(f"{name}: {said}", hint=error.hint) from error
         return config
     raise SpecError(f"{name} is neither a config nor an ONNX model",
                     hint="drop a config.json or an .onnx file")  # fmt: skip

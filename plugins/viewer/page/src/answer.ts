@@ -9,10 +9,15 @@ export interface Answer<T> {
   busy: boolean;
 }
 
-interface Kept<T> {
+export interface Asked<Q, T> extends Answer<T> {
+  asked: Q | null; // the question that the value answers
+}
+
+interface Kept<Q, T> {
   value: T | null;
+  asked: Q | null;
   error: Refused | null;
-  of: string; // the question, as text
+  of: string; // the last question, as text
 }
 
 let revision = 0;
@@ -27,8 +32,8 @@ export function revised(): void {
 
 // Layout effects run before the frame is painted: a question leaves in the frame of its slider's
 // event, and an answer is told of in the frame that shows it.
-export function useAnswer<Q, T>(question: Q | null, ask: (question: Q) => Promise<T>): Answer<T> {
-  const [answer, setAnswer] = useState<Kept<T>>({ value: null, error: null, of: "" });
+export function useAnswer<Q, T>(question: Q | null, ask: (question: Q) => Promise<T>): Asked<Q, T> {
+  const [answer, setAnswer] = useState<Kept<Q, T>>({ value: null, asked: null, error: null, of: "" });
   const text = JSON.stringify(question);
   const latest = useRef<{ text: string; question: Q | null }>({ text: "", question: null });
   const flying = useRef(false);
@@ -41,12 +46,13 @@ export function useAnswer<Q, T>(question: Q | null, ask: (question: Q) => Promis
       while (asked !== latest.current.text && latest.current.question !== null) {
         asked = latest.current.text;
         const of = asked;
+        const about = latest.current.question;
         try {
-          const value = await ask(latest.current.question);
-          setAnswer({ value, error: null, of });
+          const value = await ask(about);
+          setAnswer({ value, asked: about, error: null, of });
         } catch (error) {
           const refused = error instanceof Refused ? error : new Refused(`no answer: ${String(error)}`, "is the server running?");
-          if (of === latest.current.text) setAnswer((before) => ({ value: before.value, error: refused, of }));
+          if (of === latest.current.text) setAnswer((before) => ({ ...before, error: refused, of }));
         }
       }
       flying.current = false;
@@ -55,9 +61,19 @@ export function useAnswer<Q, T>(question: Q | null, ask: (question: Q) => Promis
   useLayoutEffect(() => {
     if (answer.value || answer.error) revised();
   }, [answer.value, answer.error]);
-  return { value: answer.value, error: answer.error, busy: answer.of !== text };
+  return { value: answer.value, asked: answer.asked, error: answer.error, busy: answer.of !== text };
 }
 
 export function Problem(error: Refused | null): string {
   return error ? `${error.message}${error.hint ? ` (${error.hint})` : ""}` : "";
+}
+
+export type Tell = (problem: string) => void;
+
+/** Tell the page's head what is wrong, as long as it is: a command that must fail is not offered. */
+export function useTold(problem: string, tell: Tell): void {
+  useLayoutEffect(() => {
+    tell(problem);
+    return () => tell("");
+  }, [problem]);
 }

@@ -114,7 +114,7 @@ function named(points: Dot[], chosen: string, X: (v: number) => number, Y: (v: n
     const text = point.name.split(".").pop() ?? point.name;
     const w = 6.3 * text.length;
     const r = 9 + 13 * Math.sqrt(between(point.share, 0, 1));
-    const tries = [[X(point.intensity) + r, Y(point.achieved) + 14], [X(point.intensity) + r, Y(point.achieved) - 3], [X(point.intensity) - r - w, Y(point.achieved) - 8]];
+    const tries = [[X(point.intensity) + r, Y(point.achieved) + 14], [X(point.intensity) + r, Y(point.achieved) - 3], [X(point.intensity) - r - w, Y(point.achieved) - 8], [X(point.intensity) - r - w, Y(point.achieved) + 14], ...[-r - 16, r + 26].map((dy) => [X(point.intensity) - w / 2, Y(point.achieved) + dy])];
     const free = tries.find(([x, y]) => x > 64 && x + w < 604 && !taken.some((t) => Math.abs(t.y - y) < 13 && x < t.x + t.w + 4 && t.x < x + w + 4));
     if (!free) continue;
     taken.push({ x: free[0], y: free[1], w });

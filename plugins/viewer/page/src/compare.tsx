@@ -1,7 +1,7 @@
 // Scenarios side by side: the first is what the others are compared with.
 
 import { useState } from "preact/hooks";
-import { Problem, useAnswer } from "./answer";
+import { Problem, type Tell, useAnswer, useTold } from "./answer";
 import { compare, report } from "./api";
 import { Card } from "./card";
 import { Legend, Stack, tone } from "./charts";
@@ -9,6 +9,7 @@ import * as f from "./format";
 import { memoryParts } from "./explore";
 import type { Cell } from "./saving";
 import { options, quoted } from "./scenario";
+import { Stale } from "./stale";
 import type { Boot, Compared, Question } from "./types";
 
 const FIRST = "on=h200-sxm|on=mi300x|t=quantize{weights=int4}";
@@ -57,14 +58,16 @@ export function heldComparison(): Compared {
     change: held.map((_, k) => Object.fromEntries(names.map((n) => [n, k && value(0, n) && value(k, n) !== null ? value(k, n)! / value(0, n)! - 1 : null]))),
     phases: held.map((h) => Object.fromEntries(Object.entries(h.told.result.phases).map(([n, p]) => [n, p.time_by_resource_s]))),
     memory: held.map((h) => h.told.result.memory),
+    decodes_several: held.map((h) => h.told.decodes_several),
   };
 }
 
-export function Compare({ boot, question, rest, look }: { boot: Boot; question: Question; rest: Record<string, string>; look: (part: Record<string, string>) => void }) {
+export function Compare({ boot, question, rest, look, tell }: { boot: Boot; question: Question; rest: Record<string, string>; look: (part: Record<string, string>) => void; tell: Tell }) {
   const text = rest.with ?? FIRST;
   const asked = report ? [] : columns(question, text);
   const answer = useAnswer<Question[], Compared>(asked, (questions) => (report ? Promise.resolve(heldComparison()) : compare(questions)));
   const found = answer.value;
+  useTold(Problem(answer.error) || failing(answer.asked ?? [], found), tell);
   return (
     <>
       <header class="page-head">
@@ -72,10 +75,16 @@ export function Compare({ boot, question, rest, look }: { boot: Boot; question: 
         <p class="quiet">The first column is the scenario on the left; changes are against it. ★ is the best that fits.</p>
       </header>
       {!report && <Columns boot={boot} text={text} look={look} />}
-      {answer.error && <p class="problem" role="alert">{Problem(answer.error)}</p>}
-      {found && <Sheet found={found} />}
+      <Stale error={answer.error} of={() => answer.asked && answer.asked.map((q) => options(q)).join("; ")}>{found && <Sheet found={found} />}</Stale>
     </>
   );
+}
+
+/** What makes the command fail: a model, hardware or size; it goes on without a technique that cannot be applied. */
+function failing(asked: Question[], found: Compared | null): string {
+  const same = (a: Question, b: Question): boolean => a.model === b.model && a.on === b.on;
+  const answered = asked.filter((_, k) => !found?.problems[k]);
+  return found?.problems.find((p, k) => p && asked[k] && !answered.some((q) => same(q, asked[k]))) ?? "";
 }
 
 function Columns({ boot, text, look }: { boot: Boot; text: string; look: (part: Record<string, string>) => void }) {
@@ -163,7 +172,7 @@ function Side({ found, phase }: { found: Compared; phase: string }) {
   if (!rows.length) return null;
   const bounds = [...new Set(rows.flatMap(({ parts }) => parts.map(([n]) => n)))];
   return (
-    <Card title={`${phase === "decode" ? "A decode step" : "Prefill"}, by what bounds it`} name={`compare-${phase}`} drawn={false} table={() => ({ columns: ["scenario", ...bounds, "total"], rows: rows.map(({ r, parts }, k) => ({ key: String(k), cells: [title(r), ...bounds.map((b) => f.time(parts.find(([n]) => n === b)?.[1] ?? 0)), f.time(total(parts))] })), raw: { columns: ["scenario", ...bounds], rows: rows.map(({ r, parts }) => [title(r), ...bounds.map((b) => parts.find(([n]) => n === b)?.[1] ?? 0)]) } })}>
+    <Card title={`${phase !== "decode" ? "Prefill" : found.decodes_several.some(Boolean) ? "A decoded token" : "A decode step"}, by what bounds it`} name={`compare-${phase}`} drawn={false} table={() => ({ columns: ["scenario", ...bounds, "total"], rows: rows.map(({ r, parts }, k) => ({ key: String(k), cells: [title(r), ...bounds.map((b) => f.time(parts.find(([n]) => n === b)?.[1] ?? 0)), f.time(total(parts))] })), raw: { columns: ["scenario", ...bounds], rows: rows.map(({ r, parts }) => [title(r), ...bounds.map((b) => parts.find(([n]) => n === b)?.[1] ?? 0)]) } })}>
       {rows.map(({ r, parts }, k) => (
         <div key={k} class="stacked">
           <span class="stack-name">{title(r)}</span><span class="num">{f.time(total(parts))}</span>

@@ -1,10 +1,11 @@
 // What is asked: model, hardware, sizes, and techniques whose options come from the passes.
 
 import { useMemo, useRef, useState } from "preact/hooks";
+import { Problem } from "./answer";
 import { Refused, report, upload } from "./api";
 import { parameters } from "./format";
 import { memo } from "./memo";
-import { parseSpec, printSpec } from "./scenario";
+import { parseSpec, printSpec, sizeOf } from "./scenario";
 import type { Boot, Held, Question, Technique } from "./types";
 
 export interface Editing {
@@ -32,13 +33,13 @@ export const Controls = memo((editing: Editing) => {
           <button type="button" aria-pressed={!single} onClick={() => change({ context: undefined, prompt: question.context ?? 2048, output: 128 })}>Whole request</button>
           <button type="button" aria-pressed={single} onClick={() => change({ context: question.prompt ?? 2048, prompt: undefined, output: undefined })}>One step</button>
         </div>
-        <Size label="Batch" name="batch" value={question.batch ?? 1} steps={BATCHES} set={(batch) => change({ batch })} />
+        <Size label="Batch" name="batch" value={question.batch} other={1} steps={BATCHES} set={(batch) => change({ batch })} />
         {single ? (
-          <Size label="Cached tokens" name="context" value={question.context ?? 2048} steps={LENGTHS} set={(context) => change({ context })} />
+          <Size label="Cached tokens" name="context" value={question.context} other={2048} steps={LENGTHS} set={(context) => change({ context })} />
         ) : (
           <>
-            <Size label="Prompt" name="prompt" value={question.prompt ?? 2048} steps={LENGTHS} set={(prompt) => change({ prompt })} />
-            <Size label="Generate" name="output" value={question.output ?? 128} steps={OUTPUTS} set={(output) => change({ output })} />
+            <Size label="Prompt" name="prompt" value={question.prompt} other={2048} steps={LENGTHS} set={(prompt) => change({ prompt })} />
+            <Size label="Generate" name="output" value={question.output} other={128} steps={OUTPUTS} set={(output) => change({ output })} />
           </>
         )}
       </fieldset>
@@ -108,7 +109,7 @@ export async function take(file: File, change: Editing["change"]): Promise<void>
     if (said) said.textContent = `${name}: kept in the server's memory only`;
     change({ model });
   } catch (error) {
-    if (said) said.textContent = error instanceof Refused ? error.message : String(error);
+    if (said) said.textContent = error instanceof Refused ? Problem(error) : String(error);
   }
 }
 
@@ -140,15 +141,17 @@ function Chips({ boot, question, change }: Editing) {
   );
 }
 
-/** A slider in powers of two beside a number of any size. */
-export function Size({ label, name, value, steps, set }: { label: string; name: string; value: number | string; steps: number[]; set: (value: number | string) => void }) {
-  const number = Number(String(value).replace(/k$/i, "") || 0) * (/k$/i.test(String(value)) ? 1024 : 1);
-  const nearest = steps.reduce((best, s, k) => (Math.abs(Math.log(s / number)) < Math.abs(Math.log(steps[best] / number)) ? k : best), 0);
+/** A slider in powers of two beside a number of any size; one that is emptied is what it is by default. */
+export function Size({ label, name, value: given, other, steps, set }: { label: string; name: string; value?: number | string; other: number; steps: number[]; set: (value: number | string) => void }) {
+  const value = given ?? other;
+  const number = sizeOf(value);
+  const rests = useRef(0); // at a text that is no number, the slider stays
+  if (Number.isInteger(number) && number > 0) rests.current = steps.reduce((best, s, k) => (Math.abs(Math.log(s / number)) < Math.abs(Math.log(steps[best] / number)) ? k : best), 0);
   return (
     <div class="field size">
       <label for={name}>{label}</label>
-      <input class="number" inputMode="numeric" aria-label={`${label}, number`} value={String(value)} onChange={(e) => { const text = e.currentTarget.value.trim(); set(/^\d+$/.test(text) ? Number(text) : text); }} />
-      <input id={name} type="range" min={0} max={steps.length - 1} value={nearest} aria-valuetext={String(value)} onInput={(e) => set(steps[Number(e.currentTarget.value)])} />
+      <input class="number" inputMode="numeric" aria-label={`${label}, number`} value={String(value)} onChange={(e) => { const text = e.currentTarget.value.trim(); set(!text ? other : /^\d{1,15}$/.test(text) ? Number(text) : text); }} />
+      <input id={name} type="range" min={0} max={steps.length - 1} value={rests.current} aria-valuetext={String(value)} onInput={(e) => set(steps[Number(e.currentTarget.value)])} />
     </div>
   );
 }

@@ -1,8 +1,7 @@
 // One model on one hardware: what it takes, and where the time goes.
 
 import { useMemo, useState } from "preact/hooks";
-import { Problem } from "./answer";
-import { drawing, type Refused } from "./api";
+import { drawing } from "./api";
 import { Bound, Card, type Table } from "./card";
 import { dots, Legend, type Part, Roofline, Stack, tone } from "./charts";
 import { bound as boundBy, evaluate, type Symbols } from "./expression";
@@ -14,7 +13,7 @@ import type { Drawing, Memory, Node, OpRow, Phase, RowExtra, Told } from "./type
 
 interface Props {
   told: Told | null;
-  error: Refused | null;
+  refused: boolean;
   level: string;
   rest: Record<string, string>;
   look: (part: Record<string, string>) => void;
@@ -22,8 +21,8 @@ interface Props {
 
 const MEMORY: [keyof Memory & string, string][] = [["weights", "weights"], ["kv_cache", "KV cache"], ["activations", "activations"], ["overhead", "reserve"]];
 
-export const Explore = memo(({ told, error, level, rest, look }: Props) => {
-  if (!told) return <p class="quiet" role="status">{error ? Problem(error) : "Computing …"}</p>;
+export const Explore = memo(({ told, refused, level, rest, look }: Props) => {
+  if (!told) return refused ? <></> : <p class="quiet" role="status">Computing …</p>;
   const phases = Object.keys(told.result.phases);
   const name = phases.includes(rest.tab) ? rest.tab : phases[phases.length - 1];
   return (
@@ -147,7 +146,7 @@ function PhaseTabs({ told, name, look }: { told: Told; name: string; look: Props
     <div class="tabs" role="tablist" aria-label="Phase">
       {entries.map(([phase, figures], k) => (
         <button key={phase} id={`tab-${phase}`} type="button" role="tab" aria-selected={phase === name} aria-controls="phase" tabIndex={phase === name ? 0 : -1} onClick={() => look({ tab: phase })} onKeyDown={(e) => move(e, k)}>
-          <b>{phase[0].toUpperCase() + phase.slice(1)}</b> <span>{f.time(figures.time_s)}{phase === "decode" ? " a step" : ""}</span> <Bound bound={figures.bound} />
+          <b>{phase[0].toUpperCase() + phase.slice(1)}</b> <span>{f.time(figures.time_s)}{phase === "decode" ? (told.decodes_several ? " a token" : " a step") : ""}</span> <Bound bound={figures.bound} />
         </button>
       ))}
     </div>

@@ -1,10 +1,11 @@
 // The chips, their figures, and where each was read.
 
 import { useState } from "preact/hooks";
-import { Problem, useAnswer } from "./answer";
+import { Problem, type Tell, useAnswer, useTold } from "./answer";
 import { chip } from "./api";
 import { Card } from "./card";
 import * as f from "./format";
+import { Stale } from "./stale";
 import type { Boot, Chip, ChipSheet, Question } from "./types";
 
 const CHECKED: Record<string, string> = { V: "vendor", T: "third party", X: "recalled and one source", D: "derived", R: "recalled", C: "sources conflict", P: "announced" };
@@ -20,11 +21,12 @@ const COLUMNS: [Key, string, (v: number | null) => string][] = [
   ["tdp", "power", (v) => (v === null ? "–" : `${v} W`)],
 ];
 
-export function HardwarePage({ boot, question, rest, look, use }: { boot: Boot; question: Question; rest: Record<string, string>; look: (part: Record<string, string>) => void; use: (chip: string) => void }) {
+export function HardwarePage({ boot, question, rest, look, use, tell }: { boot: Boot; question: Question; rest: Record<string, string>; look: (part: Record<string, string>) => void; use: (chip: string) => void; tell: Tell }) {
   const [text, setText] = useState("");
   const [by, setBy] = useState<Key | "id">("id");
   const name = rest.chip ?? question.on.split(":")[0];
   const sheet = useAnswer<string, ChipSheet>(name, chip);
+  useTold(Problem(sheet.error), tell);
   const figures = sheet.value?.figures ?? [];
   const sources = [...new Set(figures.flatMap((r) => r.source.split("; ").filter(Boolean)))];
   const cited = (text: string): number[] => text.split("; ").filter(Boolean).map((s) => sources.indexOf(s) + 1);
@@ -59,8 +61,7 @@ export function HardwarePage({ boot, question, rest, look, use }: { boot: Boot; 
           </Card>
         </div>
         <div class="column">
-          {sheet.error && <p class="problem" role="alert">{Problem(sheet.error)}</p>}
-          {sheet.value && (
+          <Stale error={sheet.error} of={() => sheet.asked}>{sheet.value && (
             <Card title={String(sheet.value.name)} name={`chip-${sheet.value.id}`} drawn={false} note={`${sheet.value.vendor ?? ""} ${sheet.value.year ?? ""} · checked: ${CHECKED[String(sheet.value.confidence)] ?? "not stated"}`} extra={<button type="button" class="primary" onClick={() => use(sheet.value!.id)}>Use in the scenario</button>} twin={false} table={() => ({ columns: [], rows: [], raw: { columns: ["key", "value", "source"], rows: figures.map((r) => [r.key, r.value, r.source]) } })}>
               {sheet.value.notes && <p class="quiet small">{sheet.value.notes}</p>}
               <table class="data sheet">
@@ -69,7 +70,7 @@ export function HardwarePage({ boot, question, rest, look, use }: { boot: Boot; 
               </table>
               <ol class="sources" aria-label="Sources">{sources.map((text) => <li key={text}>{text}</li>)}</ol>
             </Card>
-          )}
+          )}</Stale>
         </div>
       </div>
     </>

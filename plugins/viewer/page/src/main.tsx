@@ -2,7 +2,7 @@
 
 import { render } from "preact";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { Problem, useAnswer } from "./answer";
+import { Problem, useAnswer, useTold } from "./answer";
 import { ahead, analyze, boot as load, report } from "./api";
 import { Compare, compareCommand } from "./compare";
 import { Controls, dropped, take } from "./controls";
@@ -12,6 +12,7 @@ import { memo } from "./memo";
 import { Passes } from "./passes";
 import { copyText, save } from "./saving";
 import { options, type Place, quoted, read, whole, write } from "./scenario";
+import { Stale } from "./stale";
 import { fixed, Sweep, sweepOptions } from "./sweep";
 import type { Boot, Question, Told } from "./types";
 import { turned, WhatIf } from "./whatif";
@@ -39,11 +40,13 @@ function begin(boot: Boot): Place {
 
 function App({ boot }: { boot: Boot }) {
   const [place, setPlace] = useState<Place>(() => begin(boot));
+  const [problem, tell] = useState("");
+  const page = SHOWN.some(([key]) => key === place.page) ? place.page : "explore";
   const question = useMemo(() => whole(place.question), [place.question]);
   const pushed = useRef(false);
   useEffect(() => {
     const settle = (): void => {
-      const hash = write(place);
+      const hash = write({ ...place, page });
       if (hash !== location.hash) history[pushed.current ? "pushState" : "replaceState"](null, "", hash);
       pushed.current = false;
       document.title = `${dropped.get(question.model) ?? question.model} on ${question.on} · mansard`;
@@ -68,8 +71,8 @@ function App({ boot }: { boot: Boot }) {
     setPlace((before) => ({ ...before, page, question: { ...before.question, ...part } }));
     scrollTo(0, 0);
   }, []);
-  const page = SHOWN.some(([key]) => key === place.page) ? place.page : "explore";
   const answer = useAnswer<Question, Told>(page === "explore" ? question : null, analyze);
+  useTold(page === "explore" ? Problem(answer.error) : "", tell);
   const drop = (event: DragEvent): void => {
     const file = event.dataTransfer?.files[0];
     if (!file || report) return;
@@ -79,26 +82,29 @@ function App({ boot }: { boot: Boot }) {
   return (
     <div class="app" onDragOver={(e) => e.preventDefault()} onDrop={drop}>
       <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); document.getElementById("main")?.focus(); }}>Skip to the answer</a>
-      <Top boot={boot} page={page} go={go} question={question} rest={place.rest} told={answer.value} />
+      <Top boot={boot} page={page} go={go} question={question} rest={place.rest} told={answer.value} problem={problem} />
       <div class="body">
         <aside aria-label="Scenario">
           <Controls boot={boot} question={question} change={change} />
         </aside>
         <main id="main" tabIndex={-1} data-page={page} aria-busy={page === "explore" && answer.busy}>
-          {page === "explore" && answer.error && answer.value && <p class="problem" role="alert">{Problem(answer.error)}</p>}
-          {page === "explore" && <Explore told={answer.value} error={answer.error} level={question.level ?? "O1"} rest={place.rest} look={look} />}
-          {page === "compare" && <Compare boot={boot} question={question} rest={place.rest} look={look} />}
-          {page === "sweep" && <Sweep boot={boot} question={question} rest={place.rest} look={look} go={go} />}
-          {page === "passes" && <Passes question={question} rest={place.rest} look={look} />}
-          {page === "hardware" && <HardwarePage boot={boot} question={question} rest={place.rest} look={look} use={(chip) => go("explore", { on: chip })} />}
-          {page === "what-if" && <WhatIf boot={boot} question={question} rest={place.rest} look={look} />}
+          {page === "explore" && (
+            <Stale error={answer.error} of={() => answer.asked && options(answer.asked, dropped.get(answer.asked.model))}>
+              <Explore told={answer.value} refused={!!answer.error} level={question.level ?? "O1"} rest={place.rest} look={look} />
+            </Stale>
+          )}
+          {page === "compare" && <Compare boot={boot} question={question} rest={place.rest} look={look} tell={tell} />}
+          {page === "sweep" && <Sweep boot={boot} question={question} rest={place.rest} look={look} go={go} tell={tell} />}
+          {page === "passes" && <Passes question={question} rest={place.rest} look={look} tell={tell} />}
+          {page === "hardware" && <HardwarePage boot={boot} question={question} rest={place.rest} look={look} use={(chip) => go("explore", { on: chip })} tell={tell} />}
+          {page === "what-if" && <WhatIf boot={boot} question={question} rest={place.rest} look={look} tell={tell} />}
         </main>
       </div>
     </div>
   );
 }
 
-const Top = memo(({ boot, page, go, question, rest, told }: { boot: Boot; page: string; go: (page: string) => void; question: Question; rest: Record<string, string>; told: Told | null }) => {
+const Top = memo(({ boot, page, go, question, rest, told, problem }: { boot: Boot; page: string; go: (page: string) => void; question: Question; rest: Record<string, string>; told: Told | null; problem: string }) => {
   const [said, setSaid] = useState("");
   const [dark, setDark] = useState(theme());
   useEffect(() => {
@@ -120,7 +126,8 @@ const Top = memo(({ boot, page, go, question, rest, told }: { boot: Boot; page: 
     "what-if": `mansard analyze ${options(turned(boot, question, rest), model)}`,
   };
   const copy = async (what: string, text: string): Promise<void> => {
-    setSaid((await copyText(text)) ? `${what} copied` : text);
+    const none = what === "command" && problem ? `no command: ${problem}` : "";
+    setSaid(none || ((await copyText(text)) ? `${what} copied` : text));
     setTimeout(() => setSaid(""), 2500);
   };
   return (
@@ -134,9 +141,9 @@ const Top = memo(({ boot, page, go, question, rest, told }: { boot: Boot; page: 
       </nav>
       <span class="grow" />
       <span class="said" role="status">{said}</span>
-      <button type="button" class="tool" id="copy-command" title={commands[page]} onClick={() => void copy("command", commands[page])}>Copy command</button>
+      <button type="button" class="tool" id="copy-command" title={problem ? `no command: ${problem}` : commands[page]} aria-disabled={!!problem} onClick={() => void copy("command", commands[page])}>Copy command</button>
       {!report && <button type="button" class="tool" onClick={() => void copy("link", new URL(write({ page, question, rest }), location.href).href)}>Copy link</button>}
-      {told && page === "explore" && <button type="button" class="tool" onClick={() => save(`${told.result.model.name}-${told.roof.id}.json`, `${JSON.stringify(told.result, null, 2)}\n`, "application/json")}>JSON</button>}
+      {told && !problem && page === "explore" && <button type="button" class="tool" onClick={() => save(`${told.result.model.name}-${told.roof.id}.json`, `${JSON.stringify(told.result, null, 2)}\n`, "application/json")}>JSON</button>}
       <button type="button" class="tool" id="theme" title="Light, dark, or as the system" onClick={() => setDark(dark === "" ? "dark" : dark === "dark" ? "light" : "")}>{dark === "dark" ? "Dark" : dark === "light" ? "Light" : "Auto"}</button>
     </header>
   );

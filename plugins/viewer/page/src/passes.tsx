@@ -1,18 +1,30 @@
 // What each pass changed: step through the pipeline and watch the program.
 
-import { Problem, useAnswer } from "./answer";
+import { Problem, type Tell, useAnswer, useTold } from "./answer";
 import { drawing, passes } from "./api";
 import { Card, type Table } from "./card";
 import { Legend, Stack } from "./charts";
 import { memoryParts } from "./explore";
 import * as f from "./format";
 import { OperatorGraph } from "./graph";
+import { options } from "./scenario";
+import { Stale } from "./stale";
 import type { Drawing, Question, Stage, Staged } from "./types";
 
-export function Passes({ question, rest, look }: { question: Question; rest: Record<string, string>; look: (part: Record<string, string>) => void }) {
+type Look = (part: Record<string, string>) => void;
+
+export function Passes({ question, rest, look, tell }: { question: Question; rest: Record<string, string>; look: Look; tell: Tell }) {
   const answer = useAnswer<Question, Staged>(question, passes);
   const stages = answer.value?.stages ?? [];
-  if (!stages.length) return <p class={answer.error ? "problem" : "quiet"} role="status">{answer.error ? Problem(answer.error) : answer.busy ? "Running the passes …" : "No pass runs: the level is O0 and no technique is asked for."}</p>;
+  useTold(Problem(answer.error), tell);
+  return (
+    <Stale error={answer.error} of={() => answer.asked && options(answer.asked)}>
+      {stages.length > 0 ? <Pipeline stages={stages} rest={rest} look={look} /> : !answer.error && <p class="quiet" role="status">{answer.busy ? "Running the passes …" : "No pass runs: the level is O0 and no technique is asked for."}</p>}
+    </Stale>
+  );
+}
+
+function Pipeline({ stages, rest, look }: { stages: Stage[]; rest: Record<string, string>; look: Look }) {
   const at = Math.min(stages.length - 1, Math.max(0, Number(rest.stage ?? stages.length - 1)));
   const stage = stages[at];
   const before = at ? stages[at - 1] : null;

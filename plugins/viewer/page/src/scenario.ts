@@ -19,7 +19,7 @@ export function read(hash: string): Place {
   for (const [key, value] of new URLSearchParams(query)) {
     if (key === "t") techniques.push(value);
     else if (key.startsWith("set.")) set[key.slice(4)] = value;
-    else if ((PLAIN as readonly string[]).includes(key)) Object.assign(question, { [key]: value });
+    else if ((PLAIN as readonly string[]).includes(key)) value && Object.assign(question, { [key]: value });
     else rest[key] = value;
   }
   if (techniques.length) question.techniques = techniques;
@@ -48,6 +48,12 @@ export function whole(question: Partial<Question>): Question {
     delete asked.phase;
   }
   return asked;
+}
+
+/** The number a size is, `8k` and `1m` read as the command line reads them; NaN where it is none. */
+export function sizeOf(value: number | string): number {
+  const found = /^(\d+(?:\.\d+)?(?:e\d+)?)\s*([km]?)$/i.exec(String(value).trim());
+  return found ? Number(found[1]) * ({ k: 1024, m: 1024 ** 2 }[found[2].toLowerCase()] ?? 1) : NaN;
 }
 
 export function quoted(text: string): string {

@@ -1,13 +1,14 @@
 // Every combination of some axes: a heat map of two, and the points that no other beats.
 
 import { useState } from "preact/hooks";
-import { Problem, useAnswer } from "./answer";
+import { Problem, type Tell, useAnswer, useTold } from "./answer";
 import { sweep } from "./api";
 import { Card, type Table } from "./card";
 import { HeatMap, Legend, type Part, type Point, Scatter } from "./charts";
 import * as f from "./format";
 import type { Cell } from "./saving";
-import { quoted } from "./scenario";
+import { options, quoted } from "./scenario";
+import { Stale } from "./stale";
 import type { Boot, Question, Swept } from "./types";
 
 const CHOICES = ["throughput_tok_s", "tpot_s", "ttft_s", "latency_s", "tokens_per_s_per_user", "memory", "energy_j", "cost_per_mtok"];
@@ -26,10 +27,14 @@ export function fixed(question: Question, rest: Record<string, string>): Questio
 }
 
 export function sweepOptions(rest: Record<string, string>): string {
-  return Object.entries(axesOf(rest)).map(([name, values]) => `--vary ${quoted(`${name}=${values}`)}`).join(" ");
+  return varied(axesOf(rest));
 }
 
-export function Sweep({ boot, question, rest, look, go }: { boot: Boot; question: Question; rest: Record<string, string>; look: (part: Record<string, string>) => void; go: (page: string, part: Partial<Question>) => void }) {
+function varied(axes: Record<string, string>): string {
+  return Object.entries(axes).map(([name, values]) => `--vary ${quoted(`${name}=${values}`)}`).join(" ");
+}
+
+export function Sweep({ boot, question, rest, look, go, tell }: { boot: Boot; question: Question; rest: Record<string, string>; look: (part: Record<string, string>) => void; go: (page: string, part: Partial<Question>) => void; tell: Tell }) {
   const metric = rest.metric ?? "throughput_tok_s";
   const against = rest.against ?? "tpot_s";
   const axes = axesOf(rest);
@@ -37,6 +42,7 @@ export function Sweep({ boot, question, rest, look, go }: { boot: Boot; question
   const asked = fixed(question, rest);
   const answer = useAnswer<[Question, Record<string, string>, string[]], Swept>([asked, axes, pareto], ([q, a, p]) => sweep(q, a, p));
   const found = answer.value;
+  useTold(Problem(answer.error), tell);
   return (
     <>
       <header class="page-head">
@@ -49,8 +55,9 @@ export function Sweep({ boot, question, rest, look, go }: { boot: Boot; question
         <Choice id="metric" label="Shown" value={metric} boot={boot} put={(v) => look({ metric: v })} />
         <Choice id="against" label="against" value={against} boot={boot} put={(v) => look({ against: v })} />
       </form>
-      {answer.error && <p class="problem" role="alert">{Problem(answer.error)}</p>}
-      {found && <Found found={found} boot={boot} metric={metric} against={against} go={go} />}
+      <Stale error={answer.error} of={() => answer.asked && `${options(answer.asked[0])} ${varied(answer.asked[1])}`}>
+        {found && <Found found={found} boot={boot} metric={metric} against={against} go={go} />}
+      </Stale>
     </>
   );
 }

@@ -137,6 +137,7 @@ export interface Told {
   result: Result;
   rows: Record<string, RowExtra[]>;
   steps: Record<string, number>;
+  decodes_several: boolean; // a decode step makes other than one token: its figures are of a token
   roof: Roof;
   graph: string;
   drawing?: Drawing;
@@ -229,6 +230,7 @@ export interface Compared {
   change: Record<string, number | null>[];
   phases: Record<string, Record<string, number>>[];
   memory: (Memory | null)[];
+  decodes_several: boolean[];
 }
 
 export interface Solution {

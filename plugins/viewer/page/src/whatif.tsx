@@ -1,14 +1,17 @@
 // What would be otherwise: sliders over the hardware and the sizes, formulas, and solving for one.
 
 import { useState } from "preact/hooks";
-import { Problem, revised, useAnswer } from "./answer";
+import { Problem, revised, type Tell, useAnswer, useTold } from "./answer";
 import { analyze, compare, drawing, Refused, solve } from "./api";
 import { Card } from "./card";
 import { bound, evaluate, type Symbols } from "./expression";
 import * as f from "./format";
+import { options, sizeOf } from "./scenario";
+import { Stale } from "./stale";
 import type { Boot, Chip, Compared, Question, Solution, Told } from "./types";
 
-const FACTORS = [0.25, 0.35, 0.5, 0.7, 0.85, 1, 1.2, 1.4, 1.7, 2, 2.8, 4];
+const [STEPS, MOST] = [40, 4]; // of a slider to each side, from a quarter to four times: 3.5 % a step
+const [LEAST, GREATEST] = [0.001, 1000]; // factors that an address may ask for
 const KNOBS: [key: string, label: string, of: (chip: Chip) => number | null, path: string, unit: string][] = [
   ["bw", "Memory bandwidth", (c) => c.bandwidth, "hardware.memory.bandwidth", "B/s"],
   ["pk", "bf16 peak", (c) => c.bf16, "hardware.peak.matrix.bf16", "FLOPS"],
@@ -17,29 +20,52 @@ const KNOBS: [key: string, label: string, of: (chip: Chip) => number | null, pat
 ];
 const METRICS = ["ttft_s", "tpot_s", "latency_s", "throughput_tok_s", "memory"];
 
+/** The factor an address has for a slider; null where it has none that can be meant. */
+function asked(rest: Record<string, string>, key: string): number | null {
+  const factor = Number(rest[key] || 1);
+  return factor >= LEAST && factor <= GREATEST ? factor : null;
+}
+
+const SIZES: [string, string][] = [["fb", "Batch"], ["fp", "Prompt"]];
+const TURNED = [...KNOBS.map(([key, label]) => [key, label]), ...SIZES];
+
+/** What is turned, in words. */
+function words(rest: Record<string, string>): string {
+  const turns = TURNED.map(([key, label]) => [label[0].toLowerCase() + label.slice(1), asked(rest, key) ?? 1] as const).filter(([, factor]) => factor !== 1);
+  return turns.length ? ` with ${turns.map(([label, factor]) => `${label} ×${factor}`).join(", ")}` : "";
+}
+
 /** The scenario with its hardware and sizes turned as the sliders are. */
 export function turned(boot: Boot, question: Question, rest: Record<string, string>): Question {
   const chip = boot.chips.find((c) => c.id === question.on.split(":")[0]);
   const set: Record<string, string> = { ...(question.set ?? {}) };
   for (const [key, , of, path, unit] of KNOBS) {
     const value = chip && of(chip);
-    const factor = Number(rest[key] ?? 1);
+    const factor = asked(rest, key) ?? 1;
     if (value && factor !== 1) set[path] = `${Math.round((value * factor) / 1e6)}M${unit}`;
   }
   const sizes: Partial<Question> = {};
-  if (rest.fb) sizes.batch = scale(question.batch, 1, Number(rest.fb));
-  if (rest.fp && !question.context) sizes.prompt = scale(question.prompt, 2048, Number(rest.fp));
+  if (rest.fb) sizes.batch = scale(question.batch, 1, asked(rest, "fb") ?? 1);
+  if (rest.fp && !question.context) sizes.prompt = scale(question.prompt, 2048, asked(rest, "fp") ?? 1);
   return { ...question, ...sizes, ...(Object.keys(set).length ? { set } : {}) };
 }
 
-const scale = (value: number | string | undefined, other: number, factor: number): number => Math.max(1, Math.round(Number(value ?? other) * factor));
+/** A size by a factor; a text that is no number stays what it is, and is refused for it. */
+function scale(value: number | string | undefined, other: number, factor: number): number | string {
+  const number = sizeOf(value ?? other);
+  return number > 0 ? Math.max(1, Math.round(number * factor)) : (value ?? other);
+}
 
-export function WhatIf({ boot, question, rest, look }: { boot: Boot; question: Question; rest: Record<string, string>; look: (part: Record<string, string>) => void }) {
+export function WhatIf({ boot, question, rest, look, tell }: { boot: Boot; question: Question; rest: Record<string, string>; look: (part: Record<string, string>) => void; tell: Tell }) {
   const chip = boot.chips.find((c) => c.id === question.on.split(":")[0]);
   const other = turned(boot, question, rest);
   const answer = useAnswer<Question[], Compared>([question, other], compare);
   const told = useAnswer<Question, Told>(other, analyze);
   const found = answer.value;
+  const refused = found?.problems.find(Boolean);
+  const error = answer.error ?? told.error ?? (refused ? new Refused(refused, null) : null);
+  const wrong = TURNED.filter(([key]) => asked(rest, key) === null).map(([key, label]) => `${key}=${rest[key]} in the address is no factor from ${LEAST} to ${GREATEST}: ${label} is left as it is`);
+  useTold(Problem(error), tell);
   return (
     <>
       <header class="page-head">
@@ -51,15 +77,16 @@ export function WhatIf({ boot, question, rest, look }: { boot: Boot; question: Q
           <Card title="Turn" name="what-if" drawn={false} extra={<button type="button" class="tool" onClick={() => look({ bw: "", pk: "", cap: "", ln: "", fb: "", fp: "" })}>Reset</button>}>
             {KNOBS.map(([key, label, of, , unit]) => {
               const value = chip && of(chip);
-              return value ? <Knob key={key} id={key} label={label} factor={Number(rest[key] || 1)} shown={(k) => f.rate(value * k, unit === "FLOPS" ? "FLOP/s" : unit)} put={(v) => look({ [key]: v })} /> : null;
+              return value ? <Knob key={key} id={key} label={label} factor={asked(rest, key) ?? 1} shown={(k) => f.rate(value * k, unit === "FLOPS" ? "FLOP/s" : unit)} put={(v) => look({ [key]: v })} /> : null;
             })}
-            <Knob id="fb" label="Batch" factor={Number(rest.fb || 1)} shown={(k) => scale(question.batch, 1, k).toLocaleString("en")} put={(v) => look({ fb: v })} />
-            {!question.context && <Knob id="fp" label="Prompt" factor={Number(rest.fp || 1)} shown={(k) => scale(question.prompt, 2048, k).toLocaleString("en")} put={(v) => look({ fp: v })} />}
+            <Knob id="fb" label="Batch" factor={asked(rest, "fb") ?? 1} shown={(k) => scale(question.batch, 1, k).toLocaleString("en")} put={(v) => look({ fb: v })} />
+            {!question.context && <Knob id="fp" label="Prompt" factor={asked(rest, "fp") ?? 1} shown={(k) => scale(question.prompt, 2048, k).toLocaleString("en")} put={(v) => look({ fp: v })} />}
           </Card>
-          <Solve question={other} />
+          <Solve question={other} on={`${other.on}${words(rest)}`} />
         </div>
         <div class="column">
-          {(answer.error ?? told.error) && <p class="problem" role="alert">{Problem(answer.error ?? told.error)}</p>}
+          {wrong.map((text) => <p key={text} class="problem" role="alert">{text}</p>)}
+          <Stale error={error} of={() => told.asked && options(told.asked)}>
           {found && !found.problems.some(Boolean) && (
             <Card title="What becomes of it" name="what-if-result" drawn={false}>
               <table class="data">
@@ -74,8 +101,8 @@ export function WhatIf({ boot, question, rest, look }: { boot: Boot; question: Q
               </table>
             </Card>
           )}
-          {found?.problems.map((p, k) => p && <p key={k} class="problem" role="alert">{p}</p>)}
           {told.value && <Formulas told={told.value} />}
+          </Stale>
         </div>
       </div>
     </>
@@ -83,35 +110,37 @@ export function WhatIf({ boot, question, rest, look }: { boot: Boot; question: Q
 }
 
 function Knob({ id, label, factor, shown, put }: { id: string; label: string; factor: number; shown: (factor: number) => string; put: (value: string) => void }) {
-  const at = FACTORS.reduce((best, v, k) => (Math.abs(Math.log(v / factor)) < Math.abs(Math.log(FACTORS[best] / factor)) ? k : best), 5);
+  const at = Math.round((STEPS * Math.log(factor)) / Math.log(MOST));
   return (
     <div class="field knob">
       <label for={`k-${id}`}>{label}</label>
       <output for={`k-${id}`}>{shown(factor)} <span class="quiet">×{factor}</span></output>
-      <input id={`k-${id}`} type="range" min={0} max={FACTORS.length - 1} value={at} aria-valuetext={`${shown(factor)}, times ${factor}`} onInput={(e) => put(String(FACTORS[Number(e.currentTarget.value)]))} />
+      <input id={`k-${id}`} type="range" min={-STEPS} max={STEPS} value={at} aria-valuetext={`${shown(factor)}, times ${factor}`} onInput={(e) => put(String(Number((MOST ** (Number(e.currentTarget.value) / STEPS)).toPrecision(3))))} />
     </div>
   );
 }
 
 /** The inverse question: what satisfies conditions, and which of them stops it. */
-function Solve({ question }: { question: Question }) {
+function Solve({ question, on }: { question: Question; on: string }) {
   const [goal, setGoal] = useState("maximize");
   const [find, setFind] = useState("batch");
   const [conditions, setConditions] = useState("tpot <= 20ms, memory <= capacity");
-  const [found, setFound] = useState<Solution | null>(null);
+  const [found, setFound] = useState<{ solution: Solution; find: string; on: string; of: string } | null>(null);
+  const of = JSON.stringify(question);
   const [said, setSaid] = useState("");
   const run = async (): Promise<void> => {
     setSaid("solving …");
     setFound(null);
     try {
-      setFound(await solve(question, find.trim(), goal, conditions.split(",").map((c) => c.trim()).filter(Boolean)));
+      const solution = await solve(question, find.trim(), goal, conditions.split(",").map((c) => c.trim()).filter(Boolean));
+      setFound({ solution, find: find.trim(), on, of });
       setSaid("");
     } catch (error) {
       setSaid(error instanceof Refused ? Problem(error) : String(error));
     }
     revised();
   };
-  const shown = (value: unknown): string => (typeof value === "number" ? (find.endsWith("bandwidth") ? f.rate(value, "B/s") : f.plain(value)) : String(value));
+  const shown = (value: unknown): string => (typeof value === "number" ? (found?.find.endsWith("bandwidth") ? f.rate(value, "B/s") : f.plain(value)) : String(value));
   return (
     <Card title="Solve for" name="solve" drawn={false}>
       <form class="solve" onSubmit={(e) => { e.preventDefault(); void run(); }}>
@@ -124,12 +153,13 @@ function Solve({ question }: { question: Question }) {
         <input id="conditions" class="wide" value={conditions} onInput={(e) => setConditions(e.currentTarget.value)} />
         <button type="submit" class="primary">Solve</button>
       </form>
-      <p role="status">{said}</p>
+      <p class="quiet small">on {on}</p>
+      <p role="status">{said}{found && found.of !== of && "The scenario has changed since: solve again."}</p>
       {found && (
-        <>
-          <p class="answer" data-solution={String(found.value)}>{found.value === null ? (found.reason ?? "nothing satisfies them") : <><b>{find} = {shown(found.value)}</b> <span class="quiet">{found.binding ? `stopped by ${found.binding}` : "only the range ends it"}; {found.method}</span></>}</p>
-          <table class="data"><tbody>{found.constraints.map((c) => <tr key={c.text}><th scope="row">{c.text}</th><td>{c.intervals.map(([a, b]) => (a === b ? shown(a) : `${shown(a)} to ${shown(b)}`)).join(", ") || "never"}</td></tr>)}</tbody></table>
-        </>
+        <div class={found.of === of ? "kept" : "kept stale"}>
+          <p class="answer" data-solution={String(found.solution.value)}>{found.solution.value === null ? (found.solution.reason ?? "nothing satisfies them") : <><b>{found.find} = {shown(found.solution.value)}</b> <span class="quiet">on {found.on}: {found.solution.binding ? `stopped by ${found.solution.binding}` : "only the range ends it"}; {found.solution.method}</span></>}</p>
+          <table class="data"><tbody>{found.solution.constraints.map((c) => <tr key={c.text}><th scope="row">{c.text}</th><td>{c.intervals.map(([a, b]) => (a === b ? shown(a) : `${shown(a)} to ${shown(b)}`)).join(", ") || "never"}</td></tr>)}</tbody></table>
+        </div>
       )}
     </Card>
   );

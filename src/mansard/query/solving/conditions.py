@@ -192,7 +192,7 @@ def _read(text: str) -> tuple[Condition, ...]:
         return (Condition(shortened(text.strip()), parse_comparison(text, DIMENSIONS)),)
     if len(operators) > 2:
         raise SpecError(f"{text[:60]!r} compares more than three things",
-                        hint="write --subject-to once for each condition")  # fmt: skip
+                        hint="write each condition by itself, like 'tpot <= 25ms'")  # fmt: skip
     middle = operators[0].end(), operators[1].start()
     parts = text[: middle[1]], text[middle[0] :]
     return tuple(c for part in parts for c in _read(part))
