@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -414,6 +415,16 @@ def test_a_sweep_that_cannot_be_made_leaves_no_map_that_looks_like_it(
     assert "int4" in sight.page.inner_text("[role=alert]")
     assert "batch=1,2" in sight.page.get_attribute("[data-stale]", "data-stale")
     assert sight.page.locator("[inert] [data-card=sweep]").count() == 1
+
+
+def test_a_comparison_has_a_command_unless_that_must_fail(sight: Sight, address: str) -> None:
+    scenario = "model=qwen2.5-0.5b&on=h100-sxm"
+    for column, starts in (
+        ("t=quantize{weights=nope}", "mansard compare"), ("on=nope", "no command: no hardware"),
+    ):  # fmt: skip
+        sight.open(f"{address}#/compare?{scenario}&with={quote(column)}")
+        sight.page.wait_for_selector(f"#copy-command[title^='{starts}']")
+        assert "column 2: " in sight.page.inner_text("[data-card=compare] .problem")
 
 
 def test_a_size_that_is_emptied_is_its_default_again(sight: Sight, address: str) -> None:

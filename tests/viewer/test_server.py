@@ -166,7 +166,7 @@ def test_an_error_says_the_name_that_was_given_and_where_all_are(
     from mansard.frontends.hf import bundled
     from mansard.query.named import chip_names, plugin_models
 
-    def said(**wrong: str) -> str:
+    def said(**wrong: Any) -> str:
         answer = ask(client, "analyze", {"question": question | wrong}).json()
         return f"{answer['error']}: {answer['hint']}"
 
@@ -174,6 +174,8 @@ def test_an_error_says_the_name_that_was_given_and_where_all_are(
     assert "did you mean 'h100-sxm'" in said(on="h100-sxmm")
     assert f"{len(chip_names())} exist (the page Hardware" in said(on="zzzzzzzz")
     assert "did you mean 'llama-3.1-8b'" in said(model="llama-3.1-8")
+    technique = "speculative-decode:draft=zzzzzzzz"
+    assert "(the list under Model" in said(techniques=[technique])
     models = len(bundled.names()) + len(plugin_models())
     assert f"{models} exist (the list under Model" in said(model="zzzzzzzz")
 
@@ -223,6 +225,17 @@ def test_a_question_that_makes_no_sense_is_refused_in_words(
     assert response.status_code == 422
     assert response.json()["error"]
     assert "root:" not in response.text
+
+
+def test_what_is_solved_without_a_limit_is_refused_in_the_words_of_the_page(
+    client: Any, question: dict[str, Any]
+) -> None:
+    for conditions in ([], ["tpot <= <b>"]):
+        asked = {"question": question, "find": "batch", "goal": "maximize"}
+        response = ask(client, "solve", asked | {"conditions": conditions})
+        assert response.status_code == 422
+        assert "--" not in response.text
+        assert "tpot <= 25ms" in response.json()["hint"]
 
 
 def test_a_sweep_may_not_name_what_a_question_may_not(

@@ -85,6 +85,8 @@ class Answers:
         conditions = body.get("conditions")
         if not isinstance(conditions, list) or len(conditions) > MOST_CONDITIONS:
             raise SpecError("conditions is a list", hint=f"of at most {MOST_CONDITIONS}")
+        if not conditions:
+            raise SpecError(f"nothing constrains {find}", hint="write a limit: tpot <= 25ms")
         if "." in find and not find.startswith("hardware."):
             technique, _, option = find.partition(".")
             self.names.check_option(technique, option, "")

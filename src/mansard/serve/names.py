@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mansard.query.source import Source
 
 UPLOAD = "upload:"
+MODELS, CHIPS = "(the list under Model has every one)", "(the page Hardware lists every one)"
+"""Where a page has all names."""
 MOST_UPLOADS = 16
 """Models kept in memory; the oldest goes first."""
 
@@ -55,7 +57,7 @@ class Names:
         if bundled.is_bundled(name) or name in plugin_models():
             return name
         known = (*bundled.names(), *plugin_models(), *self.models)
-        raise unknown_name("model", name, known, see="(the list under Model has every one)")
+        raise unknown_name("model", name, known, see=MODELS)
 
     def chip(self, text: str) -> str:
         """Return a chip's name with its count, checked.
@@ -76,8 +78,7 @@ class Names:
         try:
             found = name if name in known else chips.find(name)
         except UnknownNameError:
-            see = "(the page Hardware lists every one)"
-            raise unknown_name("hardware", name, (*known, *self.chips), see=see) from None
+            raise unknown_name("hardware", name, (*known, *self.chips), see=CHIPS) from None
         return f"{found}:{count}" if count else found
 
     def check_techniques(self, texts: tuple[str, ...]) -> None:
@@ -115,7 +116,7 @@ class Names:
         from mansard.query.named import plugin_models
 
         if not (bundled.is_bundled(name) or name in plugin_models()):
-            raise unknown_name("model", name, (*bundled.names(), *plugin_models()))
+            raise unknown_name("model", name, (*bundled.names(), *plugin_models()), see=MODELS)
 
     def keep(self, data: bytes, made: Program | Mapping[str, Any]) -> str:
         """Keep an upload under a name made from its bytes."""
