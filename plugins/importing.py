@@ -55,7 +55,8 @@ def running(whose: str, what: str) -> Iterator[Attributed]:
     out = Attributed(whose)
 
     def tell() -> None:
-        print(f"note: {whose}: {what} takes more than {SLOW_S:g} s", file=sys.stderr, flush=True)
+        said = f"waiting for {whose}: {what} has taken {SLOW_S:g} s so far, which is no fault"
+        print(said, file=sys.stderr, flush=True)
 
     slow = threading.Timer(SLOW_S, tell)
     slow.daemon = True

@@ -38,6 +38,24 @@ class Answered(NamedTuple):
     answer: Any
 
 
+class LeftOut(NamedTuple):
+    """A single thing of a plugin that cannot be, while the rest of it can.
+
+    Args:
+        kind: of the thing, as a noun: "chip".
+        name: of the thing.
+        owner: the distribution it came from.
+        plugin: of that distribution; empty where only the distribution is known.
+        problem: what is wrong, and what then holds.
+    """
+
+    kind: str
+    name: str
+    owner: str
+    plugin: str
+    problem: str
+
+
 @dataclass(frozen=True)
 class Registry:
     """The plugins of one process.
@@ -47,7 +65,7 @@ class Registry:
         owners: plugin name → the distribution it came from.
         skip_broken: whether a plugin that fails is left out with a note.
         skipped: what was said of those that were left out, by plugin.
-        things: what was said of single things that were left out, by kind and name.
+        things: single things that were left out, once each.
         seconds: how long importing each took, by plugin [s].
         printed: the first line each printed on being imported, by plugin.
     """
@@ -56,7 +74,7 @@ class Registry:
     owners: dict[str, str]
     skip_broken: bool = False
     skipped: dict[str, Note] = field(default_factory=dict)
-    things: dict[str, Note] = field(default_factory=dict)
+    things: dict[LeftOut, Note] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     printed: dict[str, str] = field(default_factory=dict)
 
@@ -105,15 +123,15 @@ class Registry:
             raise PluginError(said, hint=hint) from cause
         self.skipped[name] = Note("M050", said)
 
-    def leave_out_thing(self, kind: str, name: str, said: str, hint: str) -> None:
+    def leave_out_thing(self, thing: LeftOut, hint: str) -> None:
         """Note one thing of a plugin that cannot be, where that was asked for.
 
         Raises:
             PluginError: it was not.
         """
         if not self.skip_broken:
-            raise PluginError(said, hint=hint)
-        self.things[f"{kind} {name}"] = Note("M140", said)
+            raise PluginError(thing.problem, hint=hint)
+        self.things[thing] = Note("M140", thing.problem)
 
 
 def told(error: Exception) -> str:

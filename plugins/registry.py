@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from mansard.core.hooks import Backend, Frontend
 from mansard.core.records import dataclass
 from mansard.plugins import answers, builtin
-from mansard.plugins.loading import BUILTIN, LIMIT, registry, told
+from mansard.plugins.loading import BUILTIN, LIMIT, LeftOut, registry, told
 
 if TYPE_CHECKING:
     from mansard.ir.op import Op
@@ -85,8 +85,9 @@ def cards() -> dict[str, Provided[str]]:
             if family in owners:
                 found.pop(name, None)
                 said = f"two families are called {family!r}: of {owners[family]} and of"
-                hint = f"uninstall one, or set {LIMIT} to leave one out"
-                registry().leave_out_thing("family", family, f"{said} {provided.owner}", hint)
+                what = ("family", family, provided.owner, provided.plugin)
+                thing = LeftOut(*what, f"{said} {provided.owner}")
+                registry().leave_out_thing(thing, _way_out("family", owners[family], thing.owner))
         owners |= dict.fromkeys(families, provided.owner) if name in found else {}
     return found
 
@@ -135,9 +136,10 @@ def readable(
         except Exception as error:
             if owner == BUILTIN:
                 raise
-            said = f"{kind} {name!r} of {owner} cannot be read: {told(error)}"
+            why = told(error).removeprefix(f"{name} of {owner}: ").removeprefix(f"{name}: ")
+            said = f"{kind} {name!r} of {owner} cannot be read: {why}"
             hint = f"report it to the authors of {owner}, or uninstall it"
-            registry().leave_out_thing(kind, name, said, hint)
+            registry().leave_out_thing(LeftOut(kind, name, owner, "", said), hint)
         else:
             yield owner, found
 
@@ -159,8 +161,18 @@ def _collect(
         for name, thing in things:
             if name in found:
                 said = f"two {noun} are called {name!r}: of {found[name].owner} and of {owner}"
-                hint = f"uninstall one, or set {LIMIT} to leave one out"
-                plugins.leave_out_thing(noun, name, said, hint)
+                kind = noun.rpartition(" ")[2].removesuffix("s")
+                thing = LeftOut(kind, name, owner, plugin, said)
+                plugins.leave_out_thing(thing, _way_out(kind, found[name].owner, owner))
             else:
                 found[name] = Provided(thing, owner, plugin)
     return found
+
+
+def _way_out(kind: str, first: str, second: str) -> str:
+    """Say what to do about one name for two things; what mansard ships stays."""
+    if first in (BUILTIN, second):
+        one = f"rename the {kind} of {second}, or uninstall {second}"
+    else:
+        one = f"rename the {kind} of {first} or of {second}, or uninstall one of them"
+    return f"{one}; {LIMIT} says what is loaded; `mansard plugins check` has a row for each"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 import sys
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
@@ -60,6 +61,7 @@ def scaffold(name: str, kind: str = "technique", folder: Path = Path()) -> tuple
     if kind not in KINDS:
         raise unknown_name("kind of plugin", kind, KINDS)
     module = _module(name)
+    _refuse_taken(name, kind)
     root = folder / name
     if root.exists():
         raise SpecError(f"{root} exists already", hint="take another name, or remove it")
@@ -113,3 +115,26 @@ def _words(name: str, module: str, kind: str) -> dict[str, str]:
 def _filled(template: str, words: dict[str, str]) -> str:
     text = files("mansard.plugins").joinpath("templates", *template.split("/")).read_text("utf-8")
     return Template(text).substitute(words)
+
+
+def _refuse_taken(name: str, kind: str) -> None:
+    """Refuse the name of something mansard ships: two things of one name are an error.
+
+    Raises:
+        SpecError: it is one.
+    """
+    from mansard.plugins import builtin
+
+    shipped: dict[str, Callable[[], Iterable[str]]] = {
+        "technique": builtin.technique_names,
+        "op": builtin.technique_names,
+        "hardware": builtin.mansard_hardware,
+        "backend": lambda: (backend.name for backend in builtin.mansard_backends()),
+        "frontend": lambda: (frontend.name for frontend in builtin.mansard_frontends()),
+        "model": builtin.mansard_models,
+    }
+    if name in shipped[kind]():
+        noun = {"op": "technique", "hardware": "chip"}.get(kind, kind)
+        raise SpecError(
+            f"a {noun} cannot be called {name!r}: mansard has one", hint=f"call it my-{name}"
+        )

@@ -55,7 +55,8 @@ def transcript(lines: list[str], environment: Path) -> str:
 
 
 def _timeless(text: str) -> str:
-    """Return an output without what differs from run to run: how long tests took."""
+    """Return an output without what differs from run to run: how long things took."""
+    text = re.sub(r"^waiting for plugin .* so far, which is no fault\n", "", text, flags=re.M)
     return re.sub(r"( passed) in [\d.]+s", r"\1", text)
 
 

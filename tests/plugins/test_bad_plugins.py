@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -121,7 +122,40 @@ def test_a_pass_of_a_name_that_is_taken_names_both_owners(install: Install, run:
     install("taking", {"mansard_passes": [taken]}, "taking-dist")
     ran = run("techniques", "list")
     assert ran.code == 4
-    assert "two techniques are called 'quantize': of mansard and of taking-dist" in ran.err
+    said = "two techniques are called 'quantize': of mansard and of taking-dist"
+    assert said in ran.err
+    ran = run("analyze", "gpt2", "--on", "h100-sxm", "-t", "fuse-attention")
+    assert ran.code == 4
+    assert f"error: {said}" in ran.err
+    assert "hint: rename the technique of taking-dist, or uninstall taking-dist" in ran.err
+    (_, listed) = json.loads(run("plugins", "list", "-f", "json").out)
+    assert listed["without"] == [{"kind": "technique", "name": "quantize", "problem": said}]
+    assert "1 broken" in run("plugins", "list").out
+    ran = run("plugins", "check", "taking")
+    assert ran.code == 1
+    assert "BAD  technique quantize  name" in ran.out
+
+
+def test_a_chip_that_cannot_be_read_is_marked_in_the_list_of_plugins(
+    install: Install, run: Run
+) -> None:
+    text = (
+        'id = "less"\nname = "Less"\nvendor = "Example"\n'
+        '[memory]\ncapacity = "-48GB"\nbandwidth = "1TB/s"\n[peak.matrix]\nbf16 = "1TFLOPS"\n'
+    )
+    install("less", {"mansard_hardware": {"less": text}}, "less-dist")
+    install("more", {"mansard_hardware": {"more": text}, "mansard_passes": [Forgets]}, "more-dist")
+    _, less, more = json.loads(run("plugins", "list", "-f", "json").out)
+    assert less["without"][0]["name"] == "less"
+    assert "memory.capacity: '-48GB' is negative" in less["without"][0]["problem"]
+    assert more["provides"]["techniques"] == ["forgets"]
+    shown = " ".join(run("plugins", "list").out.split())
+    assert "BROKEN: chip 'less' of less-dist cannot be read" in shown
+    assert "techniques forgets, chips more; left out: chip 'more' of more-dist" in shown
+    assert "2 plugins besides mansard's own, 1 broken; `mansard plugins check` says" in shown
+    ran = run("hardware", "list")
+    assert ran.code == 4
+    assert "`mansard plugins check` says what is wrong" in ran.err
 
 
 # Distributions as installers lay them down.

@@ -93,6 +93,11 @@ def test_the_distribution_names_the_version_it_was_made_for(run: Run, tmp_path: 
         (("a" * 61,), "cannot be the name of a plugin"),
         (("json",), "Python has one"),
         (("class",), "Python has one"),
+        (("quantize",), "a technique cannot be called 'quantize': mansard has one"),
+        (("h100-sxm", "--kind", "hardware"), "a chip cannot be called 'h100-sxm'"),
+        (("energy", "--kind", "backend"), "a backend cannot be called 'energy'"),
+        (("onnx", "--kind", "frontend"), "a frontend cannot be called 'onnx'"),
+        (("gpt2", "--kind", "model"), "a model cannot be called 'gpt2'"),
         (("mine", "--kind", "techniqe"), "did you mean 'technique'"),
     ],
 )

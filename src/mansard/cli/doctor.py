@@ -82,7 +82,7 @@ def _commands() -> Iterator[Check]:
         elif name in COMMANDS:
             yield False, "command", f"{name!r} of {owner} has the name of one of mansard's own"
         else:
-            yield True, "command", f"{name} of {owner}"
+            yield True, "command", f"{name} of {owner}: listed, not run"
 
 
 def _plugins() -> str:

@@ -48,8 +48,8 @@ def say_left_out(notes: Sequence[Note]) -> bool:
 
     print_notes(notes)
     if notes:
-        print(f"{paint('hint:', '36')} `mansard plugins list` says what works; mend or uninstall"
-              " the rest", file=sys.stderr)  # fmt: skip
+        print(f"{paint('hint:', '36')} `mansard plugins check` says what is wrong,"
+              " `mansard plugins list` what works", file=sys.stderr)  # fmt: skip
     return bool(notes)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mansard.cli.listings import print_listing, say_left_out
+from mansard.cli.listings import print_listing
 from mansard.cli.output import output_options, read_output
 from mansard.cli.root import Group
 
@@ -21,20 +21,24 @@ def plugins() -> None:
 def list_plugins(form: str | None, out: str | None) -> None:
     """List mansard itself and the installed plugins with what each provides.
 
-    One that fails is listed with what is wrong; nothing stops the list.
+    One that fails is listed with what is wrong, and so is a single thing of one; nothing stops
+    the list.
     """
     to = read_output(form, out)
     from dataclasses import asdict
 
     from mansard.plugins.loading import skipping_broken
-    from mansard.query.plugins import Installed, installed, things_left_out
+    from mansard.query.plugins import Installed, installed
     from mansard.render.listing import Column, Listing
 
     def words(plugin: Installed) -> str:
-        return f"BROKEN: {plugin.problem}" if plugin.problem else plugin.adds
+        left = "; ".join(thing.problem for thing in plugin.without)
+        if plugin.broken:
+            return f"BROKEN: {plugin.problem or left}"
+        return f"{plugin.adds}; left out: {left}" if left else plugin.adds
 
     with skipping_broken():
-        found, things = installed(), things_left_out()
+        found = installed()
     records = [asdict(plugin) for plugin in found]
     shown = [r | {"provides": words(p)} for p, r in zip(found, records, strict=True)]
     columns = (
@@ -43,11 +47,12 @@ def list_plugins(form: str | None, out: str | None) -> None:
         Column("entry", "plugin"),
         Column("provides", "provides", flexible=True),
     )
-    others, broken = len(found) - 1, sum(bool(plugin.problem) for plugin in found)
+    others, broken = len(found) - 1, sum(plugin.broken for plugin in found)
     footer = f"{others} plugin{'' if others == 1 else 's'} besides mansard's own"
     footer += f", {broken} broken" if broken else ""
+    if any(plugin.problem or plugin.without for plugin in found):
+        footer += "; `mansard plugins check` says what is wrong"
     print_listing(Listing(columns, records, shown, footer), to)
-    say_left_out(things)
 
 
 @plugins.command("new", short_help="A distribution to start from.")
@@ -95,13 +100,12 @@ def check_plugins(
 
     from mansard.plugins.loading import BUILTIN, skipping_broken
     from mansard.query.checking import Finding, check
-    from mansard.query.plugins import installed, things_left_out
+    from mansard.query.plugins import installed
     from mansard.render.listing import Column, Listing
 
     with skipping_broken():
         chosen = names or dict.fromkeys(p.name for p in installed() if p.name != BUILTIN)
         found: list[Finding] = [f for name in chosen for f in check(name, limit_s, models, jobs)]
-        things = things_left_out()
     records = [asdict(f) | {"holds": not f.problem} for f in found]
     shown = [
         {"holds": "BAD" if f.problem else "ok", "thing": f.thing, "what": f.what,
@@ -117,5 +121,4 @@ def check_plugins(
     bad = sum(bool(f.problem) for f in found)
     footer = f"{len(found)} checked, {bad} wrong" if found else "no plugin besides mansard's own"
     print_listing(Listing(columns, records, shown, footer), to)
-    say_left_out(things)
     ctx.exit(1 if bad else 0)

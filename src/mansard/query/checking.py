@@ -168,8 +168,13 @@ def _owner(name: str, known: Sequence[Installed]) -> str:
 
 def _loaded(plugin: Installed) -> Iterator[Finding]:
     """Say whether a plugin can be imported and its hooks asked."""
-    said = plugin.adds or "provides nothing"
+    said = plugin.adds or ("nothing of it can be used" if plugin.without else "provides nothing")
     yield Finding(f"plugin {plugin.entry}", "loads", plugin.problem, said)
+    read = {name for names in plugin.provides.values() for name in names}
+    for left in plugin.without:
+        if left.name not in read:  # the others have rows of their own
+            problem = f"{left.problem}; rename it, or uninstall {plugin.name}"
+            yield Finding(f"{left.kind} {left.name}", "name", problem)
 
 
 def _metadata(owner: str) -> Iterator[Finding]:

@@ -36,7 +36,9 @@ def chip(name: str | Path) -> Hardware:
     except UnknownNameError:
         texts = _chips()
         if name in texts:
-            return Hardware.from_toml(texts[str(name)], where=f"{chip_owner(str(name))}'s {name}")
+            owner = chip_owner(str(name))
+            where = str(name) if owner == name else f"{name} of {owner}"
+            return Hardware.from_toml(texts[str(name)], where=where)
         if not texts:
             raise
         see = "(mansard hardware list)"

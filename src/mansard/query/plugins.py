@@ -11,6 +11,20 @@ from mansard.plugins.installed import version
 
 
 @dataclass(frozen=True)
+class Without:
+    """A single thing of a plugin that is left out.
+
+    Args:
+        kind, name: of the thing.
+        problem: why.
+    """
+
+    kind: str
+    name: str
+    problem: str
+
+
+@dataclass(frozen=True)
 class Installed:
     """A plugin.
 
@@ -21,6 +35,7 @@ class Installed:
         module: what is loaded.
         provides: kind of thing → the names it adds.
         problem: why it was left out; empty for one that works.
+        without: things of it that are left out, while the rest works.
     """
 
     name: str
@@ -29,6 +44,14 @@ class Installed:
     module: str
     provides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     problem: str = ""
+    without: tuple[Without, ...] = ()
+
+    @property
+    def broken(self) -> bool:
+        """Whether it was left out, or everything of it."""
+        left = {thing.name for thing in self.without}
+        works = any(name not in left for names in self.provides.values() for name in names)
+        return bool(self.problem or (self.without and not works))
 
     @property
     def adds(self) -> str:
@@ -42,15 +65,20 @@ class Installed:
 def installed() -> tuple[Installed, ...]:
     """Return mansard itself, then the plugins it loads, with what they provide.
 
+    Where plugins that fail are left out, what each provides is read once, so that single things
+    that fail are known, too.
+
     Raises:
         PluginError: a plugin fails and is not to be left out.
         UnknownNameError: ``MANSARD_PLUGINS`` names one that is not installed.
     """
     from mansard.plugins.entries import BUILTIN, chosen
-    from mansard.plugins.loading import registry
+    from mansard.plugins.loading import is_skipping, registry
     from mansard.plugins.registry import provisions
 
     provided = provisions()
+    if is_skipping():
+        _read_of_plugins()
     skipped = registry().skipped
     own = Installed(
         BUILTIN, version("mansard"), BUILTIN, "mansard.plugins.builtin", provided[BUILTIN]
@@ -63,10 +91,35 @@ def installed() -> tuple[Installed, ...]:
             entry.module,
             {} if entry.name in skipped else provided.get(entry.name, {}),
             skipped[entry.name].message if entry.name in skipped else "",
+            _without(entry.owner, entry.name, provided.get(entry.name, {})),
         )
         for entry in chosen()
     ]
     return (own, *sorted(found, key=lambda plugin: (plugin.name, plugin.entry)))
+
+
+def _read_of_plugins() -> None:
+    """Read the chips of plugins; what cannot be read is noted."""
+    from mansard.plugins.entries import BUILTIN
+    from mansard.plugins.registry import hardware
+    from mansard.query.named import readable_chips
+
+    readable_chips(name for name, chip in hardware().items() if chip.owner != BUILTIN)
+
+
+def _without(
+    owner: str, entry: str, provides: Mapping[str, tuple[str, ...]]
+) -> tuple[Without, ...]:
+    """Return what is left out of a plugin; of a thing read later only the distribution is known."""
+    from mansard.plugins.loading import registry
+
+    named = {name for names in provides.values() for name in names}
+    return tuple(
+        Without(left.kind, left.name, left.problem)
+        for left in registry().things
+        if left.owner == owner
+        and (left.plugin == entry or (not left.plugin and left.name in named))
+    )
 
 
 def skipped_plugins() -> tuple[Note, ...]:
