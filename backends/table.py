@@ -6,15 +6,16 @@ kernel, how often a call runs it, and its work as quantities of one tape.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, reduce
 
 import sympy as sp
 
 from mansard.backends.quantity import Tape
 from mansard.core.records import dataclass
 from mansard.core.symbols import Expr
+from mansard.ir.alike import likeness
 from mansard.ir.cost import MATRIX, Cost, Link, Work
 from mansard.ir.graph import Graph
 from mansard.ir.kernel import Kernel
@@ -44,7 +45,7 @@ class TableRow:
         weight: the encoding of the largest weight it reads, as text.
         members: names of the ops in it.
         because: the passes that touched them, with their reasons.
-        cost: the same work as expressions, for ``explain``.
+        cost: the same work as expressions, for ``explain``; by values of the first kernel alike.
     """
 
     name: str
@@ -103,13 +104,23 @@ class Table:
 
 @once
 def tabulate(graph: Graph, name: str) -> Table:
-    """Return the rows of a graph: one per kernel that does anything, equal ones merged."""
+    """Return the rows of a graph: one per kernel that does anything, equal ones merged.
+
+    Kernels of one likeness are priced once.
+    """
     tape = Tape()
+    numbers: dict[Hashable, int] = {}
+    priced: list[TableRow | None] = []
     seen: dict[tuple[object, ...], tuple[TableRow, Expr]] = {}
-    for kernel, cost, count, group in _launches(graph, sp.S.One, 0):
-        if cost.is_free:
+    for kernel, around, count, group in _launches(graph, sp.S.One, 0):
+        like = (likeness(kernel), kernel.device, group, around)
+        if (at := numbers.setdefault(like, len(numbers))) == len(priced):
+            cost = reduce(lambda cost, region: region.lift(cost), around, kernel.cost)
+            priced.append(None if cost.is_free else _row(kernel, cost, name, group, tape))
+        if (row := priced[at]) is None:
             continue
-        row = _row(kernel, cost, name, group, tape)
+        if row.name != kernel.name:
+            row = replace(row, name=kernel.name, members=_members(kernel), because=_because(kernel))
         key = (
             row.name, row.kind, row.device, group, *row.dims.items(), *row.flops.items(),
             *row.traffic.items(), *row.payload.items(), row.weight,
@@ -120,22 +131,22 @@ def tabulate(graph: Graph, name: str) -> Table:
     return Table(tape, tuple(rows))
 
 
-def _launches(graph: Graph, count: Expr, group: int) -> Iterator[tuple[Kernel, Cost, Expr, int]]:
-    """Yield (kernel, its cost, runs per call, overlap group), bodies walked through."""
+def _launches(
+    graph: Graph, count: Expr, group: int, around: tuple[Region, ...] = ()
+) -> Iterator[tuple[Kernel, tuple[Region, ...], Expr, int]]:
+    """Yield (kernel, regions around it, inner first, runs per call, overlap group)."""
     for kernel in graph.kernels:
         op = kernel.ops[0]
         if not isinstance(op, Region):
-            yield kernel, kernel.cost, count, group
+            yield kernel, around, count, group
             continue
         inside = id(op) if isinstance(op, Overlap) else group
         trips = count * getattr(op, "trips", sp.S.One)
-        for inner, cost, n, at in _launches(op.body, trips, inside):
-            yield inner, op.lift(cost), n, at
+        yield from _launches(op.body, trips, inside, (op, *around))
 
 
 def _row(kernel: Kernel, cost: Cost, graph: str, group: int, tape: Tape) -> TableRow:
     dims = {k: v if isinstance(v, str) else tape.add(v) for k, v in kernel.dims().items()}
-    workers = [op for op in kernel.ops if not op.is_view]
     return TableRow(
         name=kernel.name,
         kind=kernel.kind,
@@ -149,10 +160,18 @@ def _row(kernel: Kernel, cost: Cost, graph: str, group: int, tape: Tape) -> Tabl
         payload={link: tape.add(n) for link, n in cost.payload.items()},
         launches=tape.add(cost.launches),
         weight=_weight(cost),
-        members=tuple(dict.fromkeys(op.name for op in workers)),
-        because=tuple(dict.fromkeys(reason for op in kernel.ops for reason in op.because)),
+        members=_members(kernel),
+        because=_because(kernel),
         cost=cost,
     )
+
+
+def _members(kernel: Kernel) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(op.name for op in kernel.ops if not op.is_view))
+
+
+def _because(kernel: Kernel) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(reason for op in kernel.ops for reason in op.because))
 
 
 def _counted(row: TableRow, count: int) -> TableRow:

@@ -163,8 +163,32 @@ def expr(value: ExprLike) -> Expr:
 
 
 def product(factors: Iterable[ExprLike]) -> Expr:
-    """Multiply, without building the partial products."""
-    return sp.Mul(*map(expr, factors))
+    """Multiply, without building the partial products.
+
+    The number is multiplied apart from the symbols: sympy deduces twenty facts about each number
+    that it meets in a product, and every layer of another size has numbers of its own.
+
+    >>> product((2, T, 8192)), product((T, S, B, 4)), product((0, T)), product((2, P + S))
+    (16384*T, 4*B*S*T, 0, 2*P + 2*S)
+    """
+    number, symbols = sp.S.One, []
+    for factor in (factors := tuple(map(expr, factors))):
+        for f in factor.args if factor.is_Mul else (factor,):
+            if f.is_Symbol:
+                symbols.append(f)
+            elif f.is_Rational:
+                number *= f
+            else:
+                return sp.Mul(*factors)
+    if not symbols or not number:
+        return number
+    rest = sp.Mul(*symbols)  # known to sympy's cache
+    if number == 1:
+        return rest
+    parts = sp.Mul.make_args(rest)
+    if not all(f.is_Symbol or f.is_Pow for f in parts):
+        return sp.Mul(number, rest)
+    return sp.Mul._from_args((number, *parts), is_commutative=True)
 
 
 def total(terms: Iterable[ExprLike]) -> Expr:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, field, fields, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
 import sympy as sp
@@ -94,14 +94,14 @@ class Op(metaclass=_OpMeta):
         """The first result."""
         return self.outs[0]
 
-    @property
+    @cached_property
     def operands(self) -> tuple[Value, ...]:
         """Every value the op reads, in the order of its fields."""
         return tuple(v for _, values in self.operand_fields() for v in values)
 
     def operand_fields(self) -> Iterator[tuple[str, tuple[Value, ...]]]:
         """Yield each operand field with its values."""
-        for f in _declared(type(self)):
+        for f in declared(type(self)):
             value = getattr(self, f.name)
             if isinstance(value, Value):
                 yield f.name, (value,)
@@ -111,8 +111,8 @@ class Op(metaclass=_OpMeta):
     def attributes(self) -> dict[str, Any]:
         """Return the fields that are not operands and differ from their default."""
         operand_names = {name for name, _ in self.operand_fields()}
-        declared = (f for f in _declared(type(self)) if f.name not in operand_names)
-        pairs = ((f, getattr(self, f.name)) for f in declared)
+        others = (f for f in declared(type(self)) if f.name not in operand_names)
+        pairs = ((f, getattr(self, f.name)) for f in others)
         return {f.name: v for f, v in pairs if v is not None and v != f.default and v != ()}
 
     def with_operands(self, new: Mapping[Value, Value]) -> Self:
@@ -165,7 +165,8 @@ class View(Op):
         return FREE
 
 
-def _declared(cls: type[Op]) -> tuple[Field[Any], ...]:
+def declared(cls: type[Op]) -> tuple[Field[Any], ...]:
+    """Return the fields an op class declares, in order: operands, bodies, attributes."""
     found = _DECLARED.get(cls)
     if found is None:
         found = _DECLARED[cls] = tuple(f for f in fields(cls) if f.name not in LABELS)
@@ -185,7 +186,7 @@ class Slots:
 def slots(cls: type[Op]) -> Slots:
     """Return which fields hold operands, which bodies, which attributes; annotations say so."""
     sorts: dict[str, list[Field[Any]]] = {"Value": [], "Graph": [], "": []}
-    for f in _declared(cls):
+    for f in declared(cls):
         words = re.findall(r"\w+", str(getattr(f.type, "__name__", f.type)))
         sorts[next((w for w in ("Value", "Graph") if w in words), "")].append(f)
     return Slots(tuple(sorts["Value"]), tuple(sorts["Graph"]), tuple(sorts[""]))

@@ -95,7 +95,7 @@ class Value:
         """Size of the elements that exist [B]."""
         if self.parts:
             return total(p.bytes for p in self.parts)
-        return self.computed * (self.encoding.bits / 8)
+        return product((self.computed, self.encoding.bits / 8))
 
     def rows(self, axis: int, n: ExprLike) -> dict[Value, Expr]:
         """Return the bytes each stored part gives to the last ``n`` rows along ``axis``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mansard.core.errors import unknown_name
-from mansard.core.symbols import Expr
+from mansard.core.symbols import Expr, product
 from mansard.ir.cost import VECTOR, Cost
 from mansard.ir.op import Op, like, require_size
 from mansard.ir.value import TensorType, Value
@@ -68,7 +68,8 @@ class GatedActivation(Op):
 
     def cost(self) -> Cost:
         """See the class."""
-        return self.streamed((_per_element(self.fn) + 1) * self.gate.numel, unit=VECTOR)
+        flops = product((_per_element(self.fn) + 1, self.gate.numel))
+        return self.streamed(flops, unit=VECTOR)
 
 
 class Add(Op):

@@ -33,7 +33,7 @@ class Linear(Op):
     def cost(self) -> Cost:
         """See the class."""
         structure = stored_parts(self.w)[0].encoding.structure
-        flops = 2 * self.x.numel * self.w.shape[0]
+        flops = product((2, self.x.numel, self.w.shape[0]))
         dtype = _product_dtype(self.x, self.w)
         cost = self.streamed(flops, unit=MATRIX, dtype=dtype, structure=structure)
         if self.bias is None:
