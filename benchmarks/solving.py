@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 
+import numpy as np
 import sympy as sp
 
 from mansard.query.solving import crossovers, sensitivity, solve
@@ -27,6 +28,9 @@ SHAPES: dict[str, Study] = {
 }  # fmt: skip
 SOLVE_MS, CROSSOVERS_MS = 1.0, 2.0
 """Limits of issue 6, for what is exact and warm."""
+MANY_US = 2.0
+"""Limit of a workload of many, both constraints together."""
+MANY = 100_000
 
 
 @dataclass(frozen=True)
@@ -34,18 +38,19 @@ class Line:
     """One measurement; without a limit it is only recorded."""
 
     what: str
-    milliseconds: float
+    value: float
     limit: float | None = None
+    unit: str = "ms"
 
     @property
     def kept(self) -> bool:
         """Whether the limit is kept."""
-        return self.limit is None or self.milliseconds <= self.limit
+        return self.limit is None or self.value <= self.limit
 
     def __str__(self) -> str:
         verdict = "    " if self.limit is None else "ok  " if self.kept else "MISS"
-        limit = "" if self.limit is None else f" <= {self.limit:g} ms"
-        return f"  {verdict} {self.milliseconds:9.3f} ms  {self.what}{limit}"
+        limit = "" if self.limit is None else f" <= {self.limit:g} {self.unit}"
+        return f"  {verdict} {self.value:9.3f} {self.unit}  {self.what}{limit}"
 
 
 def cpu_ms(step: Callable[[], object], runs: int = 100) -> float:
@@ -91,6 +96,12 @@ def lines(asked: Study, exact: bool) -> Iterator[Line]:
     yield Line("solve the bandwidth, exact, warm",
                cpu_ms(lambda: solve(asked, "hardware.memory.bandwidth", minimize=True,
                                     subject_to=limit())), SOLVE_MS)  # fmt: skip
+    random = np.random.default_rng(0)
+    over = {"prompt": random.integers(1, 32768, MANY), "output": random.integers(2, 2048, MANY)}
+    many = lambda: asked.solve_many("batch", over=over, maximize=True, subject_to=both())  # noqa: E731
+    many()
+    yield Line(f"solve the batches of {MANY:,} workloads, each", cpu_ms(many, 5) / MANY * 1e3,
+               MANY_US, "us")  # fmt: skip
     made = [anew(asked)() for _ in range(5)]
     fresh = iter(made)
     first = lambda: solve(next(fresh), "batch", maximize=True, subject_to=both())  # noqa: E731

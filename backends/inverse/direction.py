@@ -48,6 +48,21 @@ class Directions:
             turned(self._monomial(m, symbol), 1 if c > 0 else -1) for m, c in terms.items()
         )
 
+    def of_cost(self, terms: Terms, symbol: Symbol) -> Way:
+        """Return which way a polynomial goes that is a cost, whatever number the symbol is.
+
+        Where the symbol is only a factor, and squared nowhere, the cost is ``A + B·symbol``. Of no
+        number it is negative, so ``B`` is not either, whatever the signs of its terms: the sum over
+        a window is such a difference.
+        """
+        way = self.of(terms, symbol)
+        if way is not None:
+            return way
+        slots = {slot: e for m in terms for slot, e in m if self.space.atom_mentions(slot, symbol)}
+        plain = all(self.space.atoms[slot].symbol is not None for slot in slots)
+        straight = all(e == 1 for m in terms for slot, e in m if slot in slots)
+        return UP if plain and straight else None
+
     def _monomial(self, monomial: tuple[tuple[int, int], ...], symbol: Symbol) -> Way:
         return together(
             turned(self.atom(slot, symbol), 1 if exponent > 0 else -1)

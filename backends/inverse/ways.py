@@ -57,8 +57,10 @@ class Ways:
 
     def _step(self, section: Section, symbol: Symbol | None = None) -> Way:
         """Return which way the time of a row in one step goes."""
-        rows = section.resources.values()
-        return together(self._directions.of(t, symbol or self.unknown) for t in rows)
+        rows, along = section.resources.values(), symbol or self.unknown
+        if along == SCENARIO["batch"]:  # any number of sequences, beside any lengths
+            return together(self._directions.of_cost(t, along) for t in rows)
+        return together(self._directions.of(t, along) for t in rows)
 
     def _repeats(self, segment: Segment) -> list[Way]:
         counts = [*segment.factors, *([segment.times] if segment.times is not None else [])]

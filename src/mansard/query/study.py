@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mansard.query.solving.crossing import Crossovers
     from mansard.query.solving.elasticity import Sensitivity
     from mansard.query.solving.explanation import Explanation
+    from mansard.query.solving.many import Solutions
     from mansard.query.solving.question import Question
     from mansard.query.solving.solution import Solution
     from mansard.query.source import Source
@@ -107,6 +108,25 @@ class Study:
         return solve(
             self, find, maximize=maximize, minimize=minimize, subject_to=subject_to, within=within
         )
+
+    def solve_many(
+        self, find: str, *, over: Mapping[str, Any], subject_to: str | Sequence[str],
+        maximize: bool = False, minimize: bool = False, within: str | None = None,
+    ) -> Solutions:  # fmt: skip
+        """Find the greatest or least size for each of many workloads; see ``solving.many``.
+
+        >>> import mansard as ms
+        >>> asked = ms.study("qwen2.5-0.5b", on="h100-sxm")
+        >>> asked.solve_many("batch", maximize=True, subject_to="memory <= capacity",
+        ...                  over={"prompt": [1024, 8192], "output": 32}).values.tolist()
+        [3191, 404]
+        """
+        from mansard.query.solving import solve_many
+
+        return solve_many(
+            self, find, over=over, subject_to=subject_to, maximize=maximize, minimize=minimize,
+            within=within,
+        )  # fmt: skip
 
     def crossovers(self, over: str = "batch", phase: str | None = None) -> Crossovers:
         """Say where each op turns compute-bound; see ``solving.crossovers``."""

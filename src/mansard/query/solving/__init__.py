@@ -10,10 +10,12 @@ if TYPE_CHECKING:
     from mansard.query.solving.elasticity import sensitivity as sensitivity
     from mansard.query.solving.explaining import explain as explain
     from mansard.query.solving.finding import solve as solve
+    from mansard.query.solving.many import solve_many as solve_many
     from mansard.query.solving.question import Question as Question
 
-_NAMES = {"Question": "question", "solve": "finding", "crossovers": "crossing",
-          "sensitivity": "elasticity", "explain": "explaining"}  # fmt: skip
+_NAMES = {"Question": "question", "solve": "finding", "solve_many": "many",
+          "crossovers": "crossing", "sensitivity": "elasticity",
+          "explain": "explaining"}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -37,7 +37,7 @@ class Search(Values):
         Raises:
             SpecError: a quantity it names does not exist here, or no method applies.
         """
-        self._check(condition)
+        self.check(condition)
         if self.question.priced is not None:
             try:
                 return self.exact(condition, self.parts(condition))
@@ -54,7 +54,12 @@ class Search(Values):
             )
         return enumerated(self, condition)
 
-    def _check(self, condition: Condition) -> None:
+    def check(self, condition: Condition) -> None:
+        """Raise where this answer has no quantity that a constraint names.
+
+        Raises:
+            SpecError: it says which.
+        """
         known = quantities(self.question.estimate)
         for name in condition.names:
             priced = self.question.study.price is not None

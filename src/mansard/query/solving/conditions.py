@@ -121,7 +121,7 @@ class Condition:
         return {k: c for k, c in found.items() if c}
 
     @cached_property
-    def _cleared(self) -> dict[Power, Fraction]:
+    def cleared(self) -> dict[Power, Fraction]:
         """Return left less right times what makes every exponent positive; the sign stays."""
         plain = [(_product(*_expanded(power)), c) for power, c in self._difference.items()]
         lowest: dict[str, int] = {}
@@ -142,7 +142,7 @@ class Condition:
             NotAffineError: it is not piecewise affine.
         """
         parts = [line(0, 0, low, high)]
-        for power, c in self._cleared.items():
+        for power, c in self.cleared.items():
             number, moving = c, None
             for name, exponent in power:
                 value = figure(name)

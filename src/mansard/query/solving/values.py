@@ -44,18 +44,20 @@ class Values:
     def figures(self, condition: Condition, xs: Any) -> Mapping[str, Any]:
         """Return the quantities a constraint names at values of the unknown."""
         scenario = self.question.sizes
-        spent = [n for n in condition.names if n in SPENT]
-        names = [n for n in condition.names if n in FIGURES]
-        names += ["throughput"] * (bool(spent) and "throughput" not in names)
         if self.unknown.kind == "size":
-            columns: dict[str, Any] = dict(scenario)
-            columns[self.unknown.key] = np.array([float(x) for x in xs])
-            b, p, n = (columns[name] for name in ("batch", "prompt", "output"))
-            found = self.question.engine.figures(b, p, n, names) if names else {}
-            return {**columns, **found, **self._spent(spent, {**columns, **found})}
+            at = {self.unknown.key: np.array([float(x) for x in xs])}
+            return self.at_sizes(condition, {**scenario, **at})
+        spent, names = _named(condition)
         each = [self._repriced(x, names) for x in xs] if names else []
         found = {n: np.array([e[n] for e in each]) for n in names}
         return {**scenario, **found, **self._spent(spent, {**scenario, **found})}
+
+    def at_sizes(self, condition: Condition, sizes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the quantities a constraint names at batches, prompts and outputs."""
+        spent, names = _named(condition)
+        b, p, n = (sizes[name] for name in ("batch", "prompt", "output"))
+        found = self.question.engine.figures(b, p, n, names) if names else {}
+        return {**sizes, **found, **self._spent(spent, {**sizes, **found})}
 
     def _spent(self, names: list[str], known: Mapping[str, Any]) -> dict[str, Any]:
         """Return energy and cost at points, from the throughput."""
@@ -84,6 +86,13 @@ class Values:
         s = estimate.scenario
         found = engine.figures(s.batch, s.prompt, s.output, names)
         return {name: float(values[0]) for name, values in found.items()}
+
+
+def _named(condition: Condition) -> tuple[list[str], list[str]]:
+    """Return what a constraint names that is spent, and the figures it takes."""
+    spent = [n for n in condition.names if n in SPENT]
+    names = [n for n in condition.names if n in FIGURES]
+    return spent, names + ["throughput"] * (bool(spent) and "throughput" not in names)
 
 
 def spelled(value: Fraction | float, unknown: Unknown) -> str:
