@@ -222,6 +222,7 @@ def _card(name: str, table: dict[str, Any], names: Mapping[str, Any], where: str
         for kind, part in table.get("mixers", {}).items()
         if part
     }
+    table["checks"] = {key: check for key, check in table.get("checks", {}).items() if check}
     if cross := table.pop("cross", None):
         table["cross"] = _mixer(cross, f"{here}.cross")
     if stem := table.pop("stem", None):

@@ -262,6 +262,7 @@ class Card:
     defaults count. ``encoder`` names the card that reads the encoder off the same config, and
     ``cross`` is the attention over its memory. A card that is ``part_of`` a model reads no config
     of its own; one that is a ``class_of`` a model_type reads those that name its architectures.
+    ``checks`` are what its sizes must be to each other, see ``agreement``.
     ``stored`` are tensors, by name, that its steps do not read; ``expects`` are values the class
     is made for; another is a note.
     """
@@ -296,6 +297,7 @@ class Card:
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     assumes: Mapping[str, Any] = field(default_factory=dict)
     expects: Mapping[str, Any] = field(default_factory=dict)
+    checks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     ignores: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     defaults_from: str = ""

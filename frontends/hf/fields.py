@@ -104,6 +104,21 @@ class Fields:
             return combine(name, [self.setting(part) for part in parts])
         return self.value(chosen) if isinstance(chosen, str) else chosen
 
+    def words(self, setting: Setting) -> str:
+        """Return a setting as the config spells it, each key with its value."""
+        chosen = self.decide(setting)
+        if isinstance(chosen, str):
+            names = self.spellings(self._key(chosen))
+            spelled = next((name for name in names if self._stated(name)), names[0])
+            return f"{spelled} {show(self.value(chosen))}"
+        if not isinstance(chosen, Mapping):
+            return show(chosen)
+        name, parts = next(iter(chosen.items()))
+        if name == "first":
+            return self.words(next((p for p in parts if self.setting(p) is not None), parts[-1]))
+        sign = {"times": " · ", "plus": " + ", "over": " / "}.get(name, ", ")
+        return sign.join(map(self.words, parts))
+
     def flag(self, setting: Setting) -> bool:
         """Evaluate a yes-or-no setting; absent and null mean no."""
         return bool(self.setting(setting))
@@ -124,6 +139,20 @@ class Fields:
             and value not in quiet
         )
 
+    def _stated(self, path: str) -> bool:
+        """Say whether the config has the key of a path.
+
+        Raises:
+            SpecError: something on the way to it is no object.
+        """
+        head, dot, _ = path.partition(".")
+        nest = self._config.get(head)
+        if dot and nest is not None and not isinstance(nest, Mapping):
+            raise SpecError(
+                f"{self.where}: {head} is {show(nest)}", hint="write an object of its keys"
+            )
+        return _has(self._config, path)
+
     def _key(self, name: str) -> Key:
         if name in self._known:
             return self._known[name]
@@ -137,7 +166,7 @@ class Fields:
 
     def _resolve(self, key: Key) -> Field:
         names = self.spellings(key)
-        present = [name for name in names if _has(self._config, name)]
+        present = [name for name in names if self._stated(name)]
         self._read.update(name.split(".")[0] for name in present)
         stated = {name: key.check(_at(self._config, name), self.where, name) for name in present}
         given = {name: value for name, value in stated.items() if value is not None}

@@ -35,11 +35,18 @@ def picks(schedule: Schedule, fields: Fields, layers: int) -> tuple[bool, ...]:
     before = None if schedule.before is None else _whole(fields, schedule.before)
     if schedule.last is not None and (last := fields.setting(schedule.last)) not in (None, -1):
         before = last + 1
+    start, step = _whole(fields, schedule.start), _whole(fields, schedule.step)
+    if schedule.rule in ("period", "except_period") and schedule.first == 0 and start >= step:
+        offset, period = fields.words(schedule.start), fields.words(schedule.step)
+        raise SpecError(
+            f"{fields.where}: {offset} is no layer of a period: {period}",
+            hint=f"make the offset less than the period, 0 to {step - 1}",
+        )
     return by_rule(
         schedule.rule,
         layers,
-        start=_whole(fields, schedule.start),
-        step=_whole(fields, schedule.step),
+        start=start,
+        step=step,
         skip=frozenset(skip or ()),
         before=before,
         first=_whole(fields, schedule.first),

@@ -7,8 +7,10 @@ from typing import Any
 
 from mansard.core.errors import SpecError
 from mansard.frontends.hf.keys import show
-from mansard.frontends.hf.quantization import Quantization
+from mansard.frontends.hf.quantization import ROW, Quantization
 
+MOST = 2**20
+"""Elements that share a scale: the longest rows of published models are shorter."""
 Block = Mapping[str, Any]
 Found = tuple[Quantization, tuple[str, ...]]
 """What was read, and what of it is not counted."""
@@ -41,18 +43,29 @@ def whole(
         value = block.get(key)
         if value is None:
             continue
-        if type(value) is not int or value > 2**20 or (allowed and value not in allowed):
-            hint = f"one of {', '.join(map(str, allowed))}" if allowed else "write a whole number"
+        if type(value) is not int or value > MOST or (allowed and value not in allowed):
+            hint = "write a whole number" if type(value) is not int else f"at most {MOST}"
+            hint = f"one of {', '.join(map(str, allowed))}" if allowed else hint
             raise SpecError(f"{here}.{key} is {show(value)}", hint=hint)
         return value
     return default
+
+
+def group_size(block: Block, here: str, *keys: str) -> int:
+    """Return how many elements share a scale, 128 where nothing says so; -1 is a whole row."""
+    size = whole(block, keys, here, (), 128)
+    if size < 1 and size != -1:
+        key = next(key for key in keys if block.get(key) is not None)
+        hint = f"a whole number from 1 to {MOST}, or -1 for one scale a channel"
+        raise SpecError(f"{here}.{key} is {size}", hint=hint)
+    return ROW if size == -1 else size
 
 
 def block_shape(block: Block, here: str, key: str = "weight_block_size") -> tuple[int, ...]:
     """Return the rows and columns one scale serves."""
     sizes = block.get(key)
     good = isinstance(sizes, list) and len(sizes) == 2
-    if not good or any(type(n) is not int or not 1 <= n <= 2**20 for n in sizes or ()):
+    if not good or any(type(n) is not int or not 1 <= n <= MOST for n in sizes or ()):
         raise SpecError(f"{here}.{key} is {show(sizes)}", hint="for example [128, 128]")
     return tuple(sizes or ())
 

@@ -15,6 +15,7 @@ from mansard.frontends.hf.quantization_block import (
     block_shape,
     flat,
     format_of,
+    group_size,
     skipped,
     whole,
 )
@@ -116,14 +117,14 @@ def _arguments(args: object, here: str) -> Scheme | None:
         return None
     if name in ("nvfp4", "mxfp4"):
         return Scheme(name)
-    strategy = args.get("strategy") or ("group" if args.get("group_size") else "tensor")
+    strategy = args.get("strategy") or ("tensor" if args.get("group_size") is None else "group")
     match strategy:
         case "tensor":
             group = 0
         case "channel":
             group = ROW
         case "group":
-            group = whole(args, ("group_size",), here, (), 128)
+            group = group_size(args, here, "group_size")
         case "block":
             group = math.prod(block_shape(args, here, "block_structure"))
         case _:

@@ -18,6 +18,7 @@ from mansard.frontends.hf.quantization_block import (
     Found,
     block_shape,
     flat,
+    group_size,
     skipped,
     whole,
 )
@@ -168,8 +169,8 @@ METHODS: dict[str, Callable[[Block, str, tuple[str, ...]], Found]] = {
 def _integers(block: Block, here: str) -> Scheme:
     """Return integers in groups with an fp16 scale and a zero point of as many bits."""
     bits = whole(block, ("bits", "w_bit"), here, (2, 3, 4, 8), 4)
-    group = whole(block, ("group_size", "q_group_size"), here, (), 128)
-    return Scheme(f"int{bits}", group if group > 0 else ROW, 16, bits)
+    group = group_size(block, here, "group_size", "q_group_size")
+    return Scheme(f"int{bits}", group, 16, bits)
 
 
 def _what(block: Block) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mansard.core.errors import SpecError, unknown_name
+from mansard.frontends.hf.agreement import check_agreement
 from mansard.frontends.hf.architecture import (
     Architecture,
     LayerSpec,
@@ -27,7 +28,7 @@ from mansard.frontends.hf.parts import cross_of, head_of, stem_of, transform_of
 from mansard.frontends.hf.picks import choice, picks
 from mansard.frontends.hf.quantization_methods import read_quantization
 from mansard.frontends.hf.read import RawConfig, read_config
-from mansard.frontends.hf.wrapped import alone, tower_config, towers, unwrapped
+from mansard.frontends.hf.wrapped import alone, dropped, tower_config, towers, unwrapped
 from mansard.frontends.hf.wrapper_card import TowerPart, Wrapper
 
 DTYPES = {
@@ -69,7 +70,8 @@ def resolve(config: RawConfig, cards: Mapping[str, Card] | None = None) -> Archi
     seen = _tower(wrapper.vision if wrapper else None, outer, arch, cards)
     heard = _tower(wrapper.audio if wrapper else None, outer, arch, cards)
     made = [part for part in (seen, heard) if part]
-    said = towers(wrapper, outer, [part for _, part in made])
+    keys = {field.key for field in fields.records()}
+    said = (*dropped(wrapper, outer, keys), *towers(wrapper, outer, [part for _, part in made]))
     notes = (*arch.notes, *said, *(note for tower, _ in made for note in tower.notes))
     known = (*card.architectures, *(wrapper.architectures if wrapper else ()))
     notes = (*notes, *assumed(read), *concerns(fields, known, config))
@@ -86,6 +88,7 @@ def _stack(fields: Fields, config: RawConfig, wrapper: Wrapper | None) -> Archit
     """Return one stack of layers with what stands before and after it."""
     card = fields.card
     _check_assumptions(fields, card)
+    check_agreement(Fields(config, card))  # apart: what is compared alone is no fact of the model
     hidden = fields.whole(str(card.hidden))
     norm = choice(fields, "norm", card.norm, NormKind)
     layers = _layers(fields, card, hidden, norm)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from mansard.core.errors import SpecError
 from mansard.core.notes import Note
 from mansard.frontends.hf.architecture import Architecture
 from mansard.frontends.hf.card_file import builtin_cards, builtin_wrappers
-from mansard.frontends.hf.keys import show
+from mansard.frontends.hf.keys import canonical_keys, show
 from mansard.frontends.hf.read import RawConfig
 from mansard.frontends.hf.wrapper_card import TowerPart, Wrapper
 
@@ -52,6 +52,24 @@ def wrapper_of(values: Mapping[str, Any]) -> Wrapper | None:
     if nest is None or kind not in builtin_cards():
         return None
     return Wrapper(kind, builtin_cards()[kind].architectures, nest, kind)
+
+
+def dropped(wrapper: Wrapper | None, config: RawConfig, read: Set[str]) -> Iterator[Note]:
+    """Yield a note where what is ``read`` of a nested config is also said, otherwise, beside it."""
+    if wrapper is None or wrapper.model_type in builtin_wrappers():
+        return
+    top, inner = config.values, config.values[wrapper.text]
+    counted = {*wrapper.at_top, "dtype", "torch_dtype", "model_type"}
+    keys = (key for key in canonical_keys().values() if key.name in read)
+    known = (name for key in keys for name in (key.name, *key.aliases) if name not in counted)
+    stated = (name for name in known if top.get(name) is not None)
+    lost = [k for k in dict.fromkeys(stated) if inner.get(k) != top[k]]
+    kinds = (wrapper.model_type, inner.get("model_type") or wrapper.model_type)
+    if lost or kinds[0] != kinds[1]:
+        rest = f", and what stands beside it does not: {', '.join(lost)}" if lost else ""
+        said = f"model_type is {kinds[0]}, but {wrapper.text} is a {show(kinds[1])} and counts"
+        said = said if kinds[0] != kinds[1] else f"{wrapper.text} counts"
+        yield Note("M005", said + rest)
 
 
 def alone(wrapper: Wrapper | None, config: RawConfig, inner: Sequence[str]) -> bool:

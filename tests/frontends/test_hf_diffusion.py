@@ -187,6 +187,18 @@ def test_the_autoencoders_tensors_are_those_of_the_library() -> None:
         assert "vae_encoder" not in {call.graph for call in calls(program.schedule)}
 
 
+@pytest.mark.parametrize("graph", ["vae", "vae_encoder"])
+@pytest.mark.parametrize("name", ["flux.1-dev", "dit-xl-2-256"])
+def test_ops_of_one_name_in_an_autoencoder_have_one_shape(name: str, graph: str) -> None:
+    shapes: dict[str, set[Any]] = {}
+    ops = load(name).graph(graph).ops
+    for op in ops:
+        label = op.outs[0].name.partition("~")[0]
+        shapes.setdefault(label, set()).add(tuple(v.shape for v in op.operands))
+    assert [label for label, found in shapes.items() if len(found) > 1] == []
+    assert len(shapes) < len(ops)  # blocks that are alike share their names
+
+
 def test_the_encoder_of_images_multiplies_what_the_library_counts() -> None:
     work = load("flux.1-dev").graph("vae_encoder").cost.flops
     total = sp.Add(*(n for key, n in work.items() if key[0] == MATRIX))

@@ -230,3 +230,113 @@ class TestOverrides:
             for n in (1, 2, 3)
         )
         assert three - two == two - one == 64 * (64 + 16 + 16 + 64) + 3 * 64 * 96 + 2 * 64
+
+
+JAMBA = {"model_type": "jamba", "dtype": "bfloat16"}
+MAMBA2 = {"model_type": "mamba2", "expand": 2, "num_heads": 8, "head_dim": 64, "hidden_size": 256}
+
+
+class TestSizesThatContradictEachOther:
+    """Each as its class has it, transformers 5.23.0: ``validate_architecture``, or a crash."""
+
+    @pytest.mark.parametrize(
+        ("config", "said"),
+        [
+            (
+                {**JAMBA, "attn_layer_offset": 9, "attn_layer_period": 8},
+                "attn_layer_offset 9 is no layer of a period: attn_layer_period 8",
+            ),
+            (
+                {**JAMBA, "expert_layer_offset": 2, "expert_layer_period": 2},
+                "expert_layer_offset 2 is no layer of a period: expert_layer_period 2",
+            ),
+            (
+                {**MAMBA2, "hidden_size": 100, "num_heads": 7},
+                "expand 2 · hidden_size 100 is 200, but num_heads 7 · head_dim 64 is 448",
+            ),
+            (
+                {"model_type": "bamba", "mamba_n_heads": 96},
+                "mamba_expand 2 · hidden_size 4096 is 8192, but",
+            ),
+            (
+                {"model_type": "falcon_h1", "mamba_d_ssm": 1000, "mamba_n_heads": 8,
+                 "mamba_d_head": 64},
+                "mamba_d_ssm 1000, but mamba_n_heads 8 · mamba_d_head 64 is 512",
+            ),
+            (
+                {"model_type": "zamba2", "n_mamba_heads": 7},
+                "n_mamba_heads 7 does not divide mamba_expand 2 · hidden_size 2560 is 5120",
+            ),
+            (
+                {"model_type": "deepseek_v3", "n_routed_experts": 255, "n_group": 8},
+                "n_group 8 does not divide n_routed_experts 255",
+            ),
+            (
+                {"model_type": "deepseek_v2", "n_routed_experts": 63, "n_group": 8,
+                 "topk_method": "group_limited_greedy"},
+                "n_group 8 does not divide n_routed_experts 63",
+            ),
+            (
+                {"model_type": "glm4_moe", "n_routed_experts": 128, "n_group": 3},
+                "n_group 3 does not divide n_routed_experts 128",
+            ),
+        ],
+    )  # fmt: skip
+    def test_they_are_refused_with_the_keys_of_both_sides(
+        self, config: dict[str, Any], said: str
+    ) -> None:
+        with pytest.raises(SpecError) as caught:
+            read_architecture(config)
+        assert said in caught.value.message
+        assert caught.value.hint
+
+    @pytest.mark.parametrize(
+        "config",
+        [
+            MAMBA2,
+            {**JAMBA, "attn_layer_offset": 7, "attn_layer_period": 8},
+            {"model_type": "bamba"},
+            {"model_type": "falcon_h1", "mamba_d_ssm": 512, "mamba_n_heads": 8, "mamba_d_head": 64},
+            {"model_type": "deepseek_v3", "n_routed_experts": 256, "n_group": 8},
+            {"model_type": "deepseek_v2", "n_routed_experts": 63, "n_group": 8,
+             "topk_method": "greedy", "num_experts_per_tok": 6},
+        ],
+    )  # fmt: skip
+    def test_those_that_fit_are_read_and_what_was_compared_alone_is_no_fact(
+        self, config: dict[str, Any]
+    ) -> None:
+        arch = read_architecture(config)
+        assert not {"n_group", "topk_method"} & {field.key for field in arch.provenance}
+
+    @pytest.mark.parametrize(
+        ("kind", "key"),
+        [("mpt", "attn_config"), ("dbrx", "ffn_config"), ("kimi_linear", "linear_attn_config")],
+    )
+    @pytest.mark.parametrize("value", ["x", 3, ["a"], True])
+    def test_a_config_inside_another_is_an_object(self, kind: str, key: str, value: object) -> None:
+        with pytest.raises(SpecError, match=f"{key} is ") as caught:
+            read_architecture({"model_type": kind, key: value})
+        assert caught.value.hint == "write an object of its keys"
+
+
+class TestAConfigNestedInALanguageModels:
+    """No class reads it; remote code that nests its own kind is read by what is nested."""
+
+    def test_what_it_hides_is_named(self) -> None:
+        nested = {"model_type": "qwen3", "hidden_size": 10}
+        arch = read_architecture({**LLAMA, "text_config": nested})
+        assert arch.hidden == 10
+        (said,) = [note.message for note in arch.notes if note.code == "M005"]
+        assert said == (
+            "model_type is llama, but text_config is a 'qwen3' and counts, and what stands beside"
+            " it does not: hidden_size, num_hidden_layers, num_attention_heads,"
+            " num_key_value_heads, intermediate_size, vocab_size"
+        )
+
+    def test_sizes_of_its_own_kind_that_differ_are_named(self) -> None:
+        arch = read_architecture({**LLAMA, "text_config": {**LLAMA, "hidden_size": 128}})
+        (said,) = [note.message for note in arch.notes if note.code == "M005"]
+        assert said == "text_config counts, and what stands beside it does not: hidden_size"
+
+    def test_the_same_said_twice_is_no_note(self) -> None:
+        assert read_architecture({**LLAMA, "text_config": LLAMA}).notes == ()

@@ -265,3 +265,35 @@ def test_torchs_spelling_of_the_format_is_read() -> None:
     """As MiniMaxAI/MiniMax-M2.5 has it."""
     block = {"quant_method": "fp8", "fmt": "float8_e4m3fn", "weight_block_size": [128, 128]}
     assert declared(DENSE, block) == declared(DENSE, {**block, "fmt": "e4m3"})
+
+
+@pytest.mark.parametrize("size", [0, -2, 10**8, 128.0, True, "128"])
+@pytest.mark.parametrize(("method", "key"), [("gptq", "group_size"), ("awq", "q_group_size")])
+def test_a_group_of_no_size_is_refused_and_the_sizes_it_may_have_are_named(
+    method: str, key: str, size: object
+) -> None:
+    with pytest.raises(SpecError, match=f"{key} is ") as caught:
+        declared(DENSE, {"quant_method": method, "bits": 4, key: size})
+    wanted = "write a whole number" if type(size) is not int else str(2**20)
+    assert wanted in str(caught.value.hint)
+
+
+def test_minus_one_is_a_scale_a_channel() -> None:
+    assert "per=channel" in declared(DENSE, {"quant_method": "gptq", "bits": 4, "group_size": -1})
+
+
+@pytest.mark.parametrize(("size", "text"), [(-1, "per=channel"), (64, "group=64")])
+def test_groups_without_a_strategy_are_read_by_their_size(size: int, text: str) -> None:
+    """compressed-tensors 0.12, quantization/quant_args.py: ``strategy``."""
+    weights = {"num_bits": 4, "type": "int", "group_size": size}
+    groups = {"a": {"targets": ["Linear"], "weights": weights}}
+    block = {"quant_method": "compressed-tensors", "config_groups": groups}
+    assert text in declared(DENSE, block)
+
+
+def test_a_group_of_none_has_no_place_in_any_strategy() -> None:
+    weights = {"num_bits": 4, "type": "int", "group_size": 0}
+    groups = {"a": {"targets": ["Linear"], "weights": weights}}
+    block = {"quant_method": "compressed-tensors", "config_groups": groups}
+    with pytest.raises(SpecError, match="group_size is 0"):
+        declared(DENSE, block)

@@ -85,8 +85,12 @@ def _blocks(m: Maps, x: Value, width: int, times: int) -> Value:
 
 
 def _resnet(stage: Maps, x: Value, width: int, index: int) -> Value:
-    """Append two convolutions, each after a norm and an activation, beside a shortcut."""
-    m = stage.inside(f"resnets.{index}", label="")
+    """Append two convolutions, each after a norm and an activation, beside a shortcut.
+
+    Ops of blocks that are alike have one name; a block that changes the width has its own.
+    """
+    label = "" if width == x.shape[-1] else None
+    m = stage.inside(f"resnets.{index}", label=label)
     y = m.conv(_activated(m, x, "norm1"), "conv1", width, 3, bias=True)
     y = m.conv(_activated(m, y, "norm2"), "conv2", width, 3, bias=True)
     if x.shape != y.shape:
