@@ -22,25 +22,33 @@ class Kind:
     Args:
         summary: what the example adds, for its description.
         show: the command that shows it.
+        use: the command that computes with it.
         data: files of the module beside its code.
     """
 
     summary: str
     show: str
+    use: str
     data: tuple[str, ...] = ()
 
 
 KINDS: dict[str, Kind] = {
     "technique": Kind("Attention over a window, as a technique for mansard",
-                      "mansard techniques show {name}"),
-    "hardware": Kind("A chip for mansard", "mansard hardware show {name}", ("chip.toml",)),
+                      "mansard techniques show {name}",
+                      "mansard analyze llama-3.1-8b --on h100-sxm -t {name}:window=64"),
+    "hardware": Kind("A chip for mansard", "mansard hardware show {name}",
+                     "mansard analyze llama-3.1-8b --on {name}", ("chip.toml",)),
     "backend": Kind("The roofline with a time for each launch, as a backend for mansard",
+                    "mansard backends show {name}",
                     "mansard analyze gpt2 --on h100-sxm --backend {name}"),
     "frontend": Kind("Decoders given by their sizes, as a frontend for mansard",
-                     "mansard plugins list"),
-    "model": Kind("A model for mansard", "mansard models show {name}"),
+                     "mansard plugins list",
+                     "mansard analyze FILE.sizes --on h100-sxm"),
+    "model": Kind("A model for mansard", "mansard models show {name}",
+                  "mansard analyze {name} --on h100-sxm"),
     "op": Kind("Hadamard rotations, as an op and a technique for mansard",
-               "mansard techniques show {name}"),
+               "mansard techniques show {name}",
+               "mansard analyze llama-3.1-8b --on h100-sxm -t {name}"),
 }  # fmt: skip
 """What ``--kind`` may say."""
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -108,6 +116,7 @@ def _words(name: str, module: str, kind: str) -> dict[str, str]:
         "title": name.replace("-", " ").title(),
         "summary": KINDS[kind].summary,
         "show": KINDS[kind].show.format(name=name),
+        "use": KINDS[kind].use.format(name=name),
         "mansard": metadata.version("mansard"),
     }
 

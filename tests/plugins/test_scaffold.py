@@ -66,6 +66,8 @@ def test_a_new_plugin_passes_its_own_tests_and_the_check_and_is_shown(
     ran = run("plugins", "new", "my-thing", "--kind", kind, "--in", str(tmp_path))
     assert ran.code == 0
     assert "pip install -e" in ran.out
+    assert ran.out.splitlines()[-1].startswith("mansard analyze ")
+    assert ran.out.splitlines()[-1] in (tmp_path / "my-thing/README.md").read_text("utf-8")
     root = tmp_path / "my-thing"
     env = installed(root)
 

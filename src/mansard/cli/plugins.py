@@ -70,6 +70,7 @@ def new_plugin(name: str, kind: str, folder: Path) -> None:
         click.echo(f"wrote {path}")
     click.echo(f"\ncd {root}\npip install -e '.[test]'\npytest\nmansard plugins check {name}")
     click.echo(KINDS[kind].show.format(name=name))
+    click.echo(KINDS[kind].use.format(name=name))
 
 
 @plugins.command("check", short_help="Whether a plugin is described and keeps the laws.")

@@ -71,6 +71,7 @@ class TechniqueSheet:
         conflicts: techniques that must not.
         assumes: sentences.
         omits: sentences.
+        example: options that show it, as pipeline text; empty where it states none.
         options: its own first, then those of every technique.
     """
 
@@ -84,6 +85,7 @@ class TechniqueSheet:
     conflicts: tuple[str, ...]
     assumes: tuple[str, ...]
     omits: tuple[str, ...]
+    example: str
     options: tuple[OptionSheet, ...]
 
 
@@ -130,6 +132,7 @@ def _sheet(cls: type[Pass], owner: str) -> TechniqueSheet:
         conflicts=cls.conflicts,
         assumes=cls.assumes,
         omits=cls.omits,
+        example=cls.example,
         options=tuple(
             option_sheet(name, declared, hints[declared.name]) for name, declared in listed
         ),

@@ -87,3 +87,13 @@ def _facts(sheet: TechniqueSheet) -> Iterator[tuple[str, str]]:
             yield key, ", ".join(names)
     for key, sentences in (("assumes", sheet.assumes), ("leaves out", sheet.omits)):
         yield from ((key, sentence) for sentence in sentences)
+    yield "write", f"-t {_quoted(sheet)}"
+
+
+def _quoted(sheet: TechniqueSheet) -> str:
+    """Return a technique with the options of its example, as a shell takes it."""
+    if not sheet.example:
+        return sheet.name
+    if set(sheet.example) & set("[]{}\"'"):
+        return f"'{sheet.name}{{{sheet.example}}}'"
+    return f"{sheet.name}:{','.join(sheet.example.split())}"
