@@ -81,7 +81,7 @@ class Energy:
         total = sum(levels.values())
         whole = {f"{level}_j": joule for level, joule in levels.items() if joule}
         tokens = scenario["batch"] * scenario["output"]
-        known = {"per_token_j": total / tokens, **whole, **figures}
+        known = {"per_token_j": total / tokens, "whole_batch_j": total, **whole, **figures}
         if on.chip.tdp_w is not None:
             known["tdp_over_that_time_j"] = on.chip.tdp_w * devices * _time_s(answer.phases)
         metrics = replace(answer.metrics, energy_j=total)
@@ -92,6 +92,8 @@ class Energy:
     def _left_out(self) -> tuple[str, ...]:
         idle = f"{self.idle:g} W of each device whatever happens"
         return (
+            "figures of energy are of the whole batch, prefill and every decode step, unless they"
+            " say per token",
             f"{idle if self.idle else 'no power is drawn while nothing happens (idle=)'}; time is"
             " the roofline's; instruction issue, registers, wires and regulators are left out, so"
             " a meter shows more",

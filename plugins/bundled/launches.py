@@ -44,7 +44,7 @@ class Launches:
                                   hint="measure yours and write launches:launch=5us")  # fmt: skip
         work = _Launched(program, on, self.launch)
         answer = roofline.answer(program, scenario, (), work)
-        each = {f"{name}_launches_s": phase.kernels * self.launch * phase.steps
+        each = {f"launches_of_a_{name}_step_s": phase.kernels * self.launch
                 for name, phase in answer.phases.items()}  # fmt: skip
         bound = {f"{name}_host_bound_share": share for name, share in work.waited.items()}
         assumes = (

@@ -47,6 +47,7 @@ def test_energy_is_the_sum_over_units_and_levels() -> None:
     levels = ("matrix_j", "vector_j", "onchip_j", "memory_j")
     assert sum(figures.get(k, 0) for k in levels) == pytest.approx(answer.metrics.energy_j)
     assert figures["prefill_j"] + figures["decode_j"] == pytest.approx(answer.metrics.energy_j)
+    assert figures["whole_batch_j"] == answer.metrics.energy_j
     assert answer.metrics.energy_j is not None
     assert answer.metrics.energy_j < figures["tdp_over_that_time_j"]
     assert answer.tpot == BOUND.tpot
@@ -87,6 +88,7 @@ def test_a_phase_takes_at_least_its_launches() -> None:
     assert answer.ttft == pytest.approx(ttft)
     assert answer.latency == pytest.approx(ttft + 32 * BOUND.decode.kernels * 50e-6)
     assert answer.throughput == pytest.approx(4 * 33 / answer.latency)
+    assert answer.figures["launches_of_a_decode_step_s"] == pytest.approx(answer.tpot)
     assert asked("launches:launch=0").tpot == BOUND.tpot
 
 
@@ -302,3 +304,12 @@ def test_options_that_cannot_be_read_are_refused_in_a_backends_words(
     assert words in ran.err
     assert "pipeline" not in ran.err
     assert "technique" not in ran.err
+
+
+def test_a_backend_says_only_why_it_cannot_answer() -> None:
+    with pytest.raises(ms.MansardError, match="in place of the roofline") as raised:
+        ms.analyze("gpt2", on="h100-sxm", backend="energy", estimate="calibrated")
+    assert "length" not in raised.value.message + str(raised.value.hint)
+    with pytest.raises(ms.MansardError, match="energy answers for one length") as raised:
+        ms.analyze("gpt2", on="h100-sxm", backend="energy", prompt="uniform(100,200)")
+    assert "estimate" not in raised.value.message + str(raised.value.hint)

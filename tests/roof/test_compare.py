@@ -45,8 +45,9 @@ def test_the_best_is_the_best_of_those_that_fit() -> None:
 def test_pipelines_are_compared_with_vs_and_one_that_fails_is_said(run: Run) -> None:
     ran = run("compare", "gpt2", "--on", "l4", "-t", "fuse-attention",
               "--vs", "none", "--vs", "quantize:weights=int4", "--vs", "parallel:tp=2")  # fmt: skip
-    assert ran.code == 0
-    assert "no answer gpt2" in ran.out
+    assert ran.code == 2
+    assert "error: the techniques use 2 devices" in ran.err
+    assert "no answer gpt2 on l4 parallel:tp=2: the techniques" in " ".join(ran.out.split())
     assert "the techniques use 2 devices" in ran.out
     points = json.loads(run("compare", "gpt2", "--on", "l4", "--vs", "none", "--vs",
                             "quantize:weights=int4", "-f", "json").out)  # fmt: skip

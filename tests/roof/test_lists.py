@@ -92,5 +92,25 @@ def test_hardware_check_names_a_slipped_digit_and_what_measurements_reach(
     ran = run("hardware", "check", str(slipped))
     assert ran.code == 0
     assert "odd: bf16 FLOP a byte of memory can carry: 2.95e+05 (usually 0.5 to 1000)" in ran.out
+    assert "slipped: odd, see below" in ran.out
+    assert "odd: outside of where this ratio usually lies" in ran.out
+    small = tmp_path / "small.toml"
+    small.write_text('id = "small"\n[memory]\ncapacity = "48MB"\nbandwidth = "1.2TB/s"\n')
+    said = run("hardware", "check", str(small)).out
+    assert "odd: time to read the whole memory [ms]: 0.04 (usually 0.5 to 20000)" in said
+    small.write_text(
+        'id = "small"\n[memory]\ntype = "SRAM"\ncapacity = "48MB"\nbandwidth = "1.2TB/s"\n'
+    )
+    assert "small: ok" in run("hardware", "check", str(small)).out
     every = run("hardware", "check").out
+    assert f"{len(chips.bundled())} chips: {len(chips.bundled()) - 2} ok, 2 odd" in every
     assert "rtx-pro-6000-server: odd: measured products reach, of the bandwidth" in every
+
+
+def test_techniques_show_says_what_to_write(run: Run) -> None:
+    assert (
+        "write      -t quantize:weights=int4,group=64" in run("techniques", "show", "quantize").out
+    )
+    assert "write      -t fuse-attention" in run("techniques", "show", "fuse-attention").out
+    shown = run("techniques", "show", "exit-early").out
+    assert "write      -t 'exit-early{after=[2] rates=[0.5]}'" in shown

@@ -20,6 +20,8 @@ NONE = "none"
 def compare(asked: Asked, variants: tuple[str, ...], form: str | None, out: str | None) -> None:
     """Answer MODEL[,MODEL] on HW[,HW] side by side; the first is what the others are compared with.
 
+    Where a column has no answer, the others are shown, and the exit code is that of its error.
+
     \b
       mansard compare llama-3.1-8b,qwen3-8b --on h100-sxm,l40s -t quantize:weights=int4
       mansard compare llama-3.1-8b --on h100-sxm --vs none --vs quantize:weights=int4
@@ -49,3 +51,5 @@ def compare(asked: Asked, variants: tuple[str, ...], form: str | None, out: str 
 
             to.print(lambda stream: show(found, stream))
     print_notes(dict.fromkeys(n for e in found.entries if e.estimate for n in e.estimate.notes))
+    if problem := next((e.problem for e in found.entries if e.problem), None):
+        raise problem

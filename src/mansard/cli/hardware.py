@@ -69,18 +69,24 @@ def check_chips(files: tuple[str, ...]) -> None:
     """Check FILES, or every bundled chip: keys, units, contradictions, and whether it is plausible.
 
     Of each file the ratios that tell a slipped digit are printed, and what measured products
-    reach of its figures where there are any; of the bundled chips, those that are odd.
+    reach of its figures where there are any; of the bundled chips, those that are odd: outside of
+    where such ratios usually lie. That is a reason to look again, not an error.
     """
     from mansard.query import named
     from mansard.query.plausible import plausibility
 
     known = [] if files else [c for _, c in named.readable_chips(named.chip_names())]
+    odd = 0
     for chip in map(named.chip, files) if files else known:
         found = plausibility(chip)
+        odd += any(finding.odd for finding in found)
         if files:
-            click.echo(f"{chip.id}, {chip.name}: ok")
+            state = "odd, see below" if any(finding.odd for finding in found) else "ok"
+            click.echo(f"{chip.id}, {chip.name}: {state}")
         for finding in found if files else (f for f in found if f.odd):
             mark = "  odd: " if finding.odd else "  "
             click.echo(f"{mark}{finding}" if files else f"{chip.id}: odd: {finding}")
     if not files:
-        click.echo(f"{len(known)} chips: ok")
+        click.echo(f"{len(known)} chips: {len(known) - odd} ok, {odd} odd")
+    if odd:
+        click.echo("odd: outside of where this ratio usually lies; look the figure up again")

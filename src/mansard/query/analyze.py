@@ -141,9 +141,12 @@ def answered(
     shorter: tuple[Note, ...] = ()
     if unsaid:
         asked, shorter = as_long_as_it_takes(asked, ready.origin)
-    if backend and (mix is not None or kind != IDEAL):
-        raise SpecError(f"{backend} answers for one length, and in place of the roofline",
-                        hint="give one prompt and one output, and no estimate")  # fmt: skip
+    if backend and kind != IDEAL:
+        raise SpecError(f"{backend} answers in place of the roofline, which --estimate {kind}"
+                        " corrects", hint="leave --estimate out, or --backend")  # fmt: skip
+    if backend and mix is not None:
+        raise SpecError(f"{backend} answers for one length, not for a distribution",
+                        hint="give one prompt and one output, or leave --backend out")  # fmt: skip
     reader = read_backend(backend) if backend else None
     engine, own = overrides.framework or "", read_calibration(overrides.calibration, target.chip)
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from mansard.backends.hardware import Hardware
 from mansard.core.records import dataclass
 
+SWEEP_MS = {"SRAM": (0.002, 0.05), "DRAM": (0.5, 20_000)}
+"""Between which reading all of a memory usually lies; a memory that is not called SRAM is DRAM."""
 SHARES = {"e_compute": "of the matrix peak", "e_read": "of the bandwidth"}
 
 
@@ -48,7 +50,8 @@ def _figures(chip: Hardware) -> Iterator[Finding]:
     bandwidth = float(chip.bandwidth_bytes_per_s)
     wide = chip.peak("matrix", "bf16").flops_per_s
     sweep_ms = chip.capacity_bytes / bandwidth * 1e3
-    yield Finding("time to read the whole memory [ms]", sweep_ms, 0.002, 20_000)
+    low, high = SWEEP_MS["SRAM" if chip.memory_type.upper().startswith("SRAM") else "DRAM"]
+    yield Finding("time to read the whole memory [ms]", sweep_ms, low, high)
     if wide is None:
         return
     yield Finding("bf16 FLOP a byte of memory can carry", float(wide) / bandwidth, 0.5, 1000)

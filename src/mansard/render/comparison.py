@@ -40,7 +40,7 @@ def renderables(comparison: Comparison, width: int) -> Iterator[RenderableType]:
     yield Text(f" {_footer(comparison)}", QUIET)
     for entry in entries:
         if entry.problem:
-            yield Text.assemble((" no answer ", BAD), f"{_title(entry)}: {entry.problem.message}")
+            yield Text.assemble((" no answer ", BAD), f"{_line(entry)}: {entry.problem.message}")
 
 
 def plain(comparison: Comparison, width: int = PLAIN_WIDTH) -> str:
@@ -124,7 +124,15 @@ def _metrics(comparison: Comparison) -> list[str]:
 
 
 def _title(entry: Entry) -> str:
-    return "\n".join(part for part in (entry.model, f"on {entry.on}", entry.variant) if part)
+    return "\n".join(_named(entry))
+
+
+def _line(entry: Entry) -> str:
+    return " ".join(_named(entry))
+
+
+def _named(entry: Entry) -> list[str]:
+    return [part for part in (entry.model, f"on {entry.on}", entry.variant) if part]
 
 
 def _cell(comparison: Comparison, entry: Entry, name: str) -> Text:
