@@ -13,12 +13,13 @@ import numpy as np
 from mansard.backends.calibrated import solver
 from mansard.backends.calibrated.form import ChipFacts, Form
 from mansard.backends.calibrated.measured import Measurement
-from mansard.backends.calibrated.parameters import Key, ParameterSet
+from mansard.backends.calibrated.parameters import WIDE, Key, ParameterSet
 from mansard.backends.calibrated.registry import form
 from mansard.backends.calibrated.solver import Mask, Vector
 
 FOLDS = 4
 FEWEST = 12  # rows of a set: as many as the largest form has parameters
+FEWEST_HELD = 5  # rows held back, for an error and a band
 ODD = 0.8  # of the bound: measured faster, a row is no measurement of what it says
 WIDEST = 3.0  # log error at which a band is cut: a factor of 20
 
@@ -165,7 +166,7 @@ def summarise(rows: Columns, values: Vector, ratio: Vector) -> ParameterSet:
     return ParameterSet(
         key=rows.key,
         values=tuple(float(v) for v in values),
-        error=float(np.mean(np.abs(1 / seen - 1))) if len(seen) else 1.0,
+        error=float(np.mean(np.abs(1 / seen - 1))) if len(seen) >= FEWEST_HELD else None,
         low=low,
         high=high,
         rows=rows.rows,
@@ -178,8 +179,8 @@ def summarise(rows: Columns, values: Vector, ratio: Vector) -> ParameterSet:
 
 def band(ratio: Vector) -> tuple[float, float]:
     """Return the 10th and 90th percentile of measured over predicted, wider for few rows."""
-    if len(ratio) < 5:
-        return 0.5, 2.0
+    if len(ratio) < FEWEST_HELD:
+        return WIDE
     logs = np.log(ratio)
     slack = 1 + 2 / len(logs)
     low, high = np.clip(np.quantile(logs, [0.1, 0.9]) * slack, -WIDEST, WIDEST)

@@ -124,7 +124,8 @@ def _basis(one: ParameterSet, key: Key, name: str) -> str:
     parts = [name, one.key.framework or "all frameworks", one.key.dtype, one.key.kernel]
     text = ", ".join(p for p in parts if p)
     when = f", fitted {one.date}" if one.date else ""
-    text += f": {one.rows} rows{when}, {one.error:.0%} off when held back"
+    off = "error not known" if one.error is None else f"{one.error:.0%} off when held back"
+    text += f": {one.rows} rows{when}, {off}"
     if key.dtype and one.key.dtype != key.dtype:
         text += f"; {key.dtype} itself was not measured"
     return text

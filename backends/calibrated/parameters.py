@@ -13,6 +13,11 @@ from typing import Any
 from mansard.backends.calibrated.registry import form
 from mansard.core.errors import SpecError, UnknownNameError
 
+UNKNOWN = "unknown"
+"""An error that nobody measured, in a file."""
+WIDE = (0.5, 2.0)
+"""The band where too little was held back: a factor of two either way, not measured."""
+
 
 @dataclass(frozen=True)
 class Key:
@@ -44,7 +49,8 @@ class ParameterSet:
 
     Args:
         values: by name, in the order of the form's parameters.
-        error: mean absolute relative error on shapes held back.
+        error: mean absolute relative error on shapes held back; None where too few rows were left
+            to hold a shape back.
         low, high: the 10th and 90th percentile of measured over predicted, held back.
         rows: fitted; ``shapes`` among them.
         source: file and filter.
@@ -55,7 +61,7 @@ class ParameterSet:
 
     key: Key
     values: tuple[float, ...]
-    error: float
+    error: float | None
     low: float
     high: float
     rows: int = 0
@@ -64,6 +70,11 @@ class ParameterSet:
     digest: str = ""
     date: str = ""
     chips: tuple[str, ...] = ()
+
+    @property
+    def is_guessed(self) -> bool:
+        """Whether its band is a factor of two because nothing was held back."""
+        return self.error is None and (self.low, self.high) == WIDE
 
 
 @dataclass(frozen=True)
@@ -128,8 +139,14 @@ def _lines(one: ParameterSet) -> list[str]:
     lines = ["[[set]]", *(f'{name} = "{value}"' for name, value in key.items() if value)]
     lines.append(f"parameters = {{ {pairs} }}")
     band = f"[{one.low:.3f}, {one.high:.3f}]"
-    lines.append(f"error = {one.error:.3f}  # held back")
-    lines.append(f"band = {band}")
+    if one.error is None:
+        lines.append(f'error = "{UNKNOWN}"  # too few rows to hold a shape back')
+        lines.append(
+            f"band = {band}  # taken wide, not measured" if one.is_guessed else f"band = {band}"
+        )
+    else:
+        lines.append(f"error = {one.error:.3f}  # held back")
+        lines.append(f"band = {band}")
     lines.append(f"rows = {one.rows}")
     lines.append(f"shapes = {one.shapes}")
     if one.chips:
@@ -164,14 +181,16 @@ def _set(entry: Mapping[str, Any], where: str) -> ParameterSet:
                 hint=f"a set of {law.name} has {', '.join(wanted)}",
             )
     values = tuple(_positive(given[name], name, where) for name in wanted)
-    edges = entry.get("band", (1.0, 1.0))
+    edges = entry.get("band", WIDE)
     if not isinstance(edges, (list, tuple)) or len(edges) != 2:
         raise SpecError(f"{where}: band is {edges!r}", hint="write band = [low, high]")
     low, high = (_positive(v, "band", where) for v in edges)
     if low > high:
         raise SpecError(f"{where}: band is [{low:g}, {high:g}]", hint="the lower one comes first")
     texts = {n: str(entry.get(n, "")) for n in ("source", "digest", "date")}
-    off, rows, shapes = (_count(entry.get(n, 0), n, where) for n in ("error", "rows", "shapes"))
+    rows, shapes = (_count(entry.get(n, 0), n, where) for n in ("rows", "shapes"))
+    stated = entry.get("error", UNKNOWN)
+    off = None if stated == UNKNOWN else _count(stated, "error", where)
     chips = tuple(entry.get("chips", ()))
     return ParameterSet(key, values, off, low, high, int(rows), int(shapes), **texts, chips=chips)
 

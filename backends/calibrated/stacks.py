@@ -15,7 +15,7 @@ import numpy as np
 
 from mansard.backends.calibrated import fitting
 from mansard.backends.calibrated.fitting import Columns, trusted
-from mansard.backends.calibrated.parameters import Key, ParameterSet
+from mansard.backends.calibrated.parameters import WIDE, Key, ParameterSet
 from mansard.backends.calibrated.solver import Mask, Vector
 
 WHOLE = ("network", "engine")
@@ -108,7 +108,7 @@ def pooled(
 def band_of(logs: Vector) -> tuple[float, float]:
     """Return the 10th and 90th percentile; a factor of two where nothing was held back."""
     if len(logs) < 20:
-        return 0.5, 2.0
+        return WIDE
     low, high = np.exp(np.quantile(logs, [0.1, 0.9]))
     return float(low), float(high)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
@@ -21,7 +21,11 @@ from mansard.backends.calibrated.user_rows import read
 from mansard.backends.hardware import Hardware
 from mansard.core.errors import SpecError
 
-ENOUGH = f"a set needs {fitting.FEWEST} rows of at least 2 shapes, 4 or more for an honest band"
+ENOUGH = f"a set needs {fitting.FEWEST} rows of at least 2 shapes, 16 of 4 or more for an error"
+TO_HOLD_BACK = (
+    f"each quarter of the shapes is held back in turn, and {fitting.FEWEST} rows must be left:"
+    " measure 16 rows of 4 shapes or more (24 if they are only 2)"
+)
 
 LAUNCH_S = 1e-5  # of a kernel that does nothing, generously
 FAR = 300.0  # times the bound and a launch: no kernel is so slow, a unit 1000 times off is
@@ -56,7 +60,8 @@ class Report:
         held: set, in words → its rows held back.
         faster: rows faster than the bound, in words; they were kept out.
         left: sets that could not be fitted, and why.
-        warned: sets that were, but predict nothing.
+        warned: sets that were, but predict nothing, or nobody knows how well.
+        repeated: line of a row that repeats an earlier one → the line of that; counted once.
     """
 
     calibration: Calibration
@@ -64,6 +69,7 @@ class Report:
     faster: tuple[str, ...]
     left: tuple[str, ...]
     warned: tuple[str, ...] = ()
+    repeated: Mapping[int, int] = field(default_factory=dict)
 
 
 def fit(text: str, chip: Hardware, *, where: str = "measurements") -> Report:
@@ -72,18 +78,19 @@ def fit(text: str, chip: Hardware, *, where: str = "measurements") -> Report:
     Raises:
         SpecError: columns, units, numbers or times are wrong, or no set has rows enough.
     """
-    unit, every = read(text, chip, where)
+    unit, given = read(text, chip, where)
+    every, repeated = _once(given)
     _check_unit(every, chip, where, unit)
     rows, faster = _kept(every, chip, where)
+    _check_bound(faster, len(every), chip, where, unit)
     thrown = Counter(every[number].key for number in faster)
     sets: list[ParameterSet] = []
     left = [f"{key.text()}: {_thrown(n, 0)}" for key, n in thrown.items() if key not in rows]
     held: dict[str, Held] = {}
-    for columns in fitting.columns(chain(*rows.values()), facts(chip)):
-        reason = _lacking(columns)
+    for together in fitting.columns(chain(*rows.values()), facts(chip)):
+        columns = _dealt(together)
+        reason = _lacking(columns, thrown[together.key])
         if reason:
-            also = thrown[columns.key]
-            reason += f" ({_thrown(also, columns.rows)})" if also else ""
             left.append(f"{columns.key.text()}: {reason}")
             continue
         ratio = fitting.held_back(columns)
@@ -91,18 +98,60 @@ def fit(text: str, chip: Hardware, *, where: str = "measurements") -> Report:
         held[columns.key.text()] = _held(columns, ratio)
     if not sets:
         raise SpecError(f"{where}: nothing to fit: {'; '.join(left)}", hint=ENOUGH)
-    warned = tuple(_unreliable(one) for one in sets if one.error > UNRELIABLE)
+    warned = tuple(said for one in sets for said in _unreliable(one))
     said = tuple(faster.values())
-    return Report(Calibration(chip.id, tuple(sets)), held, said, tuple(left), warned)
+    return Report(Calibration(chip.id, tuple(sets)), held, said, tuple(left), warned, repeated)
 
 
-def _thrown(thrown: int, kept: int) -> str:
-    return f"{thrown} of {thrown + kept} rows are faster than the bound and were kept out"
+def _once(every: Mapping[int, Measurement]) -> tuple[dict[int, Measurement], dict[int, int]]:
+    """Return the rows that repeat no earlier one, and line → the earlier line of those that do."""
+    first: dict[str, int] = {}
+    kept, repeated = {}, {}
+    for number, row in every.items():
+        before = first.setdefault(row.text, number)
+        if before == number:
+            kept[number] = row
+        else:
+            repeated[number] = before
+    return kept, repeated
 
 
-def _unreliable(one: ParameterSet) -> str:
-    said = f"{one.key.text()} is {one.error:.0%} off on shapes held back: do not rely on it"
-    return f"{said}; measure more shapes, and check the unit of the time"
+def _dealt(columns: Columns) -> Columns:
+    """Deal the shapes to the folds in turn: a hash may put all of few shapes in one."""
+    shapes = list(zip(*(columns.sizes[n].tolist() for n in columns.law.shape), strict=True))
+    fold = {shape: at % fitting.FOLDS for at, shape in enumerate(sorted(set(shapes)))}
+    return replace(columns, fold=np.array([fold[shape] for shape in shapes]))
+
+
+def _check_bound(
+    faster: Mapping[int, str], rows: int, chip: Hardware, where: str, unit: str
+) -> None:
+    """Raise where most rows are faster than the chip can be.
+
+    Raises:
+        SpecError: they are.
+    """
+    if len(faster) * 2 > rows:
+        shown = "; ".join(said.removeprefix(f"{where}, ") for said in list(faster.values())[:3])
+        raise SpecError(
+            f"{where}: {_thrown(len(faster), rows - len(faster), '')} of {chip.id}: {shown}",
+            hint=f"is the column {unit} really in {unit}, and was it measured on {chip.id}?",
+        )
+
+
+def _thrown(thrown: int, kept: int, then: str = " and were kept out") -> str:
+    return f"{thrown} of {thrown + kept} rows are faster than the bound{then}"
+
+
+def _unreliable(one: ParameterSet) -> Iterator[str]:
+    """Yield why a set is not to be relied on, if it is not."""
+    name = one.key.text()
+    if one.error is None:
+        few = f"{one.rows} rows of {one.shapes} shapes are too few rows to hold a shape back"
+        yield f"{name}: error not known: {few}; {TO_HOLD_BACK}"
+    elif one.error > UNRELIABLE:
+        said = f"{name} is {one.error:.0%} off on shapes held back: do not rely on it"
+        yield f"{said}; measure more shapes, and check the unit of the time"
 
 
 def _check_unit(every: Mapping[int, Measurement], chip: Hardware, where: str, unit: str) -> None:
@@ -131,11 +180,15 @@ def _held(columns: Columns, ratio: Vector) -> Held:
     return Held(tuple(points), float(naive))
 
 
-def _lacking(columns: Columns) -> str:
+def _lacking(columns: Columns, thrown: int) -> str:
+    """Say why a set cannot be fitted; nothing where it can."""
+    also = f" ({_thrown(thrown, columns.rows)})" if thrown else ""
     if columns.rows < fitting.FEWEST:
-        return f"{columns.rows} rows, {fitting.FEWEST} are needed"
-    if columns.shapes < 2 or len(np.unique(columns.fold)) < 2:
-        return "one shape only, 2 are needed: nothing can be held back"
+        return f"{columns.rows} rows, {fitting.FEWEST} are needed{also}"
+    if columns.shapes < 2:
+        return f"one shape only, 2 are needed: nothing can be held back{also}"
+    if thrown > columns.rows:
+        return f"{_thrown(thrown, columns.rows, '')}: the others are not to be trusted either"
     return ""
 
 

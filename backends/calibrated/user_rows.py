@@ -17,6 +17,7 @@ import csv
 import io
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -28,7 +29,7 @@ from mansard.backends.calibrated.registry import STORED, form, scheme
 from mansard.backends.calibrated.routing import load
 from mansard.backends.calibrated.rows import STREAMS
 from mansard.backends.hardware import Hardware
-from mansard.core.errors import SpecError, UnknownNameError, unknown_name
+from mansard.core.errors import SpecError, UnknownNameError, nearest, unknown_name
 
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 SIZES = {
@@ -47,6 +48,7 @@ KNOWN = {*TEXTS, *UNITS, *(name for names in SIZES.values() for name in names)}
 ALIASES = {"bf16": "bfloat16", "fp16": "bfloat16", "half": "bfloat16", "int8": "sq"}
 """Dtypes as users write them → as calibrations are looked up."""
 
+MOST_ROWS = 50_000  # read and fitted in a quarter of a minute
 SLOWEST_S = 60.0  # a kernel that takes a minute was given in another unit
 
 
@@ -59,14 +61,36 @@ def read(text: str, chip: Hardware, where: str) -> tuple[str, dict[int, Measurem
     table = csv.DictReader(io.StringIO(text.lstrip("\ufeff")))
     names = [name.strip() for name in table.fieldnames or ()]
     unit = _unit(names, where)
+    _check_length(text, where)
     rows = {}
     for number, record in enumerate(table, start=2):
-        clean = {str(k).strip(): str(v or "").strip() for k, v in record.items() if k is not None}
-        row = _row(clean, unit, chip, f"{where}, line {number}")
+        at = f"{where}, line {number}"
+        if None in record:
+            raise SpecError(
+                f"{at}: {len(record) - 1 + len(record[None])} cells, the header has {len(names)}",
+                hint="write numbers without separators of thousands: 4096",
+            )
+        clean = {str(k).strip(): str(v or "").strip() for k, v in record.items()}
+        row = _row(clean, unit, chip, at)
         rows[number] = replace(row, file=where)
     if not rows:
         raise SpecError(f"{where}: no rows", hint=f"columns: {', '.join(sorted(KNOWN))}")
     return unit, rows
+
+
+def _check_length(text: str, where: str) -> None:
+    """Raise where a table is so long that reading it takes minutes.
+
+    Raises:
+        SpecError: it is.
+    """
+    lines = text.count("\n")
+    if lines > MOST_ROWS:
+        raise SpecError(
+            f"{where}: {lines} lines, at most {MOST_ROWS} are read",
+            hint="some hundred rows a set are enough: keep one measurement of each shape, and few"
+            " shapes of a kind",
+        )
 
 
 def _unit(names: list[str], where: str) -> str:
@@ -76,10 +100,16 @@ def _unit(names: list[str], where: str) -> str:
     for name in names:
         if name in KNOWN:
             continue
-        error = unknown_name("column", name, sorted(KNOWN))
-        timed = TIMED.search(name) is not None
-        hint = "the time is a column us, ms or s, named after its unit" if timed else error.hint
-        raise SpecError(f"{where}: {error.message}", hint=hint)
+        near = [f"did you mean {' or '.join(map(repr, o))}?" for o in (nearest(name, KNOWN),) if o]
+        if TIMED.search(name):
+            near = ["the time is a column us, ms or s, named after its unit"]
+        raise SpecError(
+            f"{where}: {name!r} is not a column mansard knows",
+            hint=" ".join([*near, f"known: {', '.join(sorted(KNOWN))}"]),
+        )
+    for name, times_written in Counter(names).items():
+        if times_written > 1:
+            raise SpecError(f"{where}: {times_written} columns {name!r}", hint="keep one of them")
     times = [name for name in UNITS if name in names]
     if len(times) != 1:
         raise SpecError(
@@ -96,6 +126,13 @@ def _row(record: Mapping[str, str], unit: str, chip: Hardware, where: str) -> Me
     if kind not in SIZES:
         error = unknown_name("kind of kernel", kind, tuple(SIZES))
         raise SpecError(f"{where}: {error.message}", hint=error.hint)
+    needed = (*SIZES[kind], *(("kernel",) if kind in ("collective", "stream") else ()))
+    for name in needed:
+        if name not in record:
+            raise SpecError(
+                f"{where}: no column {name!r}, which {kind} needs",
+                hint=f"{kind} needs the columns {', '.join(needed)}",
+            )
     given = {name: _positive(record, name, where) for name in SIZES[kind]}
     seconds = _positive(record, unit, where) * UNITS[unit]
     if seconds > SLOWEST_S:

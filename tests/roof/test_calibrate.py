@@ -96,6 +96,13 @@ def test_a_missing_table_an_unknown_chip_and_another_chips_file_are_named(
 ) -> None:
     assert "nowhere.csv" in run("calibrate", "nowhere.csv", "--chip", "h100-sxm").err
     table = str(made(tmp_path / "mine.csv", 6))
+    wide = tmp_path / "wide.csv"
+    for raw in (b"\xff\xfek\x00i\x00", "kind,dtype\n".encode("utf-16-le")):
+        wide.write_bytes(raw)
+        ran = run("calibrate", str(wide), "--chip", "h100-sxm")
+        assert ran.code == 2
+        assert "looks like UTF-16" in ran.err
+        assert "save it as UTF-8" in ran.err
     assert "'h100-sxm'" in run("calibrate", table, "--chip", "h100-sx").err
     fitted = str(tmp_path / "mine.toml")
     run("calibrate", table, "--chip", "l40s", "-o", fitted)

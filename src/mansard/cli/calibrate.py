@@ -29,7 +29,7 @@ def calibrate(measurements: str, chip: str, out: str | None, plot: str | None) -
     from mansard.query.calibration import fitted
     from mansard.render.calibration import lines
 
-    report = fitted(measurements, chip)
+    report = fitted(measurements, chip, lambda said: print(said, file=sys.stderr, flush=True))
     text = report.calibration.to_toml()
     if out is None:
         print(text, end="")

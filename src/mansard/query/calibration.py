@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 IDEAL, CALIBRATED = "ideal", "calibrated"
 KINDS = (IDEAL, CALIBRATED)
+LONG = 5000
+"""Lines of a CSV from which a user is told that it takes a while."""
 TIMES = ("ttft_s", "tpot_s", "latency_s")
 
 
@@ -121,8 +124,13 @@ def read_calibration(path: str | None, chip: Hardware) -> Calibration | None:
     return found
 
 
-def fitted(path: str, chip: str) -> Report:
+def fitted(path: str, chip: str, say: Callable[[str], None] = lambda said: None) -> Report:
     """Fit a chip from a CSV of a user's measurements.
+
+    Args:
+        path: of the CSV.
+        chip: that was measured.
+        say: told what takes long, before it does.
 
     Raises:
         MansardError: no such chip or file, or measurements that cannot be fitted.
@@ -131,11 +139,17 @@ def fitted(path: str, chip: str) -> Report:
 
     found = load_hardware(chip)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        raw = Path(path).read_bytes()
+        if raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or b"\0" in raw[:100]:
+            raise SpecError(f"{path!r} looks like UTF-16", hint="save it as UTF-8")
+        text = raw.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(
             f"cannot read {path!r}: {error}", hint="a CSV in UTF-8; docs/calibrate.md has columns"
         ) from error
+    lines = text.count("\n")
+    if lines > LONG:
+        say(f"reading and fitting {lines} lines, some seconds for every 10000 …")
     return fit(text, found, where=Path(path).name)
 
 

@@ -55,6 +55,7 @@ def test_held_back_error_is_the_noise_and_the_band_holds_four_fifths() -> None:
     ratio = fitting.held_back(rows)
     one = fitting.summarise(rows, fitting.fit(rows), ratio)
     # the mean of |N(0, 0.1)| is 0.08, its 10th and 90th percentile are exp(∓0.128)
+    assert one.error is not None
     assert 0.06 < one.error < 0.11
     assert one.low == pytest.approx(np.exp(-0.128), abs=0.04)
     assert one.high == pytest.approx(np.exp(0.128), abs=0.04)

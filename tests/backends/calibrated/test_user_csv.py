@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 
 from mansard.backends.calibrated.facts import facts, peak
 from mansard.backends.calibrated.fitting import band
 from mansard.backends.calibrated.form import PLAIN
-from mansard.backends.calibrated.parameters import Calibration
+from mansard.backends.calibrated.lookup import find
+from mansard.backends.calibrated.parameters import Calibration, Key, bundled
 from mansard.backends.calibrated.registry import FORMS
 from mansard.backends.calibrated.user_csv import fit
 from mansard.backends.chips import load
 from mansard.core.errors import MansardError
+from mansard.render.calibration import lines
 
 CHIP = load("a100-sxm-80gb")
 HEAD = "kind,dtype,framework,m,n,k,us\n"
 
 
-def rows(shapes: tuple[tuple[int, int], ...], scale: float = 1.0) -> str:
+def rows(
+    shapes: tuple[tuple[int, int], ...],
+    scale: float = 1.0,
+    ms: tuple[int, ...] = (1, 8, 64, 512, 2048),
+) -> str:
     law = FORMS["gemm"]
     values = tuple(p.start for p in law.parameters)
     lines = []
     for n, k in shapes:
-        for m in (1, 8, 64, 512, 2048):
+        for m in ms:
             sizes = {"m": m, "n": n, "k": k, "x_bytes": 2.0, "w_bytes": 2.0, "quantised": 0.0}
             seconds = law.seconds(values, {**sizes, "peak": peak(CHIP, "bf16")}, facts(CHIP), PLAIN)
             lines.append(f"gemm,bf16,mine,{m},{n},{k},{seconds * 1e6 * scale:.6g}")
     return "\n".join(lines) + "\n"
 
 
+MS = (1, 8, 64, 256, 512, 1024, 2048)
+ONE = rows(((1024, 1024),), ms=(*range(1, 9), *range(16, 129, 16)))
 SHAPES = tuple((n, k) for n in (1024, 4096, 8192) for k in (1024, 4096, 8192))
+
+
+def impossible(us: float) -> str:
+    """One row that is faster than the chip: its bound is 3524 us."""
+    return f"gemm,bf16,mine,8192,8192,8192,{us}\n"
 
 
 def test_a_chip_is_fitted_and_says_how_far_off_it_is() -> None:
@@ -38,6 +53,7 @@ def test_a_chip_is_fitted_and_says_how_far_off_it_is() -> None:
     (one,) = report.calibration.sets
     assert one.key.framework == "mine"
     assert one.rows == 45
+    assert one.error is not None
     assert one.error < 0.02
     assert not report.faster
     assert 'form = "gemm"' in report.calibration.to_toml()
@@ -45,7 +61,9 @@ def test_a_chip_is_fitted_and_says_how_far_off_it_is() -> None:
 
 def test_milliseconds_are_a_column_of_their_own() -> None:
     report = fit(HEAD.replace("us", "ms") + rows(SHAPES, scale=1e-3), CHIP)
-    assert report.calibration.sets[0].error < 0.02
+    (one,) = report.calibration.sets
+    assert one.error is not None
+    assert one.error < 0.02
 
 
 def test_rows_faster_than_the_bound_are_listed_and_kept_out() -> None:
@@ -73,7 +91,13 @@ def test_rows_faster_than_the_bound_are_listed_and_kept_out() -> None:
         (HEAD + "gemm,int7,x,1,2,3,5\n", "int7"),
         (HEAD + "conv,bf16,x,1,2,3,5\n", "conv"),
         (HEAD + "gemm,bf16,x,1,2,3,5\ngemm,bf16,x,1,2,4,5\n", "2 rows, 12 are needed"),
-        (HEAD + rows(((1024, 1024),)) * 3, "one shape only, 2 are needed"),
+        (HEAD + ONE, "one shape only, 2 are needed"),
+        (HEAD + "gemm,bf16,x,1,024,3,5,7\n", "line 2: 8 cells, the header has 7"),
+        (HEAD.replace("us", "us,m"), "2 columns 'm'"),
+        ("kind,dtype,m,k,us\ngemm,bf16,1,3,5\n", "no column 'n', which gemm needs"),
+        ("kind,dtype,rows,cols,bytes,us\nstream,bf16,1,2,8,5\n", "no column 'kernel', which stre"),
+        (HEAD.replace(",n,", ",nn,"), "'nn' is not a column mansard knows"),
+        (HEAD + "x\n" * 50_000, "50001 lines, at most 50000 are read"),
         (HEAD + "gemm,bf16,x,1.5,2,3,5\n", "m is '1.5'"),
         (HEAD.replace("us", "ms") + rows(SHAPES), "45 of 45 rows are over 300 times slower"),
         (HEAD.replace(",", ";"), "one column"),
@@ -95,7 +119,10 @@ def test_bad_input_is_refused_with_a_reason(text: str, said: str) -> None:
         (HEAD.replace("us", "ms") + rows(SHAPES), "is the column ms really in ms"),
         (HEAD + rows(SHAPES, scale=1e-6), "is the column us really in us"),
         (HEAD + "gemm,bf16,x,1.5,2,3,5\n", "sizes are whole numbers"),
-        (HEAD + rows(((1024, 1024),)) * 3, "12 rows of at least 2 shapes"),
+        (HEAD + ONE, "12 rows of at least 2 shapes"),
+        (HEAD.replace(",k,", ",kk,"), "did you mean 'k'"),
+        ("kind,dtype,m,n,k,time\n", "known: batch, bytes, cols"),
+        ("kind,dtype,m,k,us\ngemm,bf16,1,3,5\n", "gemm needs the columns m, n, k"),
     ],
 )
 def test_a_hint_says_what_to_do(text: str, hint: str) -> None:
@@ -112,14 +139,79 @@ def test_weights_that_stayed_in_the_cache_are_no_measurement_of_a_layer() -> Non
 
 
 def test_what_was_thrown_out_is_said_where_too_few_rows_remain() -> None:
-    good = rows(SHAPES[:2])
+    good, fast = rows(SHAPES[:2]), "".join(impossible(us) for us in (1, 2, 3))
     with pytest.raises(MansardError, match=r"10 rows, 12 are needed \(3 of 13 rows are faster"):
-        fit(HEAD + good + "gemm,bf16,mine,8192,8192,8192,1.0\n" * 3, CHIP)
+        fit(HEAD + good + fast, CHIP)
 
 
 def test_the_bound_of_all_rows_thrown_out_is_said() -> None:
     with pytest.raises(MansardError, match="13 of 13 rows are faster than the bound"):
-        fit(HEAD + "gemm,bf16,mine,8192,8192,8192,900\n" * 13, CHIP)
+        fit(HEAD + "".join(impossible(900 + n) for n in range(13)), CHIP)
+
+
+def test_a_table_mostly_faster_than_the_bound_is_refused_and_unit_and_chip_are_suspected() -> None:
+    fast = "".join(impossible(900 + n) for n in range(46))
+    with pytest.raises(MansardError, match="46 of 91 rows are faster than the bound of a1") as got:
+        fit(HEAD + rows(SHAPES) + fast, CHIP)
+    assert "line 47: 900 us, the bound is 3524 us" in got.value.message
+    assert "line 49" in got.value.message
+    assert "line 50" not in got.value.message
+    assert got.value.hint == (
+        "is the column us really in us, and was it measured on a100-sxm-80gb?"
+    )
+    assert len(fit(HEAD + rows(SHAPES) + fast[: len(fast) // 2], CHIP).faster) == 23
+
+
+def test_a_set_mostly_faster_than_the_bound_is_left_out_beside_a_good_one() -> None:
+    other = (rows(SHAPES[:3]) + "".join(impossible(900 + n) for n in range(16))).replace(
+        "mine", "b"
+    )
+    report = fit(HEAD + rows(SHAPES) + other, CHIP)
+    assert [one.key.framework for one in report.calibration.sets] == ["mine"]
+    (said,) = report.left
+    assert "gemm b bfloat16: 16 of 31 rows are faster than the bound" in said
+
+
+def test_rows_that_repeat_count_once_and_are_said() -> None:
+    once = fit(HEAD + rows(SHAPES), CHIP)
+    twice = fit(HEAD + rows(SHAPES) + rows(SHAPES[:1]), CHIP)
+    assert twice.calibration == once.calibration
+    assert dict(twice.repeated) == {47: 2, 48: 3, 49: 4, 50: 5, 51: 6}
+    (said,) = [line for line in lines(twice) if "repeat" in line]
+    assert said.startswith("5 rows repeat an earlier one and count once: line 47 is line 2, line ")
+
+
+def test_an_error_that_nothing_was_held_back_for_is_unknown_and_never_a_number() -> None:
+    report = fit(HEAD + rows(SHAPES[:2], ms=MS), CHIP)
+    (one,) = report.calibration.sets
+    assert (one.rows, one.shapes, one.error) == (14, 2, None)
+    text = report.calibration.to_toml()
+    assert 'error = "unknown"  # too few rows to hold a shape back\n' in text
+    assert "band = [0.500, 2.000]  # taken wide, not measured\n" in text
+    (again,) = Calibration.from_toml(text, where="mine").sets
+    assert (again.error, again.low, again.high) == (None, 0.5, 2.0)
+    said = "\n".join(lines(report))
+    assert "error not known: 14 rows of 2 shapes are too few rows to hold a shape back" in said
+    assert "%" not in said.splitlines()[1].replace(f"{report.held[one.key.text()].naive:.1%}", "")
+    found = find(Key("gemm", "mine", "bfloat16"), CHIP.id, "ampere", report.calibration)
+    assert found.basis.endswith("14 rows, fitted " + one.date + ", error not known")
+
+
+@pytest.mark.parametrize(("shapes", "ms"), [(2, range(1, 13)), (4, (1, 64, 512, 2048))])
+def test_as_many_rows_as_the_warning_asks_for_hold_a_shape_back(
+    shapes: int, ms: Iterable[int]
+) -> None:
+    (one,) = fit(HEAD + rows(SHAPES[:shapes], ms=tuple(ms)), CHIP).calibration.sets
+    assert one.rows == (24 if shapes == 2 else 16)
+    assert one.error is not None
+
+
+def test_no_set_that_ships_says_an_error_nobody_measured() -> None:
+    one = bundled("b300-sxm")
+    assert one is not None
+    lacking = [s for s in one.sets if s.error is None]
+    assert "attention_decode" in {s.key.form for s in lacking}
+    assert all(s.error != 1.0 for s in one.sets)
 
 
 def test_a_set_that_predicts_nothing_is_warned_of() -> None:
