@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 
 from mansard.backends.calibrated.band import Band
-from mansard.backends.calibrated.lookup import Found, find
+from mansard.backends.calibrated.lookup import Found, find, one_for_all
 from mansard.backends.calibrated.parameters import Calibration, Key
 from mansard.backends.calibrated.predict import Predictor
 from mansard.backends.calibrated.work import Basis, CalibratedWork
@@ -101,12 +101,18 @@ def _predictor(on: Cluster) -> Predictor:
 
 
 def engine_of(predictor: Predictor, framework: str) -> Found | None:
-    """Return the set of an engine on a chip; None when no engine was measured on any."""
+    """Return the set of an engine on a chip; None when no engine was measured on any.
+
+    One that stands for others has a band that holds them.
+    """
     key = Key("engine", framework)
     try:
-        return find(key, predictor.chip.id, predictor.family, predictor.own)
+        found = find(key, predictor.chip.id, predictor.family, predictor.own)
     except SpecError:
         return None
+    if predictor.own is not None and found.one in predictor.own.sets:
+        return found
+    return one_for_all(found, framework, predictor.chip.id, predictor.family)
 
 
 def _metric_bands(found: Answer, phases: Mapping[str, Band]) -> dict[str, Band]:

@@ -42,11 +42,27 @@ def _bound_gates(ops: list[Judged]) -> list[tuple[str, ...]]:
     odd = sum(j.odd for j in ops)
     all_rows = 1 - sum(j.above for j in ops) / rows
     kept = 1 - (sum(j.above for j in ops) - odd) / (rows - odd)
+    kinds = [(name, of_forms(ops, forms)) for name, forms in OPS.items()]
+    by_kind = [_bound_of_kind(name, some) for name, some in kinds if some]
+    failed = [gate.partition(", ")[2] for gate, *_, verdict in by_kind if verdict != "pass"]
+    but = f", but **fails** for {' and '.join(failed)}" if failed else ""
     return [
-        ("1 bound ≤ measured, all rows", "99 %", share(all_rows), _verdict(all_rows >= 0.99)),
+        ("1 bound ≤ measured, all rows", "99 %", share(all_rows),
+         _verdict(all_rows >= 0.99) + but),
         (f"1 the same without {odd} rows no memory explains", "99 %", share(kept),
          _verdict(kept >= 0.99)),
+        *by_kind,
     ]  # fmt: skip
+
+
+def _bound_of_kind(name: str, some: list[Judged]) -> tuple[str, ...]:
+    """Return the gate of one kind of kernel, the rows below its bound beside."""
+    rows, below = (sum(getattr(j, field) for j in some) for field in ("rows", "below"))
+    reached = 1 - sum(j.above for j in some) / rows
+    said = (
+        f"{share(reached)} ({below} of {rows} below, {below - sum(j.above for j in some)} on chip)"
+    )
+    return f"1 by kind, {name}", "99 %", said, _verdict(reached >= 0.99)
 
 
 def _shape_gates(ops: list[Judged]) -> list[tuple[str, ...]]:

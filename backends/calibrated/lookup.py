@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from mansard.backends.calibrated.parameters import Calibration, Key, ParameterSet, bundled
@@ -97,6 +97,53 @@ def find(key: Key, chip: str, family: str, own: Calibration | None = None) -> Fo
         f"no calibration holds {key.form!r}",
         hint="use the bound, or fit a chip: mansard calibrate",
     )
+
+
+def one_for_all(found: Found, asked: str, chip: str, family: str) -> Found:
+    """Return the set of an engine with a band that others fit in, where it stands for them.
+
+    One engine measured on a chip says nothing of the next: the band then reaches as far as that of
+    the median of engines, on chips of the family it was not taken from.
+
+    Args:
+        found: the set.
+        asked: the engine asked for; empty for the median of all.
+        chip: id.
+        family: of the chip, from ``family_of``.
+    """
+    one = found.one
+    if one.key.framework in ("", asked):
+        return found
+    for calibration, wider, name in _sources(chip, family, None):
+        others = calibration.by_key.get(Key(one.key.form)) if name.startswith(MEDIAN) else None
+        if others is not None:
+            low, high = others.low / wider * found.wider, others.high * wider / found.wider
+            wide = replace(one, low=min(one.low, low), high=max(one.high, high))
+            return replace(found, one=wide)
+    return found
+
+
+def stands_for(found: Found | None, asked: str, chip: str) -> str:
+    """Say which engine an estimate is of.
+
+    >>> stands_for(None, "", "l40s")
+    'kernels alone, no engine around them'
+    """
+    if found is None:
+        return f"kernels of {asked} alone" if asked else "kernels alone, no engine around them"
+    engine = found.one.key.framework
+    if engine == asked:
+        return asked or "the median of engines"
+    if not engine:
+        return f"{asked}, whose engine was not measured: the median of engines counts"
+    if asked:
+        return f"{asked}, whose engine was not measured: that of {engine} counts, its band widened"
+    measured = bundled(chip)
+    only = [s for s in measured.sets if s.key.form == found.one.key.form] if measured else []
+    which = "the only engine measured on this chip"
+    if len(only) > 1:
+        which += " that serves several at once"
+    return f"{engine}, {which}, its band widened to hold others"
 
 
 def _sources(

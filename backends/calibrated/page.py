@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from importlib.resources import files
 
 import numpy as np
 
 from mansard.backends.calibrated import judge, tables
+from mansard.backends.calibrated.first_tokens import StaticBatch, first_tokens
 from mansard.backends.calibrated.gates import gates
 from mansard.backends.calibrated.judge import Judged
 from mansard.backends.calibrated.kinds import NETWORKS, OPS
@@ -20,13 +22,15 @@ PLOTS = "accuracy"
 """Folder of the plots, beside the page."""
 
 
-def files_of(fitted: dict[str, Fits], gathered: Gathered, name: str) -> dict[str, str]:
+def files_of(
+    fitted: dict[str, Fits], gathered: Gathered, name: str, static: Sequence[StaticBatch] = ()
+) -> dict[str, str]:
     """Return the page, and the plots it shows: file name → text."""
     judged = judge.judge(fitted)
     rankings = [(chip, *one) for chip, fits in fitted.items() for one in judge.ranking(fits)]
     total = sum(rows.rows for found in gathered.values() for rows in found)
     drawn = {f"{PLOTS}/{slug(title)}.svg": text for title, text in _plots(fitted).items()}
-    return {name: render(judged, judge.unmeasured(fitted), rankings, total), **drawn}
+    return {name: render(judged, judge.unmeasured(fitted), rankings, total, static), **drawn}
 
 
 def slug(title: str) -> str:
@@ -56,8 +60,9 @@ def _plots(fitted: dict[str, Fits]) -> dict[str, str]:
 
 
 def render(
-    judged: list[Judged], unmeasured: Unmeasured, rankings: list[Ranking], total: int
-) -> str:
+    judged: list[Judged], unmeasured: Unmeasured, rankings: list[Ranking], total: int,
+    static: Sequence[StaticBatch] = (),
+) -> str:  # fmt: skip
     """Return the page; ``total`` rows were read."""
     ops = [j for j in judged if j.key.form not in WHOLE]
     networks = [j for j in judged if j.key.form in WHOLE and not math.isnan(j.error)]
@@ -71,6 +76,8 @@ def render(
         "## By kind, dtype and framework\n\n" + tables.by_dtype(ops),
         "## Chips left out\n\n" + tables.chips_left_out(unmeasured),
         "## End to end, models left out\n\n" + tables.end_to_end(networks),
+        "## Time to first token of static batches\n\n" + _text("accuracy_first.md"),
+        first_tokens(static),
         "## Ranking of configurations\n\n" + tables.ranked(rankings),
         "## The worst sets\n\n" + tables.worst(ops),
         _text("accuracy_tail.md"),

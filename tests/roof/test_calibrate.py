@@ -162,5 +162,5 @@ def test_sweeps_and_solutions_use_the_calibrated_estimate(run: Run) -> None:
     points = swept if isinstance(swept, list) else swept["points"]
     assert points[1]["tpot_s"] == pytest.approx(one["metrics"]["tpot_s"])
     ran = run("plan", *asked[:3], "--slo", "tpot<30ms", "--rate", "5/s", *asked[-2:])
-    assert ran.code == 2
-    assert "bound" in ran.err
+    assert ran.code == 0
+    assert "[M081]" in ran.out + ran.err  # said of calibrated answers alone

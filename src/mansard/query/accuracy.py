@@ -15,7 +15,7 @@ from mansard.backends.calibrated.registry import FORMS
 from mansard.backends.calibrated.registry import form as known_form
 from mansard.backends.calibrated.score import score as scored
 from mansard.core.errors import MansardError, SpecError, unknown_name
-from mansard.query.composed import composed
+from mansard.query.composed import composed, static_batches
 
 
 def fit(folder: Path, *forms: str) -> None:
@@ -29,8 +29,9 @@ def fit(folder: Path, *forms: str) -> None:
 def validate(folder: Path, target: str) -> None:
     """Judge on what was held back, and write the page and its plots."""
     gathered = refit.gather(folder, composed(folder))
-    path = Path(target)
-    for name, text in page.files_of(refit.fit_all(gathered), gathered, path.name).items():
+    path, static = Path(target), tuple(static_batches(folder))
+    found = page.files_of(refit.fit_all(gathered), gathered, path.name, static)
+    for name, text in found.items():
         (path.parent / name).parent.mkdir(exist_ok=True)
         (path.parent / name).write_text(text, encoding="utf-8")
 

@@ -36,6 +36,7 @@ class Calibrated:
 
     Args:
         framework: the engine; empty for the median of all.
+        engine: which engine that is, in words.
         bands: metric → between which values four of five measurements are expected.
         phase_bands: phase → the same of its mean step [s].
         ideal: metric → the bound's figure.
@@ -50,6 +51,7 @@ class Calibrated:
     ideal_phases: Mapping[str, float]
     bases: tuple[Basis, ...]
     ratios: Mapping[str, float]
+    engine: str = ""
 
     @property
     def shares(self) -> tuple[tuple[Basis, float], ...]:
@@ -180,8 +182,10 @@ def calibrated_figures(
     if bands is None:
         return None
     from mansard.backends.calibrated.estimate import CalibratedAnswer
+    from mansard.backends.calibrated.lookup import stands_for
 
     assert isinstance(answer, CalibratedAnswer)
+    engines = (basis.fit for basis in answer.bases if basis.form == "engine")
     bound = priced_as(IDEAL, program, on, asked, "", None)
     ideal = {name: getattr(bound.metrics, name) for name in answer.bands}
     ratios = {
@@ -195,4 +199,5 @@ def calibrated_figures(
         ideal_phases={name: phase.time_s for name, phase in bound.phases.items()},
         bases=answer.bases,
         ratios=ratios,
+        engine=stands_for(next((e.found for e in engines if e), None), framework, on.chip.id),
     )

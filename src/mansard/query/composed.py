@@ -6,17 +6,20 @@ and what an engine adds is left over. This stands above backends and frontends, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 from mansard.backends.calibrated import end_to_end
 from mansard.backends.calibrated.engine import ENGINE
-from mansard.backends.calibrated.estimate import compose
+from mansard.backends.calibrated.estimate import compose, estimate
+from mansard.backends.calibrated.first_tokens import Figure, StaticBatch
 from mansard.backends.calibrated.measured import Measurement
 from mansard.backends.calibrated.parameters import Key
 from mansard.backends.chips import load
 from mansard.backends.cluster import Cluster, cluster
+from mansard.backends.roofline import estimate as roofline
 from mansard.ir.program import Program
 from mansard.query.source import load_with
 from mansard.query.techniques import apply_techniques
@@ -72,6 +75,37 @@ def _composed(model: str, row: Measurement) -> Measurement:
     shape = tuple(sizes[name] for name in ENGINE.shape)
     key = Key("engine", engine)
     return Measurement(key, row.chip, sizes, shape, row.seconds, row.text, row.file)
+
+
+def static_batches(folder: Path) -> Iterator[StaticBatch]:
+    """Yield the static batches whose first token was measured too, as the sets that ship say."""
+    path = folder / "e2e" / "lib_ttft.csv"
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8", newline="") as lines:
+        for record in csv.DictReader(lines):
+            model, _ = end_to_end.networks()[record["model"]]
+            yield _static(model, record)
+
+
+def _static(model: str, record: Mapping[str, str]) -> StaticBatch:
+    chip, engine = end_to_end.GPUS[record["gpu"]], engine_of(record["framework"])
+    program, on = _spread(CHECKPOINTS[model], chip, int(record["tp"]), False)
+    names = {"batch": "batch", "prompt": "isl", "output": "osl"}
+    scenario = {symbol: int(record[name]) for symbol, name in names.items()}
+    found = estimate(program, on, scenario, framework=engine)
+    bound = roofline(program, on, scenario, ()).metrics
+    m = found.metrics
+    assert m.ttft_s is not None
+    assert m.latency_s is not None
+    assert bound.ttft_s is not None
+    assert bound.latency_s is not None
+    first, whole = (float(record[name]) * 1e-3 for name in ("ttft_ms", "e2e_ms"))
+    return StaticBatch(
+        chip, engine, model,
+        Figure(first, bound.ttft_s, m.ttft_s, found.bands["ttft_s"]),
+        Figure(whole, bound.latency_s, m.latency_s, found.bands["latency_s"]),
+    )  # fmt: skip
 
 
 @cache

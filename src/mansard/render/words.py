@@ -79,7 +79,7 @@ def rests_on(estimate: Estimate) -> str:
     parts = [f"{percent(share)} {b.form} ({b.set})" for b, share in found.shares[:3]]
     more = len(found.bases) - 3
     rest = f"; {more} more sets in -f json" if more > 0 else ""
-    engine = found.framework or "the median of engines"
+    engine = found.engine or found.framework or "the median of engines"
     return f"Rests on measurements, for {engine}: {'; '.join(parts)}{rest}"
 
 
