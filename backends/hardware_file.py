@@ -46,7 +46,10 @@ def quantity(dimension: str, *, zero: bool = False) -> Reader:
             raise SpecError(f"{where}: {error.message}", hint=error.hint) from error
         number = int(number) if dimension == "bytes" else number
         if number == 0 and not zero:
-            raise SpecError(f"{where}: {value!r} must be positive", hint="leave unknown keys out")
+            raise SpecError(
+                f"{where}: {value!r} must be positive",
+                hint=f"write it like {units.EXAMPLE[dimension]}",
+            )
         return number
 
     return read

@@ -29,6 +29,7 @@ DIMENSIONS: Mapping[str, Dimension] = {
     "time": Dimension(s=Fraction(1)), "1/s": Dimension(s=Fraction(-1)),
     "bytes/s": Dimension(B=Fraction(1), s=Fraction(-1)),
     "flop/s": Dimension(FLOP=Fraction(1), s=Fraction(-1)), "power": Dimension(W=Fraction(1)),
+    "energy": NUMBER,  # in joules, which a bare number is, too
     "frequency": Dimension(s=Fraction(-1)),
     "dollars/h": Dimension({"$": Fraction(1), "s": Fraction(-1)}),
 }  # fmt: skip

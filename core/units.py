@@ -35,6 +35,10 @@ _TIME = {
     "min": Fraction(60),
     "h": Fraction(3600),
 }
+_ENERGY = {
+    **_with({"m": Fraction(1, 1000)} | _SI, "J"),
+    **_with(_SI, "Wh", scale=3600),
+}
 _FLOPS = ("FLOPS", "FLOP/s", "Flop/s", "FLOPs/s", "flop/s", "flops", "OPS", "OP/s", "OPs/s")
 _TOKENS = {
     s: Fraction(n)
@@ -48,6 +52,7 @@ _UNITS: dict[str, dict[str, Fraction]] = {
     "flop/s": _with(_SI, *_FLOPS),
     "time": _TIME,
     "power": _with({"m": Fraction(1, 1000)} | _SI, "W"),
+    "energy": _ENERGY,
     "frequency": _with(_SI, "Hz"),
     "tokens": _TOKENS,
     "dollars/h": dict.fromkeys(("$/h", "USD/h", "$/hr", "USD/hr"), Fraction(1)),
@@ -64,6 +69,7 @@ EXAMPLE = {
     "flop/s": "989.4 TFLOPS or 1979 TOPS",
     "time": "20ms, 150us or 1.5s",
     "power": "700W",
+    "energy": "500J, 2kJ or 1.5Wh",
     "frequency": "1830MHz",
     "tokens": "2048, 8k (8192) or 1m (1,048,576)",
     "dollars/h": "2.50$/h",
@@ -72,7 +78,7 @@ EXAMPLE = {
 }
 BASE = {
     "bytes": "B", "bytes/s": "B/s", "flop/s": "FLOP/s", "time": "s", "power": "W",
-    "frequency": "Hz", "tokens": "", "dollars/h": "$/h", "1/s": "/s", "number": "",
+    "energy": "J", "frequency": "Hz", "tokens": "", "dollars/h": "$/h", "1/s": "/s", "number": "",
 }  # fmt: skip
 """Dimension → the unit whose number is the one held inside."""
 _FOLDED = {
@@ -94,8 +100,8 @@ def parse(text: str, dimension: str, *, bare: bool = False) -> int | float:
 
     Args:
         text: a number and a unit; thousands may be grouped by ``,``, ``_`` or a space.
-        dimension: one of ``bytes``, ``bytes/s``, ``flop/s``, ``time``, ``power``, ``frequency``,
-            ``tokens``, ``dollars/h``, ``1/s``, ``number``.
+        dimension: one of ``bytes``, ``bytes/s``, ``flop/s``, ``time``, ``power``, ``energy``,
+            ``frequency``, ``tokens``, ``dollars/h``, ``1/s``, ``number``.
         bare: a number without a unit counts in base units instead of being refused.
 
     Raises:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from mansard.cli.answer import write_answer
@@ -19,15 +21,18 @@ FORMS = ("table", "json", "jsonl", "csv")
 def crossovers(asked: Asked, over: str, form: str | None, out: str | None) -> None:
     """Say where each op of MODEL on HW turns compute-bound as a size grows.
 
-    The phase is decode, or the one --phase names. A row counts as its mean step.
+    The phase is decode, or of a model without it the longest; or the one --phase names, such as
+    denoise. A row counts as its mean step.
 
     \b
       mansard crossovers llama-3.1-70b --on h100-sxm -O0 --context 4k
       mansard crossovers llama-3.1-8b --on h100-sxm --phase prefill --over prompt -f csv
     """  # noqa: D301 - click reads the \b as "keep these lines"
     to = read_output(form, out, FORMS)
+    from mansard.query.scenario import PHASES
     from mansard.query.study import study
 
-    model, keywords = asked.keywords()
-    found = study(model, **keywords).crossovers(over)
+    named = asked.phase if asked.phase not in (None, *PHASES) else None
+    model, keywords = (replace(asked, phase=None) if named else asked).keywords()
+    found = study(model, **keywords).crossovers(over, named)
     write_answer(found, found.estimate.notes, to, "crossovers")

@@ -14,7 +14,7 @@ FORMS = ("table", "json", "jsonl", "latex")
 @click.command(short_help="What a metric is made of: formulas, pieces, passes, sources.")
 @question_options
 @click.option("--metric", default="tpot", show_default=True,
-              help="ttft, tpot, latency, throughput, memory …")  # fmt: skip
+              help="ttft, tpot, latency, throughput, memory, cost with --price …")  # fmt: skip
 @click.option("--over", metavar="SIZE", help="As functions of batch, prompt, output or context.")
 @click.option("--op", metavar="NAME", help="One op: layers.gate_proj.")
 @click.option("--pass", "technique", metavar="NAME", help="What one technique changed.")

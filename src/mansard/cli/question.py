@@ -84,7 +84,12 @@ class Asked:
 
 def bound_options(command: F) -> F:
     """Add what ``question_options`` adds, to a command that answers of the bound alone."""
-    return _options(command, "The bound is all there is here; calibrated is refused.")
+    found = _options(command, "The bound is all there is here; calibrated is refused.")
+    for option in getattr(found, "__click_params__", ()):
+        if option.name == "phase":  # any of the program, not only those of tokens
+            option.type, option.metavar = click.STRING, "NAME"
+            option.help = "prefill, decode or another of the model: denoise, encode."
+    return found
 
 
 def question_options(command: F) -> F:

@@ -14,7 +14,7 @@ FORMS = ("table", "json", "jsonl", "csv")
 @click.command(short_help="How a metric answers to bandwidth, peaks and links.")
 @question_options
 @click.option("--metric", default="tpot", show_default=True,
-              help="ttft, tpot, latency, throughput, tokens_per_s_per_user …")  # fmt: skip
+              help="ttft, tpot, latency, throughput, energy, cost with --price …")  # fmt: skip
 @output_options(FORMS)
 def sensitivity(asked: Asked, metric: str, form: str | None, out: str | None) -> None:
     """Say how a metric of MODEL on HW answers to one percent more of each rate of the chip.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 DIMENSIONS: dict[str, str] = {
     **{name: metric.dimension for name, metric in METRICS.items()},
-    "batch": "number", "prompt": "tokens", "output": "tokens",
+    "energy": "energy", "batch": "number", "prompt": "tokens", "output": "tokens",
 }  # fmt: skip
 """Name → dimension of what it is compared with."""
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from mansard.query.estimate import Estimate
 
 LOWER, HIGHER, NEITHER = "lower", "higher", ""
+SPENT = ("energy", "cost", "cost_per_mtok")
+"""What the devices' time is worth: each is proportional to the period of a batch."""
 
 
 @dataclass(frozen=True)

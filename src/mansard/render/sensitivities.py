@@ -14,7 +14,7 @@ from mansard.query.solving.wording import written
 from mansard.render import words
 from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
 from mansard.render.explanations import inset, titled
-from mansard.render.headline import caveat, packed
+from mansard.render.headline import packed, worth
 from mansard.render.palette import QUIET, STRONG
 
 
@@ -31,8 +31,7 @@ def renderables(of: Sensitivity, width: int = PLAIN_WIDTH) -> Iterator[Renderabl
     if of.overhead:
         table.add_row("no rate", f"{words.percent(of.overhead)} of the time")
     yield inset(table)
-    if of.estimate.calibrated is None:
-        yield caveat(width)
+    yield from worth(of.estimate, width)
 
 
 def plain(of: Sensitivity, width: int = PLAIN_WIDTH) -> str:

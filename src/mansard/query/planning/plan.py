@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mansard.backends.chips import parse_target
+from mansard.backends.roofline import DECODE
 from mansard.backends.spending import HOUR_S, MILLION
 from mansard.core.errors import MansardError, SpecError
 from mansard.core.notes import Note
@@ -159,8 +160,8 @@ def plan(
         raise SpecError(f"the rate is {rate:g} requests a second, which must be above 0",
                         hint="write --rate 5/s")  # fmt: skip
     if rate >= MOST_RATE:
-        raise SpecError(f"the rate is {rate:g} requests a second, more than {MOST_RATE:,}",
-                        hint="plan for a part of it")  # fmt: skip
+        raise SpecError(f"the rate is {rate:g} requests a second, which must be"
+                        f" below {MOST_RATE:,}", hint="plan for a part of it")  # fmt: skip
     if asked.pop("batch", 1) not in (None, 1):
         raise SpecError("the batch is what a plan chooses", hint="leave it out")
     objectives = read_objectives(slo)
@@ -250,6 +251,10 @@ def _one_device(asked: Study) -> Study:
             raise SpecError(f"{technique.name} is what a plan chooses", hint="leave it out")
     overrides = read_overrides(asked.set)
     program = load_with(asked.source, overrides.model, overrides.reading)
+    if DECODE not in {step.phase for step in program.schedule}:
+        raise SpecError(f"a plan needs a model that decodes, and {program.origin.name} makes no"
+                        " tokens one by one",
+                        hint="ask sweep for its throughput: --vary batch=1..512x2")  # fmt: skip
     rest = {k: v for k, v in asked.set.items() if k.partition(".")[0] not in READ}
     return replace(asked, source=program, set=rest)
 

@@ -114,7 +114,7 @@ def crossovers(study: Study, over: str = "batch", phase: str | None = None) -> C
     Args:
         study: the model, the hardware and everything else.
         over: batch, prompt, output or context.
-        phase: the last one unless given.
+        phase: decode unless given, or of a model without it the one that takes longest.
 
     Raises:
         MansardError: no such size or phase, or a schedule that is evaluated step by step.
@@ -130,7 +130,7 @@ def crossovers(study: Study, over: str = "batch", phase: str | None = None) -> C
     if priced is None:
         raise SpecError("this schedule is evaluated step by step, so its rows have no formulas",
                         hint="leave out techniques that run steps side by side")  # fmt: skip
-    phase = phase or priced.phases[-1]
+    phase = phase or _usual(question, priced.phases)
     if phase not in priced.phases:
         raise unknown_name("phase in this estimate", phase, priced.phases)
     found = question.bounds(key, 1, LARGEST, phase)
@@ -148,6 +148,14 @@ def crossovers(study: Study, over: str = "batch", phase: str | None = None) -> C
         method=method,
         estimate=question.estimate,
     )
+
+
+def _usual(question: Question, phases: Sequence[str]) -> str:
+    """Return the phase that is meant where none is named."""
+    if {"prefill", "decode"} & set(phases):
+        return phases[-1]
+    known = question.estimate.phases
+    return max(phases, key=lambda name: known[name].total_s if name in known else 0.0)
 
 
 def check_size_name(study: Study, over: str) -> None:

@@ -14,7 +14,7 @@ from mansard.backends.inverse.sections import NETWORK, Priced
 from mansard.core.errors import SpecError, unknown_name
 from mansard.query.calibration import CALIBRATED, IDEAL, without_calibration
 from mansard.query.estimate import Estimate
-from mansard.query.metrics import quantities
+from mansard.query.metrics import SPENT, quantities
 from mansard.query.shown import Shown
 from mansard.query.solving.document import document
 from mansard.query.solving.question import Question
@@ -82,14 +82,16 @@ def sensitivity(study: Study, metric: str = "tpot") -> Sensitivity:
 
     Args:
         study: the model, the hardware and everything else.
-        metric: ttft, tpot, latency, prefill, decode, throughput or tokens_per_s_per_user.
+        metric: ttft, tpot, latency, prefill, decode, throughput, tokens_per_s_per_user, energy,
+            or, with a price, cost and cost_per_mtok.
 
     Raises:
         MansardError: no such metric, one this answer does not have, or a schedule that is
             evaluated step by step.
     """
-    if metric not in (*TIMES, *RATES):
-        raise unknown_name("metric that rates set", metric, (*TIMES, *RATES))
+    if metric not in (*TIMES, *RATES, *SPENT):
+        raise unknown_name("metric that rates set", metric, (*TIMES, *RATES, *SPENT))
+    study.question.check_priced(metric)
     if study.kind == CALIBRATED:
         return _by_differences(study, metric)
     question = study.question
@@ -97,6 +99,8 @@ def sensitivity(study: Study, metric: str = "tpot") -> Sensitivity:
         raise SpecError("this schedule is evaluated step by step, so its rows have no formulas",
                         hint="leave out techniques that run steps side by side")  # fmt: skip
     question.check_few("sensitivities")
+    if not question.decodes and quantities(question.estimate)[metric] is None:
+        raise SpecError(f"this answer has no {metric}", hint=question.where_to_ask())
     seconds = _expected(question, question.priced, metric)
     whole = sum(seconds.values(), Fraction(0))
     overhead = seconds.pop(LATENCY, Fraction(0))
@@ -119,7 +123,7 @@ def _by_differences(study: Study, metric: str) -> Sensitivity:
     question = study.question
     value = quantities(question.estimate)[metric]
     if value is None:
-        raise SpecError(f"this answer has no {metric}", hint="ask for the phase it belongs to")
+        raise SpecError(f"this answer has no {metric}", hint=question.where_to_ask())
     bound = replace(study, kind=IDEAL, set=without_calibration(study.set))
     chip = study.prepared.target.chip
     found: dict[str, float] = {}
@@ -230,5 +234,9 @@ def _value(question: Question, metric: str, seconds: Fraction) -> float:
             return float(Fraction(question.sizes["batch"] * question.sizes["output"]) / seconds)
         case "tokens_per_s_per_user":
             return float(1 / seconds)
+        case "energy" | "cost" | "cost_per_mtok":
+            value = quantities(question.estimate)[metric]
+            assert value is not None  # check_priced
+            return value
         case _:
             return float(seconds)

@@ -14,7 +14,7 @@ from mansard.core.errors import SpecError, unknown_name
 from mansard.query.calibration import CALIBRATED
 from mansard.query.estimate import Estimate
 from mansard.query.find import find_row
-from mansard.query.metrics import quantities
+from mansard.query.metrics import SPENT, quantities
 from mansard.query.scenario import LARGEST
 from mansard.query.solving.crossing import Crossovers, check_size_name, crossovers
 from mansard.query.solving.explanation import DEFINITIONS, Explanation, Origin, Part, Stretch
@@ -43,6 +43,7 @@ def explain(
     if metric not in DEFINITIONS:
         raise unknown_name("metric to explain", metric, DEFINITIONS)
     question = study.question
+    question.check_priced(metric)
     if over:
         question.of_the_bound("pieces over a size")
     elif study.kind == CALIBRATED and study.mix is not None:
@@ -123,6 +124,8 @@ def _stretches(
     question: Question, metric: str, key: str, crossings: tuple[Crossovers, ...]
 ) -> tuple[tuple[Stretch, ...], str]:
     """Return the pieces of a metric over a parameter, or why there are none."""
+    if metric in SPENT:
+        return (), f"{metric} is the devices' time at a price: its pieces are those of latency"
     inverse = metric in ("throughput", "tokens_per_s_per_user")
     if inverse:
         return (), f"{metric} is a quotient: its pieces are those of the time it is over"

@@ -8,7 +8,9 @@ import sympy as sp
 
 from mansard.backends.inverse.sections import Section
 from mansard.backends.inverse.symbolic import Writer, greatest
+from mansard.core.errors import SpecError
 from mansard.core.symbols import SCENARIO, Expr, symbol
+from mansard.query.metrics import SPENT
 from mansard.query.solving.expression import check_one_length, priced_of
 
 if TYPE_CHECKING:
@@ -19,9 +21,13 @@ def latex(of: Explanation) -> str:
     """Return an ``align*`` block: the definition, a line for each row, the rates.
 
     Raises:
-        SpecError: lengths are a distribution, and one of them would have a number in it.
+        SpecError: the metric is no time, rate or size; or lengths are a distribution, and one of
+            them would have a number in it.
     """
     estimate = of.estimate
+    if of.metric in SPENT:
+        raise SpecError(f"{of.metric} is the devices' time at a price, and has no rows of its own",
+                        hint="ask for the formulas of latency")  # fmt: skip
     if of.over:
         check_one_length(estimate, {*SCENARIO} - {_key(of.over)})
     priced = priced_of(estimate)

@@ -19,6 +19,7 @@ from mansard.ir.program import Program
 from mansard.query.engines import Engine
 from mansard.query.estimate import Estimate
 from mansard.query.lengths import Averaged, metrics_of, read_mix, said
+from mansard.query.metrics import METRICS, SPENT, quantities
 from mansard.query.scenario import make_scenario
 from mansard.query.study import Study
 
@@ -102,12 +103,32 @@ class Question:
         for prompt, output, weight in zip(mix.prompts, mix.outputs, mix.weights, strict=True):
             yield {**scenario, "prompt": prompt, "output": output}, weight
 
+    @property
+    def decodes(self) -> bool:
+        """Whether the model makes tokens one by one."""
+        return "decode" in {step.phase for step in self.estimate.program.schedule}
+
     def where_to_ask(self) -> str:
         """Return a hint for a metric that the answer does not have."""
-        phases = {step.phase for step in self.estimate.program.schedule}
-        if "decode" not in phases:
-            return "this model is called once and decodes nothing: ask about ttft or memory"
+        if not self.decodes:
+            known = ", ".join(n for n in METRICS if quantities(self.estimate)[n] is not None)
+            return f"this model decodes nothing; this answer has {known}"
         return "ask for the phase it belongs to; tpot needs two output tokens or more"
+
+    def check_priced(self, metric: str) -> None:
+        """Raise where a metric is what the devices' time is worth, and nobody knows it.
+
+        Raises:
+            SpecError: no price, or a chip that states no power.
+        """
+        if metric in ("cost", "cost_per_mtok") and self.study.price is None:
+            raise SpecError(f"{metric} is unknown: nothing gives a price", hint="add --price 2.50")
+        known = quantities(self.estimate)
+        if metric == "energy" and known[metric] is None and known["throughput"] is not None:
+            raise SpecError(f"energy is unknown: {self.estimate.chip.id} states no power",
+                            hint="add --set hardware.tdp=700W")  # fmt: skip
+        if metric in SPENT and known[metric] is None:
+            raise SpecError(f"this answer has no {metric}", hint=self.where_to_ask())
 
     def check_one(self, size: str) -> None:
         """Raise where a size is asked about that is a distribution.

@@ -102,7 +102,9 @@ def read_unknown(question: Question, name: str, within: str | None = None) -> Un
     if options := _options_called(name):
         raise SpecError(f"no unknown called {name!r}, but an option of a technique",
                         hint=f"write {' or '.join(options)}")  # fmt: skip
-    see = "(an option of a pass is written like quantize.weights)"
+    see = ("(sizes: batch, prompt, output, context; devices; hardware.memory.bandwidth and the"
+           " other fields of `mansard hardware show`; an option of a pass is written like"
+           " quantize.weights: `mansard techniques list`)")  # fmt: skip
     raise unknown_name("unknown", name, [*SIZES, DEVICES, *fields, *passes], see=see)
 
 

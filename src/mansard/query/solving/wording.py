@@ -38,6 +38,8 @@ def written(value: Any, dimension: str) -> str:
             return units.format_flops(float(value), per_second=True)
         case "1/s":
             return f"{float(value):,.0f}/s" if value >= 100 else f"{float(value):.3g}/s"
+        case "energy":
+            return f"{float(value):,.4g} J"
         case _:
             return f"{int(value):,}" if value == int(value) else f"{float(value):.4g}"
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SCENARIO = ("batch", "prompt", "output", "context")
 WHOLE = ("model", "on", "network")
 SECTIONS = ("hardware", "model", "input")
+NAMES = ("id", "name", "aliases", "vendor", "year", "confidence", "notes")
+"""Keys of a chip's file that no figure follows from."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,9 @@ def _kind(name: str) -> str:
 def _check_amounts(name: str, values: Sequence[Any]) -> None:
     """Raise where a value of a field whose dimension is known is of another."""
     key = name.removeprefix("hardware.")
+    if key in NAMES:
+        raise SpecError(f"axis {name}: it is what a chip is called, and changes no figure",
+                        hint="vary on=NAME,NAME for other chips")  # fmt: skip
     dimension = DIMENSIONS.get(key, "flop/s" if key.startswith("peak.") else None)
     for value in values:
         if dimension and isinstance(value, (str, Amount)):

@@ -36,6 +36,9 @@ WORTH = ("M080", "M081", "M082", "M083", "M084")
 VARYING = ("M080", "M084")
 """Those whose particulars are another at every point."""
 
+COSTS = ("cost", "cost_per_mtok")
+"""Metrics that need a price."""
+
 ENGINES = ("auto", "numpy", "numba", "dask")
 
 
@@ -75,6 +78,7 @@ def sweep(
             f"{layout.points:,} points are more rows than the {MOST_ROWS:,} of a whole result",
             hint="reduce them: --pareto throughput,tpot or --top 10 --best throughput",
         )
+    _check_priced(study, asked)
     where, _, address = engine.partition("=")
     if where not in ENGINES:
         raise unknown_name("engine", where, ENGINES)
@@ -90,6 +94,31 @@ def sweep(
         )
         return _reduced(layout, asked, streamed, stopped, engines)
     return _everything(layout, where, progress)
+
+
+def _check_priced(study: Study, asked: Asked) -> None:
+    """Raise where points are reduced by what they cost and nothing gives a price.
+
+    Raises:
+        SpecError: nothing does.
+    """
+    name = next((m for m in asked.metrics if m in COSTS), None)
+    if name and study.price is None:
+        raise SpecError(f"{name} is unknown: nothing gives a price", hint="add --price 2.50")
+
+
+def _check_known(asked: Asked, streamed: Streamed, stopped: bool) -> None:
+    """Raise where nothing is kept because no point has a metric.
+
+    Raises:
+        SpecError: points were there that fit, and none has it.
+    """
+    looked = streamed.built and streamed.evaluated > streamed.unfit and not stopped
+    if not looked or len(streamed.kept.numbers) or len(streamed.left_out) > 0:
+        return
+    names = " and ".join(asked.metrics)
+    raise SpecError(f"no point has {names}", hint="energy needs --set hardware.tdp=700W; other"
+                    " metrics a phase they belong to")  # fmt: skip
 
 
 def _worth(layout: Layout) -> list[Note]:
@@ -122,6 +151,7 @@ def _reduced(
 ) -> Sweep:
     engines = engines or Engines()
     notes = _left_out(layout, streamed)
+    _check_known(asked, streamed, stopped)
     if streamed.unfit:
         notes.append(Note("M070", f"{streamed.unfit:,} of {streamed.evaluated:,} points do not fit "
                           "the memory and were left out (--unfit keeps them)"))  # fmt: skip
