@@ -11,12 +11,14 @@ TIMES = (
     "prefill",
     "decode",
     "period",
+    "total",
 )
 SIZES = ("memory", "weights", "kv_cache", "activations", "overhead", "capacity")
 FIGURES = (*TIMES, *SIZES)
 """Names of what can be asked, seconds, tokens per second and bytes; NaN where one is unknown.
 
-``period`` is the time from one batch to the next, for which devices are taken.
+``period`` is the time from one batch to the next, for which devices are taken; ``total`` the time
+of all phases, whatever they are.
 """
 
 BANDED = ("ttft", "tpot", "latency", "throughput", "tokens_per_s_per_user")

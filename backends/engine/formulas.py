@@ -111,6 +111,7 @@ class Formulas:
         line.show("latency", latency)
         line.show("throughput", rate if known else unknown)
         several = do("where", do("less", one, n), unknown, period) if tpot == unknown else period
+        line.show("total", period)
         line.show("period", several if known else unknown)
         line.show("tokens_per_s_per_user", do("div", one, tpot))
         for phase in ("prefill", "decode"):

@@ -161,6 +161,11 @@ class PhaseTimes:
         """From one batch to the next."""
         return sum(self.seconds.values(), 0.0) + 0.0 * self.latency
 
+    @cached_property
+    def total(self) -> Operand:
+        """All phases, whatever they are."""
+        return sum(self.seconds.values(), 0.0)
+
     @property
     def throughput(self) -> Operand:
         """Tokens a second of all sequences."""

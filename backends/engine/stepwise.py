@@ -74,7 +74,9 @@ def _figures(answer: Answer, scenario: Mapping[str, int]) -> dict[str, float | N
     return {
         "ttft": m.ttft_s, "tpot": m.tpot_s, "latency": m.latency_s,
         "throughput": m.throughput_tok_s, "tokens_per_s_per_user": m.tokens_per_s_per_user,
-        **phases, "period": period, "memory": memory.total, "weights": memory.weights,
+        **phases, "period": period,
+        "total": sum(phase.total_s for phase in answer.phases.values()),
+        "memory": memory.total, "weights": memory.weights,
         "kv_cache": memory.kv_cache,
         "activations": memory.activations, "overhead": memory.overhead,
         "capacity": memory.capacity, **_bands(answer),

@@ -29,6 +29,7 @@ def compare(asked: Asked, variants: tuple[str, ...], form: str | None, out: str 
     to = read_output(form, out)
     from mansard.cli.analyze import print_notes
     from mansard.query.comparing import compare as ask
+    from mansard.query.lengths import of_the_whole
 
     model, keywords = asked.keywords()
     pipelines = [() if v.strip() == NONE else (v,) for v in variants] or [()]
@@ -50,6 +51,7 @@ def compare(asked: Asked, variants: tuple[str, ...], form: str | None, out: str 
             from mansard.render.comparison import show
 
             to.print(lambda stream: show(found, stream))
-    print_notes(dict.fromkeys(n for e in found.entries if e.estimate for n in e.estimate.notes))
+    notes = (n for e in found.entries if e.estimate for n in e.estimate.notes)
+    print_notes(dict.fromkeys(of_the_whole(notes)))
     if problem := next((e.problem for e in found.entries if e.problem), None):
         raise problem

@@ -29,10 +29,11 @@ def crossovers(asked: Asked, over: str, form: str | None, out: str | None) -> No
       mansard crossovers llama-3.1-8b --on h100-sxm --phase prefill --over prompt -f csv
     """  # noqa: D301 - click reads the \b as "keep these lines"
     to = read_output(form, out, FORMS)
+    from mansard.query.lengths import of_the_whole
     from mansard.query.scenario import PHASES
     from mansard.query.study import study
 
     named = asked.phase if asked.phase not in (None, *PHASES) else None
     model, keywords = (replace(asked, phase=None) if named else asked).keywords()
     found = study(model, **keywords).crossovers(over, named)
-    write_answer(found, found.estimate.notes, to, "crossovers")
+    write_answer(found, of_the_whole(found.estimate.notes), to, "crossovers")

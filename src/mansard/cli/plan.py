@@ -44,6 +44,7 @@ def plan(
     from mansard.cli.analyze import print_notes
     from mansard.core import units
     from mansard.core.lists import listed, names
+    from mansard.query.lengths import of_the_whole
     from mansard.query.planning.chips import document, plans
     from mansard.query.written import dollars
 
@@ -74,5 +75,5 @@ def plan(
 
             to.print(lambda stream: one.show(found[0], stream) if alone else
                      several.show(found, stream))  # fmt: skip
-    print_notes(dict.fromkeys(note for plan in found for note in plan.notes))
+    print_notes(dict.fromkeys(of_the_whole(note for plan in found for note in plan.notes)))
     ctx.exit(0 if any(plan.best for plan in found) else 1)

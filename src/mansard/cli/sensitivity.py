@@ -26,8 +26,9 @@ def sensitivity(asked: Asked, metric: str, form: str | None, out: str | None) ->
       mansard sensitivity llama-3.1-70b --on h100-sxm:8 --metric latency -b 32
     """  # noqa: D301 - click reads the \b as "keep these lines"
     to = read_output(form, out, FORMS)
+    from mansard.query.lengths import of_the_whole
     from mansard.query.study import study
 
     model, keywords = asked.keywords()
     found = study(model, **keywords).sensitivity(metric)
-    write_answer(found, found.estimate.notes, to, "sensitivities")
+    write_answer(found, of_the_whole(found.estimate.notes), to, "sensitivities")

@@ -38,6 +38,7 @@ def solve(
     """  # noqa: D301, E501 - click reads the \b as "keep these lines"
     to = read_output(form, out, FORMS)
     from mansard.cli.analyze import print_notes
+    from mansard.query.lengths import of_the_whole
     from mansard.query.study import study
 
     model, keywords = asked.keywords()
@@ -55,5 +56,5 @@ def solve(
 
             to.print(lambda stream: show(found, stream))
     if found.estimate is not None:
-        print_notes(found.estimate.notes)
+        print_notes(of_the_whole(found.estimate.notes))
     ctx.exit(0 if found.found else NOTHING)

@@ -107,8 +107,9 @@ def analyze(
     p, n, mix = read_sizes(prompt, output, context, (DEFAULT_PROMPT, DEFAULT_OUTPUT))
     if kind != IDEAL and mix is not None:
         raise SpecError(
-            "expectations over lengths are those of the bound",
-            hint="give one prompt and one output length, or leave --estimate out",
+            "a calibrated answer has rows and bands of one length, and lengths are a distribution",
+            hint="sweep gives its expectations: sweep --vary batch=1,2,4; or give one prompt and"
+            " one output length, or leave --estimate out",
         )
     asked = make_scenario(1 if batch is None else batch, p, n, phase or "both", context)
     ready = prepare(source, on, asked, several(techniques), level or "O1", set or {})

@@ -48,6 +48,8 @@ class Study:
         lengths: of prompt and output as they were given, where one is a distribution; the
             scenario then has their means.
         mix: what they say.
+        unsaid: whether nobody gave the prompt, so that in a sweep a model that takes less gets
+            what it takes.
     """
 
     source: Source
@@ -60,6 +62,7 @@ class Study:
     price: float | None = None
     lengths: tuple[int | str | None, int | str | None] | None = None
     mix: Mix | None = None
+    unsaid: bool = False
 
     @cached_property
     def prepared(self) -> Prepared:
@@ -245,5 +248,5 @@ def study(
     kind, given_level = estimate or "ideal", level or "O1"
     return Study(
         source, on, asked, several(techniques), given_level, dict(set or {}), kind, price,
-        None if mix is None else lengths, mix,
+        None if mix is None else lengths, mix, prompt is None and context is None,
     )  # fmt: skip

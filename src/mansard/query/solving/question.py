@@ -179,10 +179,13 @@ class Question:
             SpecError: it asks for another estimate.
         """
         if self.study.kind != "ideal":
+            asks = "sweep --vary gives the curve"
+            if self.study.mix is None:
+                asks += ", solve where it crosses"
             raise SpecError(
                 f"{what} are of the bound: a time of the {self.study.kind} estimate has no formula"
                 " that pieces or crossings follow from",
-                hint="leave --estimate out; sweep --vary gives the curve, solve where it crosses",
+                hint=f"leave --estimate out; {asks}",
             )
         return self
 

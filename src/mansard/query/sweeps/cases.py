@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -14,19 +14,23 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from mansard.core.errors import MansardError, SpecError, UnknownNameError
 from mansard.core.notes import Note
 from mansard.core.records import dataclass
+from mansard.ir.occurring import occurring
+from mansard.ir.program import Origin
 from mansard.query.concerns import UNRESERVED
 from mansard.query.lengths import Averaged
 from mansard.query.prepare import Prepared
 from mansard.query.scenario import Scenario
+from mansard.query.sequence import as_long_as_it_takes
 from mansard.query.study import Study
 from mansard.query.sweeps.axes import Axis, placed
 from mansard.query.sweeps.fields import OneByOne, as_number, is_field, varied
+from mansard.query.sweeps.once import Once, generates
 from mansard.query.target import target_of
 
 if TYPE_CHECKING:
     from mansard.query import engines
 
-    Engine: TypeAlias = "engines.Engine | OneByOne | Averaged"
+    Engine: TypeAlias = "engines.Engine | OneByOne | Averaged | Once"
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,8 @@ def laid_out(study: Study, axes: Sequence[Axis]) -> Layout:
     for name in names:
         if names.count(name) > 1:
             raise SpecError(f"the axis {name} is given twice", hint="put its values in one list")
+    if {"prompt", "context"} & set(names):
+        study = replace(study, unsaid=False)
     asked = study.scenario
     spread = () if study.mix is None else (*study.mix.spread, "context")
     clash = next((n for n in names if n in spread), None)
@@ -210,9 +216,17 @@ MOST_PROGRAMS = 64
 
 @dataclasses.dataclass
 class Engines:
-    """Programs that cases share, each loaded, rewritten and lowered once."""
+    """Programs that cases share, each loaded, rewritten and lowered once.
+
+    Args:
+        notes: what their figures rest on.
+        prompts: case → the prompt that its model reads, where that is shorter than the default.
+        origins: model → where it is from, and whether it makes tokens, the sizes it has.
+    """
 
     notes: list[Note] = field(default_factory=list)
+    prompts: dict[int, int] = field(default_factory=dict)
+    origins: dict[str, tuple[Origin, bool, Set[str]]] = field(default_factory=dict)
     _programs: dict[object, tuple[Prepared, engines.Engine]] = field(default_factory=dict)
     _last: tuple[object, engines.Engine | OneByOne] | None = None
 
@@ -231,7 +245,18 @@ class Engines:
         engine: Engine = self._last[1]
         if not engine.cluster.chip.reserve_bytes and UNRESERVED not in self.notes:
             self.notes.append(UNRESERVED)
-        return engine if study.mix is None else Averaged(cast(Any, engine), study.mix)
+        whole = engine if study.mix is None else Averaged(cast(Any, engine), study.mix)
+        ready, _ = self._programs[program]
+        tokens = generates(ready.program)
+        most: int | None = None
+        if study.unsaid and not study.scenario.single_step and study.mix is None:
+            asked, said = as_long_as_it_takes(study.scenario, ready.origin)
+            self.notes += [note for note in said if note not in self.notes]
+            most = asked.prompt if said else None
+        if most is not None:
+            self.prompts[case.number] = most
+        self.origins[ready.origin.name] = ready.origin, tokens, occurring(ready.program)
+        return whole if tokens and most is None else Once(cast(Any, whole), most, tokens)
 
     def _made(self, study: Study, program: object) -> engines.Engine:
         if program in self._programs:
@@ -244,7 +269,7 @@ class Engines:
         while len(self._programs) >= MOST_PROGRAMS:
             del self._programs[next(iter(self._programs))]
         self._programs[program] = (study.prepared, engine)
-        self.notes += study.prepared.notes
+        self.notes += (*study.prepared.program.origin.notes, *study.prepared.notes)
         return engine
 
 

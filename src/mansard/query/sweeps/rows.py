@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from mansard.query.metrics import METRICS
 from mansard.query.sweeps.cases import Engines, Layout, figures_at, parameter
 from mansard.query.sweeps.cases import numbers as numbers_of
 from mansard.query.sweeps.metrics import FITS, SHOWN, figures_of, valued
+from mansard.query.sweeps.once import priced
 from mansard.query.sweeps.reduce import Array, Numbers
 
 if TYPE_CHECKING:
@@ -40,13 +42,23 @@ def labelled(layout: Layout, numbers: Numbers, engines: Engines) -> dict[str, Se
         values = figures_at(engine, sizes, names)
         for name, value in spent(engine, values, layout.study.price).items():
             found[name][here] = value
-    return assembled(layout, numbers, found)
+    return assembled(layout, numbers, found, engines.prompts)
 
 
 def assembled(
-    layout: Layout, numbers: Numbers, figures: Mapping[str, Array]
+    layout: Layout,
+    numbers: Numbers,
+    figures: Mapping[str, Array],
+    prompts: Mapping[int, int] = MappingProxyType({}),
 ) -> dict[str, Sequence[Any]]:
-    """Return labels and metrics as columns, in the contract's order."""
+    """Return labels and metrics as columns, in the contract's order.
+
+    Args:
+        layout: of the sweep.
+        numbers: of its points.
+        figures: of them.
+        prompts: case → the prompt its model reads, where that is another than was asked.
+    """
     at = indices(layout, numbers)
     by_name = {a.name: a for a in layout.axes}
     study, asked = layout.study, layout.study.scenario
@@ -63,6 +75,9 @@ def assembled(
         axis = by_name.get(name)
         if axis is None:
             columns[name] = [fixed[name]] * numbers.size
+            if name == "prompt" and prompts:
+                cases = np.broadcast_to(layout.cases_at(at), numbers.shape).tolist()
+                columns[name] = [prompts.get(case, fixed[name]) for case in cases]
         elif axis.is_size:
             columns[name] = _taken(axis.values, at[name]).astype(np.int64).tolist()
         else:
@@ -83,6 +98,7 @@ def assembled(
 def spent(engine: Engine, figures: Mapping[str, Any], price: float | None) -> dict[str, Any]:
     """Return figures with the energy and the money of a batch."""
     chip, devices = engine.cluster.chip, engine.cluster.devices
+    price = priced(engine, price)
     return {**figures, **{name: valued(name, figures, chip, devices, price) for name in SPENT}}
 
 

@@ -12,6 +12,7 @@ from mansard.core.errors import MansardError, SpecError, unknown_name
 from mansard.core.notes import Note
 from mansard.query.calibration import CALIBRATED
 from mansard.query.lengths import expectations
+from mansard.query.sequence import longest
 from mansard.query.study import Study
 from mansard.query.sweeps.asked import MOST_ROWS, Asked, read_asked
 from mansard.query.sweeps.axes import read_axes
@@ -140,6 +141,26 @@ def _worth(layout: Layout) -> list[Note]:
             for n in worth]  # fmt: skip
 
 
+def about_models(layout: Layout, engines: Engines) -> Iterator[Note]:
+    """Yield what a model makes of the sizes asked: sequences longer than it takes, no tokens."""
+    asked, sizes = layout.study.scenario, layout.grid()
+    varied = {axis.name for axis in layout.axes}
+    p, n = (int(max(sizes[name])) for name in ("prompt", "output"))
+    for name, (origin, made, sizes_of) in engines.origins.items():
+        if not made:
+            yield Note("M009", f"{name} makes no tokens: latency is the total of its phases, and"
+                       " throughput is of what it makes, images or sequences")  # fmt: skip
+        idle = [s for s in ("prompt", "output") if s in varied and s not in sizes_of]
+        if idle and not made:
+            yield Note("M009", f"{' and '.join(idle)} counts for nothing in {name}")
+        if layout.study.mix is not None or layout.study.unsaid:
+            continue
+        length = longest(replace(asked, prompt=p, output=n), origin)
+        if origin.max_context is not None and length > origin.max_context:
+            yield Note("M004", f"a sequence reaches {length:,} tokens; {name} was made for"
+                       f" {origin.max_context:,}")  # fmt: skip
+
+
 def _of_lengths(layout: Layout) -> list[Note]:
     """Return the note of a study whose lengths are a distribution."""
     mix = layout.study.mix
@@ -159,7 +180,8 @@ def _reduced(
         notes.append(Note("M072", f"{streamed.kept.dropped:,} points that equal one of the front "
                           "were left out"))  # fmt: skip
     columns = labelled(layout, streamed.kept.numbers, engines)
-    notes = [*_of_lengths(layout), *_worth(layout), *engines.notes, *notes]
+    about = about_models(layout, engines)
+    notes = [*_of_lengths(layout), *_worth(layout), *engines.notes, *about, *notes]
     return Sweep(layout.axes, columns, layout.points, streamed.evaluated, str(asked),
                  _once(notes), stopped)  # fmt: skip
 
@@ -190,8 +212,10 @@ def _everything(layout: Layout, how: str, progress: Progress | None) -> Sweep:
 
     stopped = until_stopped(fill(), layout, progress)
     numbers = np.flatnonzero(done)
-    columns = assembled(layout, numbers, {k: v[numbers] for k, v in found.items()})
-    notes = [*_of_lengths(layout), *_worth(layout), *engines.notes, *_left_out(layout, state)]
+    values = {k: v[numbers] for k, v in found.items()}
+    columns = assembled(layout, numbers, values, engines.prompts)
+    notes = [*_of_lengths(layout), *_worth(layout), *engines.notes, *_left_out(layout, state),
+             *about_models(layout, engines)]  # fmt: skip
     return Sweep(layout.axes, columns, layout.points, state.evaluated, "",
                  _once(notes), stopped)  # fmt: skip
 

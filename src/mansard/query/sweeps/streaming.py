@@ -15,6 +15,7 @@ from mansard.query.sweeps.asked import Asked
 from mansard.query.sweeps.blocks import Numbering, Span, blocks
 from mansard.query.sweeps.cases import Engines, Layout, unusable
 from mansard.query.sweeps.metrics import figure_of, valued
+from mansard.query.sweeps.once import priced
 from mansard.query.sweeps.reduce import Reduction
 from mansard.query.target import DevicesError
 
@@ -75,7 +76,6 @@ def stream(
     """Reduce parts of a sweep; yield how many points are done after each block."""
     needed = (figure_of(m) for m in asked.metrics)
     names = tuple(dict.fromkeys((*needed, "memory", "capacity")))
-    price = layout.study.price
     for number, span in parts:
         found = engine_of(layout, number, engines, into)
         if found is None:
@@ -84,6 +84,7 @@ def stream(
         for block in blocks(layout, span, found, names, engine):
             place = Numbering(layout, number, span, block)
             count = math.prod(block.shape)
+            price = priced(found, layout.study.price)
             chip, devices = found.cluster.chip, found.cluster.devices
             values = {
                 m: np.broadcast_to(
