@@ -102,7 +102,7 @@ def _unit(names: list[str], where: str) -> str:
             continue
         near = [f"did you mean {' or '.join(map(repr, o))}?" for o in (nearest(name, KNOWN),) if o]
         if TIMED.search(name):
-            near = ["the time is a column us, ms or s, named after its unit"]
+            near = ["the time is a column us, ms or s, named after its unit;"]
         raise SpecError(
             f"{where}: {name!r} is not a column mansard knows",
             hint=" ".join([*near, f"known: {', '.join(sorted(KNOWN))}"]),
