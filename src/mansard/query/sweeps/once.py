@@ -6,7 +6,7 @@ the total of its phases, and its throughput the batch over that, of what it make
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -74,4 +74,11 @@ def priced(engine: object, price: float | None) -> float | None:
 
 def generates(program: Program) -> bool:
     """Say whether a program makes tokens one by one."""
-    return bool({"prefill", "decode"} & {step.phase for step in program.schedule})
+    return bool({"prefill", "decode"} & set(_phases(program.schedule)))
+
+
+def _phases(steps: Iterable[Any]) -> Iterator[str]:
+    """Yield the phases of steps, those that run side by side too."""
+    for step in steps:
+        yield getattr(step, "phase", "")
+        yield from _phases(getattr(step, "steps", ()))
