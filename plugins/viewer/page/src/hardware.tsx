@@ -37,7 +37,7 @@ export function HardwarePage({ boot, question, rest, look, use, tell }: { boot: 
     <>
       <header class="page-head">
         <h1>Hardware</h1>
-        <p class="quiet">{boot.chips.length} chips as data; every figure has its source. Dense peaks.</p>
+        <p class="quiet">{boot.chips.length} chips as data, each figure beside its source where one is recorded. Dense peaks.</p>
       </header>
       <div class="phase even">
         <div class="column">
