@@ -16,6 +16,7 @@ from mansard.core.records import dataclass
 from mansard.frontends.hf.cards import Card, Setting
 from mansard.frontends.hf.defaults import class_defaults
 from mansard.frontends.hf.keys import Key, canonical_keys, is_noise, show
+from mansard.frontends.hf.paths import at, has, is_stated
 from mansard.frontends.hf.read import RawConfig
 
 
@@ -104,21 +105,6 @@ class Fields:
             return combine(name, [self.setting(part) for part in parts])
         return self.value(chosen) if isinstance(chosen, str) else chosen
 
-    def words(self, setting: Setting) -> str:
-        """Return a setting as the config spells it, each key with its value."""
-        chosen = self.decide(setting)
-        if isinstance(chosen, str):
-            names = self.spellings(self._key(chosen))
-            spelled = next((name for name in names if self._stated(name)), names[0])
-            return f"{spelled} {show(self.value(chosen))}"
-        if not isinstance(chosen, Mapping):
-            return show(chosen)
-        name, parts = next(iter(chosen.items()))
-        if name == "first":
-            return self.words(next((p for p in parts if self.setting(p) is not None), parts[-1]))
-        sign = {"times": " · ", "plus": " + ", "over": " / "}.get(name, ", ")
-        return sign.join(map(self.words, parts))
-
     def flag(self, setting: Setting) -> bool:
         """Evaluate a yes-or-no setting; absent and null mean no."""
         return bool(self.setting(setting))
@@ -139,24 +125,15 @@ class Fields:
             and value not in quiet
         )
 
-    def _stated(self, path: str) -> bool:
-        """Say whether the config has the key of a path.
-
-        Raises:
-            SpecError: something on the way to it is no object.
-        """
-        head, dot, _ = path.partition(".")
-        nest = self._config.get(head)
-        if dot and nest is not None and not isinstance(nest, Mapping):
-            raise SpecError(
-                f"{self.where}: {head} is {show(nest)}", hint="write an object of its keys"
-            )
-        return _has(self._config, path)
-
     def _key(self, name: str) -> Key:
         if name in self._known:
             return self._known[name]
         return Key(name, "flag")  # a card's own switch
+
+    def spelling(self, key: str) -> str:
+        """Return how the config spells a key; where it does not, how the card does."""
+        names = self.spellings(self._key(key))
+        return next((name for name in names if has(self._config, name)), names[0])
 
     def spellings(self, key: Key) -> tuple[str, ...]:
         """Return the spellings of a key, the card's own first."""
@@ -166,9 +143,9 @@ class Fields:
 
     def _resolve(self, key: Key) -> Field:
         names = self.spellings(key)
-        present = [name for name in names if self._stated(name)]
+        present = [name for name in names if is_stated(self._config, name, self.where)]
         self._read.update(name.split(".")[0] for name in present)
-        stated = {name: key.check(_at(self._config, name), self.where, name) for name in present}
+        stated = {name: key.check(at(self._config, name), self.where, name) for name in present}
         given = {name: value for name, value in stated.items() if value is not None}
         if given:
             first, value = next(iter(given.items()))
@@ -185,10 +162,8 @@ class Fields:
 
     def default(self, key: str) -> tuple[bool, Any]:
         """Return whether the class has a default for a key, and the default."""
-        known = [
-            name for name in self.spellings(self._key(key)) if _has(self.defaults.values, name)
-        ]
-        values = (_at(self.defaults.values, name) for name in known)
+        known = [name for name in self.spellings(self._key(key)) if has(self.defaults.values, name)]
+        values = (at(self.defaults.values, name) for name in known)
         return bool(known), next((v for v in values if v is not None), None)
 
 
@@ -217,15 +192,3 @@ COMBINATIONS: dict[str, Callable[[Sequence[Any]], Any]] = {
     "length": lambda v: len(v[0]),
 }
 """What a card may do: product, sum, quotient rounded down or up, the length of a list."""
-
-
-def _has(values: Mapping[str, Any], path: str) -> bool:
-    head, _, rest = path.partition(".")
-    if head not in values:
-        return False
-    return not rest or (isinstance(values[head], Mapping) and _has(values[head], rest))
-
-
-def _at(values: Mapping[str, Any], path: str) -> Any:
-    head, _, rest = path.partition(".")
-    return _at(values[head], rest) if rest else values[head]

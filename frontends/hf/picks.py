@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from mansard.core.errors import SpecError, unknown_name
+from mansard.frontends.hf.agreement import check_period
 from mansard.frontends.hf.cards import Setting
 from mansard.frontends.hf.fields import Fields
 from mansard.frontends.hf.keys import show
@@ -36,12 +37,7 @@ def picks(schedule: Schedule, fields: Fields, layers: int) -> tuple[bool, ...]:
     if schedule.last is not None and (last := fields.setting(schedule.last)) not in (None, -1):
         before = last + 1
     start, step = _whole(fields, schedule.start), _whole(fields, schedule.step)
-    if schedule.rule in ("period", "except_period") and schedule.first == 0 and start >= step:
-        offset, period = fields.words(schedule.start), fields.words(schedule.step)
-        raise SpecError(
-            f"{fields.where}: {offset} is no layer of a period: {period}",
-            hint=f"make the offset less than the period, 0 to {step - 1}",
-        )
+    check_period(fields, schedule, start, step)
     return by_rule(
         schedule.rule,
         layers,
