@@ -6,7 +6,7 @@ a sweep at once. Sizes and the bound beside come from the engine of the bound.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -15,15 +15,15 @@ import numpy as np
 from mansard.backends.calibrated.bands import BANDS, Spread, bands_of
 from mansard.backends.calibrated.columns import COLUMNS, Frame, Part, distinct
 from mansard.backends.calibrated.estimate import engine_of, estimate
+from mansard.backends.calibrated.grids import CalibratedGrid
 from mansard.backends.calibrated.kernel_rows import MixedError
 from mansard.backends.calibrated.parameters import Calibration
 from mansard.backends.calibrated.predict import Predictor
 from mansard.backends.calibrated.segment_times import Prepared, SegmentTimes
 from mansard.backends.calibrated.work import is_judged_whole, phase_band, several_ranks
 from mansard.backends.cluster import Cluster
-from mansard.backends.engine.arrays import Block
 from mansard.backends.engine.compiled import Compiled, compile_program
-from mansard.backends.engine.figures import FIGURES, IDEAL, SIZES, TIMES
+from mansard.backends.engine.figures import FIGURES, IDEAL, SIZES
 from mansard.backends.engine.footprints import Footprints
 from mansard.backends.engine.lowered import NotCompiledError
 from mansard.backends.engine.parameters import Rates
@@ -233,69 +233,6 @@ class CalibratedCompiled:
         ]
         whole = is_judged_whole(self._engine, self.framework, self.own is not None, rests)
         return phase_band(total_s, spread.halves, spread.bound_s, self._engine, whole, COLUMNS)
-
-
-class CalibratedGrid:
-    """Every combination of values of axes, in the blocks in which the bound is evaluated.
-
-    Args:
-        engine: of the figures.
-        bound: a grid of the bound over the same axes.
-        axes: batch, prompt and output, the one that varies most slowly first.
-        names: of the figures.
-    """
-
-    def __init__(
-        self, engine: CalibratedCompiled, bound: Any, axes: Mapping[str, Sequence[float]],
-        names: Sequence[str],
-    ) -> None:  # fmt: skip
-        self._engine, self._bound, self._names = engine, bound, tuple(names)
-        self._axes = {name: np.asarray(v, dtype=float) for name, v in axes.items()}
-        self._mine = [n for n in names if n in TIMES or n in BANDS]
-
-    def blocks(self) -> Iterator[Block]:
-        """Yield the results block by block."""
-        whole = self._frame()
-        try:
-            part = self._engine.over(whole, self._mine) if self._mine else None
-        except NotCompiledError:
-            part = None
-        for block in self._bound.blocks():
-            values = self._engine.of_bound(self._names, _given(block.values))
-            if self._mine:
-                values |= self._times(block, whole, part)
-            yield Block(block.start, block.shape, values)
-
-    def _frame(self) -> Frame:
-        """Return the axes, each along a dimension of its own; those of one value along none."""
-        varying = [name for name, values in self._axes.items() if values.size > 1]
-        columns = {
-            name: values.reshape([values.size if name == v else 1 for v in varying] or [1])
-            for name, values in self._axes.items()
-        }
-        return Frame(columns["batch"], columns["prompt"], columns["output"])
-
-    def _times(self, block: Block, whole: Frame, part: Any) -> Mapping[str, Operand]:
-        where = tuple(slice(s, s + n) for s, n in zip(block.start, block.shape, strict=True))
-        where = where or (slice(None),)
-        if part is not None:
-            try:
-                return {name: _shaped(v, block.shape) for name, v in part(where).items()}
-            except NotCompiledError:
-                pass
-        some = whole.part(where).frame
-        full = np.broadcast_arrays(some.batch, some.prompt, some.output)
-        listed = self._engine.listed(Frame(*(a.ravel() for a in full)), self._mine)
-        return {name: v.reshape(block.shape) for name, v in listed.items()}
-
-
-def _given(values: Mapping[str, Any]) -> Callable[[tuple[str, ...]], Mapping[str, Any]]:
-    return lambda asked: {name: values[name] for name in asked}
-
-
-def _shaped(values: Operand, shape: tuple[int, ...]) -> Operand:
-    """Return values that broadcast to a shape, those of a single point without one."""
-    return values if shape else np.asarray(values).reshape(())
 
 
 def _names_of_bound(names: Sequence[str]) -> tuple[str, ...]:

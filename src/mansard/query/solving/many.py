@@ -10,27 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mansard.backends.engine.arrays import Columns
 from mansard.backends.engine.compiled import Compiled
-from mansard.backends.engine.figures import FIGURES
 from mansard.backends.engine.points import Array
 from mansard.backends.inverse.direction import STILL, UP
-from mansard.core.errors import SpecError, unknown_name
+from mansard.core.errors import SpecError
 from mansard.core.notes import Note
-from mansard.core.symbols import SCENARIO
-from mansard.query.scenario import LARGEST
-from mansard.query.solving.allowed import ROUNDING, Search
+from mansard.query.solving.allowed import Search
 from mansard.query.solving.bisecting import STEPS, way_of
 from mansard.query.solving.conditions import Condition, read_conditions
 from mansard.query.solving.edges import Which, last_holding
+from mansard.query.solving.excess import Excess
 from mansard.query.solving.question import Question
 from mansard.query.solving.unknowns import SIZES, Unknown, read_unknown
 from mansard.query.solving.wording import shown
+from mansard.query.solving.workloads import asked_of, columns_of, listed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,8 +36,6 @@ if TYPE_CHECKING:
 
 NOTHING = -1
 """In place of a value: nothing satisfies the constraints."""
-MANY = 4096
-"""Workloads that are worth steps made for their ranges."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,15 +102,15 @@ def solve_many(
         )
     if find not in SIZES:
         raise SpecError(
-            f"{find!r:.60} is no size: many workloads are solved for {_listed(SIZES)}",
+            f"{find!r:.60} is no size: many workloads are solved for {listed(SIZES)}",
             hint="loop over solve, which finds fields of the chip and options too",
         )
     texts = (subject_to,) if isinstance(subject_to, str) else tuple(subject_to)
     conditions = read_conditions(texts)
     if not conditions:
         raise SpecError(f"nothing constrains {find}", hint="add subject_to='tpot <= 25ms'")
-    columns = _columns(study, find, over)
-    question = _asked(study, find, over)
+    columns = columns_of(study, find, over)
+    question = asked_of(study, find, over)
     unknown = read_unknown(question, find, within)
     search = _Many(question, unknown, columns)
     goal = "maximize" if maximize else "minimize"
@@ -127,68 +122,6 @@ def solve_many(
         notes = (Note("M150", f"{told} workloads, the first at index {missing[0]}: -1 there"),)
     method = f"search on arrays: no term turns back as {unknown.name} grows (checked)"
     return Solutions(find, goal, values, stops, tuple(c.text for c in conditions), method, notes)
-
-
-# Reading the question.
-
-
-def _columns(study: Study, find: str, over: Mapping[str, Any]) -> dict[str, Array]:
-    """Return batch, prompt and output of the workloads, but for the unknown."""
-    if study.mix is not None:
-        raise SpecError("lengths of this study are a distribution, and workloads have one each",
-                        hint="give numbers as prompt and output, or ask solve")  # fmt: skip
-    step = study.scenario.single_step or "context" in (find, *over)
-    for name in over:
-        if name not in SIZES:
-            raise unknown_name("size of a workload", name, SIZES)
-        if name == find or {name, find} == {"prompt", "context"}:
-            raise SpecError(f"{name} is given and looked for at once", hint=f"leave {name} out")
-        if step and name in ("prompt", "output"):
-            raise SpecError(f"{name} does not occur: one step over cached tokens is asked for",
-                            hint="give context instead")  # fmt: skip
-    if not over:
-        raise SpecError("over is empty: there are no workloads", hint="for one, ask solve")
-    found = {n: _sizes(n, v) for n, v in over.items()}
-    count = max((v.size for v in found.values() if v.size != 1), default=1)
-    count = 0 if any(v.size == 0 for v in found.values()) else count
-    if any(v.size not in (1, count) for v in found.values()):
-        sizes = ", ".join(f"{n} has {v.size:,}" for n, v in found.items())
-        raise SpecError(f"workloads differ in number: {sizes}",
-                        hint="give each size one number a workload, or one for all")  # fmt: skip
-    keys = {n: "prompt" if n == "context" else n for n in found}
-    return {keys[n]: np.broadcast_to(v, count) for n, v in found.items()}
-
-
-def _sizes(name: str, given: Any) -> Array:
-    try:
-        read = np.asarray(given)
-        values = read.astype(float).reshape(-1)
-    except (TypeError, ValueError):
-        raise SpecError(f"{name} is {given!r:.60}, no numbers",
-                        hint="give a list or an array of whole numbers") from None  # fmt: skip
-    whole = read.dtype.kind in "iuf" or not values.size
-    bad = ~((values >= 1) & (values <= LARGEST) & (values == np.floor(values)))
-    if read.ndim > 1 or not whole or bad.any():
-        first = f": {values[bad][0]:g} at index {np.flatnonzero(bad)[0]}" if bad.any() else ""
-        raise SpecError(f"{name} is no list of whole numbers from 1 to {LARGEST:,}{first}",
-                        hint=f"round {name}, and leave out workloads without one")  # fmt: skip
-    return values
-
-
-def _asked(study: Study, find: str, over: Mapping[str, Any]) -> Question:
-    """Return the question, of the kind that the workloads are."""
-    if not study.scenario.single_step and "context" in (find, *over):
-        return study.question.sized(context=1)
-    if "output" in over and study.scenario.output < 2:
-        return study.question.sized(output=2)
-    return study.question
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + f" and {names[-1]}"
-
-
-# Answering it.
 
 
 class _Many:
@@ -284,7 +217,7 @@ class _Many:
         tight: Mapping[str, Any],
     ) -> None:  # fmt: skip
         """Move the ends of workloads to where a condition holds as well."""
-        excess = _Excess(self, condition, which)
+        excess = Excess(self.engine, self.search, self.columns, condition, which)
         a, b = low[which], high[which]
         if way == STILL:
             here = excess.at(a, np.arange(which.size))
@@ -302,73 +235,3 @@ class _Many:
 def _cost(condition: Condition) -> int:
     """Return what to look at first: memory is least work and cuts most."""
     return sum(name not in ("memory", "capacity") for name in condition.names)
-
-
-class _Excess:
-    """By how much a condition fails at values of the unknown, of some workloads.
-
-    Quotients are cleared, so that what is affine is so here. Where both sides are equal but for
-    rounding, floats of one point decide, as in ``solve``.
-    """
-
-    def __init__(self, many: _Many, condition: Condition, which: Which) -> None:
-        self.many, self.condition = many, condition
-        unknown = many.unknown
-        cleared = condition.cleared
-        constants = many.search.constants
-        names = {n for power in cleared for n, _ in power} - set(constants) - set(SCENARIO)
-        self.names = tuple(n for n in FIGURES if n in names)
-        sign = 1 if condition.op in ("<", "<=") else -1
-        self.terms: list[tuple[float, tuple[tuple[str, int], ...]]] = []
-        for power, c in cleared.items():
-            number = Fraction(c) * sign
-            for name, exponent in power:
-                number *= constants[name] ** exponent if name in constants else 1
-            rest = tuple((n, e) for n, e in power if n not in constants)
-            self.terms.append((float(number), rest))
-        self.columns: dict[str, Any] = {
-            n: np.asarray(v, dtype=float)[which] if np.ndim(v) else float(v)
-            for n, v in many.columns.items()
-            if n != unknown.key
-        }
-        ranges = {n: (float(np.min(v)), float(np.max(v))) for n, v in self.columns.items()}
-        ranges[unknown.key] = (float(unknown.low), float(unknown.high))
-        line = many.engine.line(ranges if which.size >= MANY else None) if self.names else None
-        self._line = None if line is None else Columns(line, self.names)
-
-    def at(self, values: Array, which: Which) -> Array:
-        """Return more than zero where it fails."""
-        env = {n: v[which] if np.ndim(v) else v for n, v in self.columns.items()}
-        env[self.many.unknown.key] = values
-        known: dict[str, Any] = dict(env)
-        if self._line is not None:
-            known |= self._line.at(env)
-        elif self.names:
-            b, p, n = (env[name] for name in ("batch", "prompt", "output"))
-            known |= self.many.engine.figures(b, p, n, self.names)
-        total, scale = np.zeros(values.size), np.zeros(values.size)
-        for number, power in self.terms:
-            term: Any = number
-            for name, exponent in power:
-                term = term * (known[name] if exponent == 1 else known[name] ** exponent)
-            total += term
-            scale += np.abs(term)
-        for k in np.flatnonzero(~(np.abs(total) > ROUNDING * scale)):
-            least = scale[k] if 0 < scale[k] < np.inf else 1.0
-            holds = self._holds({n: _one(v, int(k)) for n, v in env.items()})
-            total[k] = -least if holds else least
-        return total
-
-    def failing(self, values: Array, which: Which) -> Array:
-        """Return more than zero where it holds."""
-        return -self.at(values, which)
-
-    def _holds(self, at: Mapping[str, float]) -> bool:
-        """Say of one point what ``solve`` says of it."""
-        sizes = {n: np.array([v]) for n, v in at.items()}
-        figures = self.many.search.at_sizes(self.condition, sizes)
-        return bool(self.condition.holds(figures)[0])
-
-
-def _one(value: Any, k: int) -> float:
-    return float(value[k]) if np.ndim(value) else float(value)
