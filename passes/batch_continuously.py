@@ -29,7 +29,8 @@ class BatchContinuously(Pass):
     for ``L`` decode steps each, 2/3 for lengths uniform on 1 … 2L-1, 1 for exponential ones. In the
     ``L`` steps of a sequence the other ``batch - k`` are prefilled between steps, ``k`` at a time
     (``admitted``, one unless said), so a step waits for ``(batch-k)/(k·L)`` prefills on average;
-    the time to the first token is that of ``k`` prompts. A static batch runs until its longest
+    the time to the first token is that of ``k`` prompts. Where ``L`` is 0, an output of one token,
+    nothing is decoded and the others are prefilled all the same. A static batch runs until its longest
     sequence ends and keeps ``E[l]/E[max l]`` of its slots busy: 1 for fixed lengths,
     ``(B+1)/(2B)`` for uniform, ``1/H_B`` for exponential ones.
     """
@@ -61,7 +62,7 @@ class BatchContinuously(Pass):
             call = single_decode(step, self.on)
             if call is None or phase != "decode" or not isinstance(step, Loop):
                 return None
-            return (self._steady(step, call, alone),)
+            return self._steady(step, call, alone)
 
         program.graph(self.on)
         made, found = replace_steps(program, change)
@@ -76,17 +77,20 @@ class BatchContinuously(Pass):
         share = ", ".join(f"{static_utilization(self.lengths, n):.0%} of {n}" for n in (8, 64))
         return Outcome(made, loops, f"every slot busy; a static batch keeps {share}")
 
-    def _steady(self, step: Loop, call: Call, alone: tuple[Step, ...]) -> Loop:
+    def _steady(self, step: Loop, call: Call, alone: tuple[Step, ...]) -> tuple[Step, ...]:
         b, _, _ = sizes(call)
         age = _AGE[self.lengths] * (step.times - 1)
         bind = {s: e.xreplace({step.index: age}) if step.index else e for s, e in call.bind.items()}
         stalls = tuple(_relabelled(s, step.phase) for s in alone)
         others: tuple[Step, ...] = ()
+        after: tuple[Step, ...] = ()
         if stalls:
             few = sp.Integer(self.admitted)
             turns = b - 1 if self.admitted == 1 else (b - least(b, few)) / few
             others = (Loop(stalls, turns / step.times, phase=step.phase),)
-        return replace(step, steps=(replace(call, bind=bind), *others), index=None)
+            never = 1 - least(step.times, sp.S.One)  # 1 where one token leaves no step to decode
+            after = (Loop(stalls, turns * never, phase=step.phase),)
+        return (replace(step, steps=(replace(call, bind=bind), *others), index=None), *after)
 
     def _admitted(self, call: Call) -> Call:
         few = {batch: sp.S.One if self.admitted == 1 else least(batch, sp.Integer(self.admitted))}

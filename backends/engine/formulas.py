@@ -12,7 +12,7 @@ from mansard.backends.engine.lowered import Lowered
 from mansard.backends.engine.occupied import Occupied
 from mansard.backends.engine.parameters import Parameter, Rates
 from mansard.backends.engine.polynomials import add
-from mansard.backends.engine.ranges import Interval, Ranges
+from mansard.backends.engine.ranges import UNBOUNDED, Interval, Ranges
 from mansard.backends.engine.straight import Straight
 from mansard.backends.engine.timed import Timed
 from mansard.backends.engine.trips import trips_of
@@ -117,16 +117,23 @@ class Formulas:
         for phase in ("prefill", "decode"):
             value = seconds.get(phase, unknown)
             made_in = tokens.get(phase)
-            line.show(phase, value if made_in is None else self._per(value, made_in))
+            line.show(phase, value if made_in is None else self._step(value, made_in))
 
-    def _per(self, value: int, count: int) -> int:
-        """Return a quotient, unknown where nothing is counted."""
+    def _per(self, value: int, count: int, otherwise: int | None = None) -> int:
+        """Return a quotient; where nothing is counted, something else: unknown unless given."""
         line = self.line
         if self._outputs_above_one:
             return line.do("div", value, count)
         some = line.do("less", line.constant(0), count)
         safe = line.do("where", some, count, line.constant(1))
-        return line.do("where", some, line.do("div", value, safe), line.constant(math.nan))
+        other = line.constant(math.nan) if otherwise is None else otherwise
+        return line.do("where", some, line.do("div", value, safe), other)
+
+    def _step(self, value: int, count: int) -> int:
+        """Return the mean step of a phase: all of it where it makes no token, if it happens."""
+        line = self.line
+        happens = line.do("less", line.constant(0), value)
+        return self._per(value, count, line.do("where", happens, value, line.constant(math.nan)))
 
     def _seconds(self) -> dict[str, int]:
         parts: dict[str, list[int]] = {}
@@ -156,7 +163,13 @@ class Formulas:
         return self.line.total([alone, *several])
 
     def _product(self, factors: Sequence[Terms]) -> int:
-        value = self.line.constant(1)
+        """Return a product of factors, each at least 0; what happens never does so no times."""
+        do, ranges, zero = self.line.do, self._emit.ranges, self.line.constant(0)
+        value, never = self.line.constant(1), False
         for terms in factors:
-            value = self.line.do("mul", value, self._emit.at_least_zero(terms, self._bound))
+            low, high = ranges.of(ranges.plain(terms))
+            product = do("mul", value, self._emit.at_least_zero(terms, self._bound))
+            infinite = high >= UNBOUNDED[1]
+            some = do("less", zero, value) if never and infinite else self.line.constant(True)
+            value, never = do("where", some, product, zero), never or low <= 0
         return value

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mansard.backends.engine.straight import Straight
+from mansard.backends.engine.straight import Straight, raised
 
 _WRITTEN: Mapping[str, str] = {
     "add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "div": "{0} / {1}",
@@ -18,7 +18,7 @@ _WRITTEN: Mapping[str, str] = {
     "less": "{0} < {1}", "and": "{0} and {1}",
 }  # fmt: skip
 _NAMES: Mapping[str, Any] = {
-    "floor": math.floor, "power": math.pow, "nan": math.nan, "inf": math.inf,
+    "floor": math.floor, "power": raised, "nan": math.nan, "inf": math.inf,
 }  # fmt: skip
 
 

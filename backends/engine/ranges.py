@@ -7,6 +7,8 @@
 (-248.0, 7.0)
 >>> space.written(inside.plain(space.expression(least(batch, 1000) * 2)))
 '2*batch'
+>>> inside.of(space.expression(1 / (batch + 3)))
+(0.003861003861003861, 0.25)
 """
 
 from __future__ import annotations
@@ -94,6 +96,8 @@ class Ranges:
         if atom.symbol is not None:
             return self._ranges.get(atom.symbol, UNBOUNDED)
         inner = [self._nonnegative(self.of(dict(a))) for a in atom.args]
+        if atom.kind == "power":  # whose exponent may be below 0
+            inner[1] = self.of(dict(atom.args[1]))
         match atom.kind:
             case "transfer":
                 assert atom.link is not None

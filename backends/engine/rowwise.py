@@ -145,8 +145,11 @@ class PhaseTimes:
 
     @cached_property
     def tpot(self) -> Operand:
-        """The mean step of decode."""
-        return self.decode if "decode" in self.tokens else math.nan
+        """What a token takes; unknown where none is decoded."""
+        if DECODE not in self.tokens or DECODE not in self.seconds:
+            return math.nan
+        made = self.tokens[DECODE]
+        return self.seconds[DECODE] / np.where(made > 0, made, np.nan)
 
     @cached_property
     def latency(self) -> Operand:
@@ -192,4 +195,6 @@ class PhaseTimes:
         made = self.tokens.get(phase)
         if made is None:
             return self.seconds[phase]
-        return self.seconds[phase] / np.where(made > 0, made, np.nan)
+        seconds = np.asarray(self.seconds[phase])
+        alone = np.where(seconds > 0, seconds, np.nan)  # of no token: all of it, if it happens
+        return np.where(made > 0, seconds / np.where(made > 0, made, 1.0), alone)

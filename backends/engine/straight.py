@@ -165,8 +165,13 @@ def _divided(a: Any, b: Any) -> Any:
     return Fraction(a, b) if isinstance(a, int) and isinstance(b, int) else a / b
 
 
-def _power(a: Any, n: Any) -> Any:
-    return math.pow(a, n)
+def raised(a: Any, n: Any) -> float:
+    """Return a power; of nothing, one below 0 is infinite, as arrays have it.
+
+    >>> raised(0, -1), raised(2, -1)
+    (inf, 0.5)
+    """
+    return math.inf if a == 0 and n < 0 else math.pow(a, n)
 
 
 SCALAR: dict[str, Callable[..., Any]] = {
@@ -177,7 +182,7 @@ SCALAR: dict[str, Callable[..., Any]] = {
     "max": lambda a, b: a if a >= b else b,
     "min": lambda a, b: a if a <= b else b,
     "floor": math.floor,
-    "power": _power,
+    "power": raised,
     "where": lambda condition, a, b: a if condition else b,
     "less": operator.lt,
     "and": lambda a, b: a and b,

@@ -112,10 +112,15 @@ class Timed:
 
 
 def product_of(points: Points, factors: tuple[Terms, ...]) -> Operand:
-    """Return a product of factors, each at least 0."""
+    """Return a product of factors, each at least 0; what happens never does so no times at all.
+
+    A loop of ``n - 1`` trips, in each of which something happens ``k/(n - 1)`` times, has none of
+    it where ``n`` is 1.
+    """
     product: Operand = 1.0
-    for terms in factors:
-        product = product * np.maximum(points.polynomial(terms), 0.0)
+    for k, terms in enumerate(factors):
+        factor = np.maximum(points.polynomial(terms), 0.0)
+        product = np.where(np.equal(product, 0), 0.0, product * factor) if k else factor
     return product
 
 

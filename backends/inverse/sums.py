@@ -77,7 +77,8 @@ class Sums:
         """Return how often it happens beside its loop."""
         product = Fraction(1)
         for factor in segment.factors:
-            product *= max(self.bound.value(factor), ZERO)
+            if product:  # what happens never does not ask how often more
+                product *= max(self.bound.value(factor), ZERO)
         return product
 
     def _over(self, forms: Mapping[str, Form], first: int, after: int) -> Broken:

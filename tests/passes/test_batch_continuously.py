@@ -80,8 +80,11 @@ def test_one_slot_waits_for_nobody() -> None:
 
 
 def test_one_token_of_output_is_a_prefill_alone() -> None:
-    metrics = priced(through(BIG, "batch-continuously"), batch=4, output=1).metrics
-    assert metrics.tpot_s is None
+    answer = priced(through(BIG, "batch-continuously"), batch=4, output=1)
+    assert answer.metrics.tpot_s is None
+    assert answer.metrics.latency_s == answer.metrics.ttft_s
+    alone = answer.phases["prefill"].time_s  # four prefills make four tokens
+    assert answer.metrics.throughput_tok_s == pytest.approx(1 / alone, rel=1e-12)
 
 
 def test_chunks_before_it_are_the_prefills_it_waits_for() -> None:

@@ -48,6 +48,34 @@ def test_compiled_figures_equal_the_roofline(name: str, level: str, specs: tuple
     check(optimised(name, level, specs))
 
 
+@pytest.mark.parametrize("count", [2, 100, 200_001])
+def test_what_happens_in_a_loop_of_no_trips_takes_no_time(count: int) -> None:
+    """Between ``output - 1`` steps come ``(batch - 1)/(output - 1)`` prefills each: none of 1."""
+    program = optimised("llama-3.1-8b", "O1", ("batch-continuously{lengths=uniform}",))
+    compiled, slow = Compiled(program, chip("h100-sxm")), Stepwise(program, chip("h100-sxm"))
+    outputs = np.arange(1, count + 1)
+    found = compiled.figures(16, 1024, outputs)
+    for n in (1, 2):
+        expected = slow.point(16, 1024, n)
+        alone = compiled.point(16, 1024, n)
+        for name in FIGURES:
+            for got in (found[name][n - 1], alone[name]):
+                assert got == pytest.approx(expected[name], rel=1e-12, nan_ok=True), (name, n)
+
+
+def test_a_grid_of_one_output_that_is_one_has_no_decode() -> None:
+    program = optimised("llama-3.1-8b", "O1", ("batch-continuously",))
+    compiled = Compiled(program, chip("h100-sxm"))
+    grid = compiled.grid({"prompt": (1024,), "output": (1,), "batch": (1, 16)})
+    assert grid is not None
+    (block,) = grid.blocks()
+    for k, batch in enumerate((1, 16)):
+        expected = compiled.point(batch, 1024, 1)
+        for name, values in block.values.items():
+            got = np.broadcast_to(values, (2,))[k]
+            assert got == pytest.approx(expected[name], rel=1e-12, nan_ok=True), (name, batch)
+
+
 def test_a_program_is_priced_on_another_chip_without_being_lowered_again() -> None:
     program = optimised("llama-3.1-8b", "O1", ())
     first = Compiled(program, chip("h100-sxm"))
