@@ -30,8 +30,8 @@ class BatchContinuously(Pass):
     ``L`` steps of a sequence the other ``batch - k`` are prefilled between steps, ``k`` at a time
     (``admitted``, one unless said), so a step waits for ``(batch-k)/(k·L)`` prefills on average;
     the time to the first token is that of ``k`` prompts. Where ``L`` is 0, an output of one token,
-    nothing is decoded and the others are prefilled all the same. A static batch runs until its longest
-    sequence ends and keeps ``E[l]/E[max l]`` of its slots busy: 1 for fixed lengths,
+    nothing is decoded and the others are prefilled all the same. A static batch runs until its
+    longest sequence ends and keeps ``E[l]/E[max l]`` of its slots busy: 1 for fixed lengths,
     ``(B+1)/(2B)`` for uniform, ``1/H_B`` for exponential ones.
     """
 
