@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from mansard.backends.hardware import Hardware
 from mansard.core.errors import SpecError, unknown_name
 
+_FOLDER = Path(__file__).parent / "hardware"
 _LARGEST = 1_000_000
 _MOST_DEVICES = 1_000_000
 _DIGITS = re.compile(r"[0-9]+")
@@ -18,14 +19,13 @@ _DIGITS = re.compile(r"[0-9]+")
 @cache
 def bundled() -> tuple[str, ...]:
     """List the ids of the bundled chips, sorted; reads no file."""
-    folder = files("mansard.backends").joinpath("hardware")
-    names = (entry.name for entry in folder.iterdir())
-    return tuple(sorted(n.removesuffix(".toml") for n in names if n.endswith(".toml")))
+    names = (name for name in os.listdir(_FOLDER) if name.endswith(".toml"))
+    return tuple(sorted(name.removesuffix(".toml") for name in names))
 
 
 @cache
 def _bundled_chip(chip: str) -> Hardware:
-    file = files("mansard.backends").joinpath("hardware", f"{chip}.toml")
+    file = _FOLDER / f"{chip}.toml"
     return Hardware.from_toml(file.read_text(encoding="utf-8"), where=f"{chip}.toml")
 
 

@@ -6,7 +6,7 @@ import functools
 import tomllib
 from collections.abc import Mapping
 from dataclasses import field
-from importlib import resources
+from pathlib import Path
 
 from mansard.backends.hardware import Hardware
 from mansard.core import units
@@ -94,7 +94,7 @@ def layouts(mesh: Mapping[str, int]) -> Mapping[str, Mapping[str, int]]:
 @functools.cache
 def networks() -> Mapping[str, Network]:
     """Return the networks mansard knows, by id."""
-    text = resources.files("mansard.backends").joinpath("networks.toml").read_text("utf-8")
+    text = (Path(__file__).parent / "networks.toml").read_text(encoding="utf-8")
     found = {}
     for key, table in tomllib.loads(text)["network"].items():
         latency = table.get("latency")

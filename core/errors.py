@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -60,6 +59,8 @@ def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
     ['h100-sxm', 'h100-pcie']
     """
     folded = {k.lower(): k for k in known}
+    import difflib
+
     low = name.lower()
     starts = [k for k in folded if low and k.startswith(low)]
     inside = [k for k in folded if low and low in k and k not in starts]

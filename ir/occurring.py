@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mansard.core.symbols import SCENARIO, Expr
+from mansard.ir.free import free_symbols
 from mansard.ir.program import Call, Loop, Program, Step, Together
-from mansard.ir.text import free_symbols
 
 
 def occurring(program: Program) -> frozenset[str]:

@@ -9,8 +9,9 @@ import sympy as sp
 from mansard.core.cursor import quoted
 from mansard.core.expressions import print_expression, print_name
 from mansard.core.symbols import PARAMETERS, SCENARIO, Expr, Symbol
+from mansard.ir.free import free_symbols
 from mansard.ir.program import Binding, Call, Loop, Program, Step, Together, Wait
-from mansard.ir.text import free_symbols, literal, print_graph, print_symbol, word
+from mansard.ir.text import literal, print_graph, print_symbol, word
 
 _INDENT = "  "
 

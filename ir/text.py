@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING
-from html import escape
 from typing import Any
 
 import sympy as sp
@@ -19,9 +18,9 @@ from mansard.core.dtypes import Encoding
 from mansard.core.expressions import print_expression, print_name
 from mansard.core.symbols import ASSUMPTIONS, PARAMETERS, Expr, Symbol, symbol
 from mansard.ir.builder import fresh_name
+from mansard.ir.free import free_symbols
 from mansard.ir.graph import Graph
 from mansard.ir.mask import Mask
-from mansard.ir.once import once
 from mansard.ir.op import Op, slots
 from mansard.ir.value import MEMORY, Value
 
@@ -63,38 +62,9 @@ def literal(value: Any, names: Mapping[Value, str]) -> str:
 
 def folded(summary: str, text: str) -> str:
     """Return a text form as HTML for notebooks: escaped, open, foldable without a script."""
+    from html import escape
+
     return f"<details open><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details>"
-
-
-@once
-def free_symbols(graph: Graph) -> frozenset[Symbol]:
-    """Return every symbol a graph's shapes and attributes mention."""
-    found: set[Symbol] = set()
-    for op, _ in graph.walk():
-        for part in (*op.outs, *op.operands):
-            found.update(*(d.free_symbols for d in part.shape))
-        found.update(*(_symbols_of(v) for v in op.attributes().values()))
-        for body in op.bodies:
-            found.update(*(d.free_symbols for v in body.inputs for d in v.shape))
-    for value in (*graph.inputs, *graph.leaves):
-        found.update(*(d.free_symbols for d in value.shape))
-    found.update(s for key, value in graph.defaults for s in (key, *value.free_symbols))
-    return frozenset(found)
-
-
-def _symbols_of(value: Any) -> set[Symbol]:
-    if isinstance(value, sp.Basic):
-        return set(value.free_symbols)
-    if isinstance(value, Mask):
-        return {
-            s
-            for e in (value.size, value.heads, value.stride, value.most)
-            if e is not None
-            for s in e.free_symbols
-        }
-    if isinstance(value, tuple):
-        return {s for v in value for s in _symbols_of(v)}
-    return set()
 
 
 def _mask(mask: Mask) -> str:

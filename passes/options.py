@@ -77,14 +77,19 @@ def build(cls: type[Pass], given: Mapping[str, Value]) -> Pass:
 
 def check(made: Pass) -> None:
     """Raise unless every option of a pass made in Python is of its type and in range."""
-    types = _types(type(made))
     for declared in fields(made):
         value = getattr(made, declared.name)
-        if value is not declared.default and not _fits(value, types[declared.name]):
-            wanted = _WORDS.get(types[declared.name], "a tuple of names")
-            where = f"{made.name}: {spelled(declared.name)}"
-            raise SpecError(f"{where} is {value!r}", hint=f"give {wanted}")
+        if value is not declared.default:
+            _check_type(made, declared, value)
         _check(type(made), declared, value)
+
+
+def _check_type(made: Pass, declared: Field[Any], value: Any) -> None:
+    wanted = _types(type(made))[declared.name]
+    if not _fits(value, wanted):
+        where = f"{made.name}: {spelled(declared.name)}"
+        hint = f"give {_WORDS.get(wanted, 'a tuple of names')}"
+        raise SpecError(f"{where} is {value!r}", hint=hint)
 
 
 _WORDS: dict[Any, str] = {bool: "True or False", int: "an int", float: "a number", str: "a str"}

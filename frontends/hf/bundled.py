@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
 import tomllib
 from collections.abc import Mapping
-from importlib import resources
-from pathlib import PurePath
+from pathlib import Path
 from typing import Any
 
 from mansard.core.errors import unknown_name
@@ -40,8 +40,8 @@ class BundledModel:
 @functools.cache
 def names() -> tuple[str, ...]:
     """Return the bundled models' names, sorted; no file is opened."""
-    files = (PurePath(item.name) for item in _folder().iterdir())
-    return tuple(sorted(file.stem for file in files if file.suffix == ".toml"))
+    files = (name for name in os.listdir(_folder()) if name.endswith(".toml"))
+    return tuple(sorted(name.removesuffix(".toml") for name in files))
 
 
 def load_bundled(name: str) -> BundledModel:
@@ -71,8 +71,8 @@ def is_bundled(name: str) -> bool:
     )
 
 
-def _folder() -> Any:
-    return resources.files("mansard.frontends.hf").joinpath("models")
+def _folder() -> Path:
+    return Path(__file__).parent / "models"
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from importlib import resources
+from pathlib import Path
 from typing import Any, TypeVar
 
 from mansard.core.errors import SpecError
@@ -45,7 +45,7 @@ class Lazy(Mapping[str, V]):
 
 def own_text() -> str:
     """Return every card file as one text, so that a card may inherit from one of another file."""
-    folder = resources.files("mansard.frontends.hf").joinpath("cards")
+    folder = Path(__file__).parent / "cards"
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
     return "\n".join(f.read_text(encoding="utf-8") for f in files)
 

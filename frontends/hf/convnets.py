@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import tomllib
 from collections.abc import Mapping
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from mansard.core.errors import unknown_name
@@ -89,5 +89,5 @@ def _block(text: str) -> ConvBlock:
 
 @functools.cache
 def _table() -> Mapping[str, Any]:
-    file = resources.files("mansard.frontends.hf").joinpath("convnets.toml")
+    file = Path(__file__).parent / "convnets.toml"
     return tomllib.loads(file.read_text(encoding="utf-8"))

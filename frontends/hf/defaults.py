@@ -9,7 +9,7 @@ import functools
 import json
 from collections.abc import Mapping
 from dataclasses import field
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from mansard.core.records import dataclass
@@ -39,6 +39,6 @@ def class_defaults(card: Card) -> ClassDefaults:
 
 @functools.cache
 def _data() -> dict[str, Any]:
-    file = resources.files("mansard.frontends.hf").joinpath("defaults.json")
+    file = Path(__file__).parent / "defaults.json"
     data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return data

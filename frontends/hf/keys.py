@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+import re
 import tomllib
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from importlib import resources
+from pathlib import Path
 from reprlib import Repr
 from typing import Any, Literal
 
 from mansard.core.errors import SpecError
 from mansard.core.records import dataclass
+from mansard.frontends.hf.card_text import Lazy
 
 Kind = Literal["size", "count", "number", "flag", "text", "list", "pattern", "auto", "word"]
 _WANTED = {
@@ -25,6 +27,7 @@ _WANTED = {
     "word": "a string, true or false",
     "auto": 'a whole number of at least 1, or "auto"',
 }
+_LINE = re.compile(r'^"?([\w.]+)"? = \{.*\}$', re.MULTILINE)
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 
@@ -94,16 +97,21 @@ def show(value: Any) -> str:
 
 
 @functools.cache
-def _table() -> Mapping[str, Any]:
-    text = resources.files("mansard.frontends.hf").joinpath("keys.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+def _texts() -> tuple[str, str]:
+    """Return the two tables of the file, ``keys`` and ``ignore``, unread."""
+    text = (Path(__file__).parent / "keys.toml").read_text(encoding="utf-8")
+    keys, head, ignored = text.partition("[ignore]")
+    return keys, head + ignored
 
 
 @functools.cache
 def canonical_keys() -> Mapping[str, Key]:
-    """Return every canonical key by name."""
-    return {
-        name: Key(
+    """Return every canonical key by name; a line is read when its key is asked for."""
+    lines = {line[1]: line[0] for line in _LINE.finditer(_texts()[0])}
+
+    def read(name: str) -> Key:
+        row = tomllib.loads(lines[name])[name]
+        return Key(
             name,
             row["kind"],
             tuple(row.get("aliases", ())),
@@ -111,11 +119,16 @@ def canonical_keys() -> Mapping[str, Key]:
             row.get("per_layer", False),
             row.get("quiet", False),
         )
-        for name, row in _table()["keys"].items()
-    }
+
+    return Lazy(lines, read)
+
+
+@functools.cache
+def _ignored() -> tuple[str, ...]:
+    return tuple(tomllib.loads(_texts()[1])["ignore"]["keys"])
 
 
 @functools.cache
 def is_noise(key: str) -> bool:
     """Say whether a config key changes no tensor, shape or traffic."""
-    return any(fnmatchcase(key, pattern) for pattern in _table()["ignore"]["keys"])
+    return any(fnmatchcase(key, pattern) for pattern in _ignored())

@@ -19,7 +19,6 @@ from mansard.frontends.hf.architecture import Architecture
 from mansard.frontends.hf.bundled import is_bundled, load_bundled, names
 from mansard.frontends.hf.checkpoint import checkpoint_pipeline
 from mansard.frontends.hf.diffusion.config import is_diffusion
-from mansard.frontends.hf.diffusion.load import load_denoiser
 from mansard.frontends.hf.inputs import read_inputs
 from mansard.frontends.hf.keys import show
 from mansard.frontends.hf.layer_words import layers_in_words
@@ -73,6 +72,8 @@ def load(
                 f"input.{next(iter(inputs))} means nothing to an image model",
                 hint="change its own keys, for example --set model.image_tokens=1024",
             )
+        from mansard.frontends.hf.diffusion.load import load_denoiser
+
         return load_denoiser(config, found.name, found.source, overrides or {})
     if overrides:
         config = RawConfig(config.where, apply_overrides(config.values, overrides))

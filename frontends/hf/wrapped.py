@@ -60,7 +60,7 @@ def dropped(wrapper: Wrapper | None, config: RawConfig, read: Set[str]) -> Itera
         return
     top, inner = config.values, config.values[wrapper.text]
     counted = {*wrapper.at_top, "dtype", "torch_dtype", "model_type"}
-    keys = (key for key in canonical_keys().values() if key.name in read)
+    keys = (canonical_keys()[name] for name in canonical_keys() if name in read)
     known = (name for key in keys for name in (key.name, *key.aliases) if name not in counted)
     stated = (name for name in known if top.get(name) is not None)
     lost = [k for k in dict.fromkeys(stated) if inner.get(k) != top[k]]

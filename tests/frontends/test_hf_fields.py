@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mansard.core.errors import MansardError, SpecError, UnknownNameError
 from mansard.core.notes import Note
+from mansard.frontends.hf import keys
 from mansard.frontends.hf.architecture import Architecture, Moe
 from mansard.frontends.hf.overrides import apply_overrides
 from mansard.frontends.hf.resolve import read_architecture
@@ -18,6 +21,17 @@ LLAMA: dict[str, Any] = {
     "num_attention_heads": 8, "num_key_value_heads": 2, "vocab_size": 100, "dtype": "bfloat16",
 }  # fmt: skip
 MIXTRAL = {**LLAMA, "model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2}
+
+
+def test_every_key_of_the_file_is_known_and_read_as_it_is_written() -> None:
+    text = Path(keys.__file__).with_name("keys.toml").read_text(encoding="utf-8")
+    written = tomllib.loads(text)["keys"]
+    known = keys.canonical_keys()
+    assert list(known) == list(written)
+    assert {k: known[k].kind for k in known} == {k: row["kind"] for k, row in written.items()}
+    assert {k: known[k].aliases for k in known if known[k].aliases} == {
+        k: tuple(row["aliases"]) for k, row in written.items() if row.get("aliases")
+    }
 
 
 def source_of(arch: Architecture, key: str) -> str:

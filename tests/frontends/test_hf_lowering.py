@@ -11,8 +11,10 @@ from mansard.core.symbols import PARAMETERS, B, P, R, S, T
 from mansard.frontends.hf.bundled import load_bundled, names
 from mansard.frontends.hf.diffusion.config import is_diffusion
 from mansard.frontends.hf.load import load
+from mansard.frontends.hf.lower.layer import LOWERINGS, lowering_of
 from mansard.frontends.hf.lower.runs import Run, runs
 from mansard.frontends.hf.lower.stored import stored_tensors
+from mansard.frontends.hf.mixers import MIXERS
 from mansard.frontends.hf.resolve import resolve
 from mansard.frontends.hf.tensors import parameter_tensors
 from mansard.ir.cost import MATRIX
@@ -167,3 +169,9 @@ def test_every_kind_of_block_is_lowered_by_some_bundled_model() -> None:
         "values", "alibi", "soft_cap", "activation", "gated_activation", "add", "scale", "top_k",
         "dispatch", "grouped_linear", "combine", "multiply", "last_rows", "slice", "repeat",
     } <= kinds  # fmt: skip
+
+
+def test_every_mixer_has_a_function_that_lowers_it() -> None:
+    for mixer in LOWERINGS:
+        assert lowering_of(mixer).__module__.startswith("mansard.frontends.hf.lower.")
+    assert set(MIXERS.values()) <= set(LOWERINGS)

@@ -48,6 +48,31 @@ def test_analyze_as_json_needs_no_rich() -> None:
     assert not found & {"rich", "onnx"}
 
 
+def imported(*arguments: str) -> set[str]:
+    """Return the modules that running ``mansard`` imports, by their full names."""
+    script = (
+        "import sys; from mansard.cli import main; main(sys.argv[1:]);"
+        " print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
+    )
+    return set(done.stderr.splitlines()[-1].split())
+
+
+def test_a_decoder_imports_no_block_it_has_not() -> None:
+    lower, hf = "mansard.frontends.hf.lower.", "mansard.frontends.hf."
+    found = imported("analyze", "qwen2.5-0.5b", "--on", "h100-sxm")
+    assert {f"{lower}attention", f"{lower}decoder", f"{hf}resolve"} <= found
+    names = ("mamba", "mla", "delta", "conformer", "stems", "heads", "memory", "senses", "tiles")
+    assert not found & {f"{lower}{name}" for name in names}
+    assert f"{hf}diffusion.load" not in found
+    assert not found & {"html", "csv", "difflib", "importlib.resources", "traceback"}
+    hybrid = imported("analyze", "jamba-1.5-mini", "--on", "h200-sxm")
+    assert f"{lower}mamba" in hybrid
+    assert f"{lower}mla" not in hybrid
+
+
 def test_a_remembered_answer_needs_no_mathematics(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

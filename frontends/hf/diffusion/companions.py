@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import tomllib
 from collections.abc import Mapping
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from mansard.core.records import dataclass
@@ -90,5 +90,5 @@ def _vae(name: str) -> Vae:
 
 @functools.cache
 def _table() -> Mapping[str, Any]:
-    file = resources.files("mansard.frontends.hf.diffusion").joinpath("companions.toml")
+    file = Path(__file__).parent / "companions.toml"
     return tomllib.loads(file.read_text(encoding="utf-8"))

@@ -6,12 +6,8 @@ from mansard.core.symbols import T
 from mansard.frontends.hf.architecture import Architecture
 from mansard.frontends.hf.lower.cross import cross_of
 from mansard.frontends.hf.lower.ends import embedded, finished, table_of
-from mansard.frontends.hf.lower.heads import headed
-from mansard.frontends.hf.lower.memory import remembered
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.frontends.hf.lower.stack import stacked
-from mansard.frontends.hf.lower.stems import begun
-from mansard.frontends.hf.lower.tiles import tiled
 from mansard.ir.builder import Builder
 from mansard.ir.graph import Graph
 from mansard.ir.ops import Add
@@ -31,6 +27,8 @@ def decoder_graph(arch: Architecture) -> Graph:
 
 def encoder_graph(encoder: Architecture, reader: Architecture) -> Graph:
     """Lower the encoder of ``reader``: what its layers read of the result is projected and kept."""
+    from mansard.frontends.hf.lower.memory import remembered
+
     build = Builder()
     outputs = _outputs(Scope(encoder, build))
     remembered(Scope(reader, build), outputs[0])
@@ -39,6 +37,8 @@ def encoder_graph(encoder: Architecture, reader: Architecture) -> Graph:
 
 def memory_graph(reader: Architecture) -> Graph:
     """Lower what ``reader`` keeps of a memory that no stack of the model makes."""
+    from mansard.frontends.hf.lower.memory import remembered
+
     build = Builder()
     scope = Scope(reader, build)
     read = next(c for c in map(cross_of, reader.layers) if c is not None)
@@ -80,6 +80,8 @@ def vision_graph(vision: Architecture, reader: Architecture) -> Graph:
 def _outputs(scope: Scope) -> tuple[Value, ...]:
     arch = scope.arch
     if arch.head is not None and arch.head.kind == "tiles":
+        from mansard.frontends.hf.lower.tiles import tiled
+
         return (tiled(scope, arch.head),)
     if arch.stem is None:
         table = table_of(scope)
@@ -88,9 +90,13 @@ def _outputs(scope: Scope) -> tuple[Value, ...]:
             return finished(scope, stacked(scope, x)[len(arch.layers)], table)
         unused: tuple[Value, ...] = ()
     else:
+        from mansard.frontends.hf.lower.stems import begun
+
         x, unused = begun(scope, arch.stem)
     if arch.head is None:
         raise TypeError("a stack that reads no tokens makes no logits")
+    from mansard.frontends.hf.lower.heads import headed
+
     depth = len(arch.layers) if arch.head.depth is None else arch.head.depth
     states = stacked(scope, x, frozenset({*arch.head.taps, depth}))
     return (*headed(scope, states, arch.head), *unused)

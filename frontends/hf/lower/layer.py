@@ -4,29 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 from mansard.frontends.hf.architecture import Attention, ChannelMix, Dense, LayerSpec, NormKind
 from mansard.frontends.hf.latent_mixers import Compressed, Mla
-from mansard.frontends.hf.lower.attention import attention
-from mansard.frontends.hf.lower.compressed import compressed
-from mansard.frontends.hf.lower.conformer import attention as local_attention
-from mansard.frontends.hf.lower.conformer import conformer_layer
 from mansard.frontends.hf.lower.cross import cross
-from mansard.frontends.hf.lower.delta import gated_delta, lightning
-from mansard.frontends.hf.lower.differential import differential
 from mansard.frontends.hf.lower.ffn import feed
 from mansard.frontends.hf.lower.gemma import altup_layer, beside, gated_inputs
-from mansard.frontends.hf.lower.hyper import hyper_layer
-from mansard.frontends.hf.lower.mamba import mamba1, mamba2
-from mansard.frontends.hf.lower.mla import mla
-from mansard.frontends.hf.lower.mlstm import mlstm
-from mansard.frontends.hf.lower.recurrent import channel_mixing, rg_lru, rwkv, short_conv
-from mansard.frontends.hf.lower.routed_attention import routed_attention
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.frontends.hf.lower.shared import shared_block
 from mansard.frontends.hf.lower.shortcut import shortcut_layer
-from mansard.frontends.hf.lower.speech_conformer import biased, speech_layer
 from mansard.frontends.hf.mixers import (
     Conformer,
     Cross,
@@ -47,25 +35,33 @@ from mansard.ir.value import Value
 
 LAYERS = "layers."
 Block = Callable[[Value], Value]
-LOWERINGS: dict[type, Callable[[Scope, Value, Any, NormKind], Value]] = {
-    Attention: attention,
-    Mla: mla,
-    Compressed: compressed,
-    Mamba1: mamba1,
-    Mamba2: mamba2,
-    GatedDelta: gated_delta,
-    Lightning: lightning,
-    Mlstm: mlstm,
-    ShortConv: short_conv,
-    RgLru: rg_lru,
-    Rwkv: rwkv,
-    Cross: cross,
-    Differential: differential,
-    RoutedAttention: routed_attention,
-    Conformer: local_attention,
-    SpeechConformer: biased,
+Lowering = Callable[[Scope, Value, Any, NormKind], Value]
+LOWERINGS: dict[type, str] = {
+    Attention: "attention.attention",
+    Mla: "mla.mla",
+    Compressed: "compressed.compressed",
+    Mamba1: "mamba.mamba1",
+    Mamba2: "mamba.mamba2",
+    GatedDelta: "delta.gated_delta",
+    Lightning: "delta.lightning",
+    Mlstm: "mlstm.mlstm",
+    ShortConv: "recurrent.short_conv",
+    RgLru: "recurrent.rg_lru",
+    Rwkv: "recurrent.rwkv",
+    Cross: "cross.cross",
+    Differential: "differential.differential",
+    RoutedAttention: "routed_attention.routed_attention",
+    Conformer: "conformer.attention",
+    SpeechConformer: "speech_conformer.biased",
 }
-"""How each kind of mixer is lowered."""
+"""Which function of this package lowers each kind of mixer; a model imports those it has."""
+
+
+def lowering_of(mixer: type) -> Lowering:
+    """Return what lowers a kind of mixer."""
+    module, _, name = LOWERINGS[mixer].partition(".")
+    found: Lowering = getattr(import_module(f"mansard.frontends.hf.lower.{module}"), name)
+    return found
 
 
 def layer(scope: Scope, x: Value, spec: LayerSpec) -> Value:
@@ -76,14 +72,16 @@ def layer(scope: Scope, x: Value, spec: LayerSpec) -> Value:
         return _scaled(scope, _mixed(y), spec, "attn_scale")
 
     def _mixed(y: Value) -> Value:
-        mixed = LOWERINGS[type(spec.mixer)](_own(scope, spec), y, spec.mixer, norm)
+        mixed = lowering_of(type(spec.mixer))(_own(scope, spec), y, spec.mixer, norm)
         if spec.also is None:
             return mixed
-        also = LOWERINGS[type(spec.also)](scope, y, spec.also, norm)
+        also = lowering_of(type(spec.also))(scope, y, spec.also, norm)
         return scope(Add((mixed, also)), "mixers_add")
 
     def fed(y: Value) -> Value:
         if isinstance(spec.ffn, ChannelMix):
+            from mansard.frontends.hf.lower.recurrent import channel_mixing
+
             return channel_mixing(scope, y, spec.ffn.width)
         if spec.ffn is None:
             raise TypeError(f"a {spec.topology} layer needs a feed-forward block")
@@ -92,14 +90,20 @@ def layer(scope: Scope, x: Value, spec: LayerSpec) -> Value:
     if spec.topology == "conformer":
         if not isinstance(spec.mixer, Conformer) or not isinstance(spec.ffn, Dense):
             raise TypeError(f"no conformer layer of {spec.mixer!r} and {spec.ffn!r}")
+        from mansard.frontends.hf.lower.conformer import conformer_layer
+
         return conformer_layer(scope, x, spec.mixer, spec.ffn, norm)
     if spec.topology == "speech":
         if not isinstance(spec.mixer, SpeechConformer) or not isinstance(spec.ffn, Dense):
             raise TypeError(f"no conformer layer of {spec.mixer!r} and {spec.ffn!r}")
+        from mansard.frontends.hf.lower.speech_conformer import speech_layer
+
         return speech_layer(scope, x, spec.mixer, spec.ffn, norm)
     if spec.topology == "shortcut":
-        return shortcut_layer(scope, x, spec, LOWERINGS[type(spec.mixer)])
+        return shortcut_layer(scope, x, spec, lowering_of(type(spec.mixer)))
     if spec.topology == "hyper":
+        from mansard.frontends.hf.lower.hyper import hyper_layer
+
         return hyper_layer(scope, x, norm, mix, fed)
     if spec.topology == "altup":
         return altup_layer(scope, x, norm, mix, fed)

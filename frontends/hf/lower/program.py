@@ -28,7 +28,6 @@ from mansard.frontends.hf.lower.plans import (
     told,
     translated,
 )
-from mansard.frontends.hf.lower.senses import attended, compared, images_alone, sensed
 from mansard.frontends.hf.towers import Patches
 from mansard.ir.graph import Graph
 from mansard.ir.program import TARGET, Origin, Program, generation
@@ -67,12 +66,8 @@ def _deep_features(arch: Architecture) -> int:
 
 
 def _plan(arch: Architecture, graphs: dict[str, Graph], inputs: Inputs) -> Plan:
-    if arch.vision is not None:
-        if any(cross_of(layer) for layer in arch.layers):
-            return attended(arch, graphs, inputs)
-        return (sensed if arch.head is None else compared)(arch, graphs, inputs)
-    if isinstance(arch.stem, Patches):
-        return images_alone(arch, arch.stem, graphs, inputs)
+    if arch.vision is not None or isinstance(arch.stem, Patches):
+        return _seen(arch, graphs, inputs)
     if MEMORY in graphs:
         return told(arch, graphs, inputs)
     only(arch, inputs)
@@ -81,3 +76,14 @@ def _plan(arch: Architecture, graphs: dict[str, Graph], inputs: Inputs) -> Plan:
     if arch.head is not None:
         return Plan((encoded(TARGET, graphs, batch, prompt),), (prompt,))
     return Plan(generation(), (prompt + output,))
+
+
+def _seen(arch: Architecture, graphs: dict[str, Graph], inputs: Inputs) -> Plan:
+    """Return the plan of a model that sees: images beside a prompt, or alone."""
+    from mansard.frontends.hf.lower.senses import attended, compared, images_alone, sensed
+
+    if arch.vision is None and isinstance(arch.stem, Patches):
+        return images_alone(arch, arch.stem, graphs, inputs)
+    if any(cross_of(layer) for layer in arch.layers):
+        return attended(arch, graphs, inputs)
+    return (sensed if arch.head is None else compared)(arch, graphs, inputs)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from mansard.core.notes import Note
 from mansard.core.symbols import PARAMETERS, B, Expr, M, S, Symbol, T, expr
 from mansard.frontends.onnx.graph import Resolved
+from mansard.ir.free import free_symbols
 from mansard.ir.graph import Graph
-from mansard.ir.text import free_symbols
 
 
 def with_defaults(

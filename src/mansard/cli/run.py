@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -59,6 +58,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _bug() -> int:
     """Print the exception that is being handled, and whose fault it is."""
+    import traceback
+
     traceback.print_exc()
     print("error: this is a bug in mansard; please report it with the text above",
           file=sys.stderr)  # fmt: skip

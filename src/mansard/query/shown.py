@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, ClassVar
@@ -21,6 +20,8 @@ class Shown:
         return str(self._rendering().plain(self))
 
     def _repr_html_(self) -> str:
+        import html
+
         return f"<pre>{html.escape(str(self))}</pre>"
 
     def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:

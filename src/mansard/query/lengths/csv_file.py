@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,8 @@ HINT = "write 2048, lognormal(2k,0.8), uniform(1k,4k) or the path of a .csv"
 
 def read_rows(path: str, columns: tuple[str, ...]) -> Iterator[tuple[int, ...]]:
     """Yield the whole numbers of some columns; without a header, of the first ones."""
+    import csv
+
     file = Path(path).expanduser()
     try:
         if file.stat().st_size > MOST_BYTES:
