@@ -45,12 +45,8 @@ accuracy: $(VENV)/dev.stamp ## make docs/accuracy.md again from MEASURED; fails 
 	$(BIN)/python -m mansard.query.accuracy validate $(MEASURED) build/accuracy.md
 	diff -u docs/accuracy.md build/accuracy.md
 
-bench: $(VENV)/dev.stamp ## run every script in benchmarks/
-	@found=; missed=; for script in benchmarks/[a-z]*.py; do \
-	  test -f "$$script" || continue; found=1; \
-	  echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || missed="$$missed $$script"; \
-	done; test -n "$$found" || echo "benchmarks/ has no scripts"; \
-	test -z "$$missed" || { echo "over a limit:$$missed"; exit 1; }
+bench: $(VENV)/dev.stamp ## run every script in benchmarks/ and end with one table (ARGS="engine" one)
+	@LLM_VIEWER='$(LLM_VIEWER)' GENZ='$(GENZ)' $(BIN)/python benchmarks/harness/run.py $(ARGS)
 
 extras: $(VENV)/dev.stamp ## install every extra and run the tests that need one
 	$(PIP) install --editable '.[fast,distributed,tables,plot]'

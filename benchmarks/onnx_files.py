@@ -13,13 +13,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from onnx import TensorProto, helper
 
+from harness.lines import Line, report
+
 LLAMA = (Path(__file__).parents[1] / ".." / "shared" / "data" / "onnx"
          / "mobius__llama31_8b__model.onnx")  # fmt: skip
-LIMITS = {"llama": (1.5, 250), "10,000 nodes": (5, 1000), "100,000 nodes": (60, 1000)}
+LIMITS = {"Llama 3.1 8B": (1.5, 250), "10,000 nodes": (5, 1000), "100,000 nodes": (60, 1000)}
 """What → the CPU time [s] and the peak of the process [MB] that are allowed."""
 WIDTH, INNER = 64, 128
 
@@ -80,34 +83,30 @@ def measure(path: str, runs: int) -> dict[str, float]:
     return {**took, "peak_mb": peak}
 
 
-def report(what: str, path: Path, runs: int) -> bool:
-    """Measure in a process of its own, print a line, and say whether it kept its limits."""
+def lines(what: str, path: Path, runs: int) -> Iterator[Line]:
+    """Measure in a process of its own."""
     child = [sys.executable, __file__, "--measure", str(path), str(runs)]
     found = json.loads(subprocess.run(child, check=True, capture_output=True, text=True).stdout)
     seconds, megabytes = LIMITS[what]
-    well = found["total"] <= seconds and found["peak_mb"] <= megabytes
-    steps = ", ".join(f"{step} {found[step]:.2f}" for step in ("load", "infer", "lower and cost"))
-    print(f"{'ok' if well else 'SLOW':<5}{what:<14} {found['total']:6.2f} s of {seconds}"
-          f" ({steps}), {found['peak_mb']:.0f} MB of {megabytes}")  # fmt: skip
-    return well
+    for step in ("load", "infer", "lower and cost"):
+        yield Line(step, found[step], "s", shape=what)
+    yield Line("all of it", found["total"], "s", seconds, shape=what)
+    yield Line("peak of the process", found["peak_mb"], "MB", megabytes, shape=what)
 
 
-def main() -> int:
+def every(llama: Path) -> Iterator[Line]:
     """Measure every graph there is."""
-    if sys.argv[1:2] == ["--measure"]:
-        print(json.dumps(measure(sys.argv[2], int(sys.argv[3]))))
-        return 0
-    llama = Path(sys.argv[1]) if len(sys.argv) > 1 else LLAMA
-    kept = []
     if llama.is_file():
-        kept.append(report("llama", llama, 3))
+        yield from lines("Llama 3.1 8B", llama, 3)
     else:
         print(f"left out: there is no {llama.name}")
     with tempfile.TemporaryDirectory() as folder:
         for what, nodes in (("10,000 nodes", 10_000), ("100,000 nodes", 100_000)):
-            kept.append(report(what, layers(nodes, Path(folder) / "graph.onnx"), 1))
-    return int(not all(kept))
+            yield from lines(what, layers(nodes, Path(folder) / "graph.onnx"), 1)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:2] == ["--measure"]:
+        print(json.dumps(measure(sys.argv[2], int(sys.argv[3]))))
+    else:
+        sys.exit(report(every(Path(sys.argv[1]) if len(sys.argv) > 1 else LLAMA)))

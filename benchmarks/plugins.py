@@ -6,17 +6,23 @@ Usage: ``python benchmarks/plugins.py [RUNS]``; exits with 1 when a limit is pas
 from __future__ import annotations
 
 import os
-import resource
-import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+from harness.lines import Line, report
+from harness.timing import process_s
+
 MANY = 100
-HELP_LIMIT_S = 0.05
-IMPORT_LIMIT_S = 0.01
-"""The noise of starting a process; nothing of a plugin is looked at when mansard is imported."""
-COMMANDS = {"--help": ["-m", "mansard", "--help"], "import mansard": ["-c", "import mansard"]}
+COMMANDS = {
+    "--help": (["-m", "mansard", "--help"], 50),
+    "import mansard": (["-c", "import mansard"], 10),
+}
+"""What → the command and what plugins may add to it [ms].
+
+Of an import that is the noise of starting a process: nothing of a plugin is looked at.
+"""
 
 
 def install(folder: Path, many: int) -> None:
@@ -30,41 +36,19 @@ def install(folder: Path, many: int) -> None:
         )
 
 
-def seconds(arguments: list[str], path: Path, runs: int) -> float:
-    """Return the least CPU time of several runs of an interpreter [s]."""
-    there = os.pathsep.join([str(path), os.environ.get("PYTHONPATH", "")])
-    env = {**os.environ, "PYTHONPATH": there}
-    found = []
-    for _ in range(runs):
-        before = cpu_s()
-        subprocess.run([sys.executable, *arguments], env=env, check=True, capture_output=True)
-        found.append(cpu_s() - before)
-    return min(found)
-
-
-def cpu_s() -> float:
-    """Return what processes that ended have taken, user and system [s]."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def main() -> int:
-    """Print both differences and whether they are kept."""
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 15
-    slow = False
+def lines(runs: int) -> Iterator[Line]:
+    """Measure what they add, and to what."""
     with tempfile.TemporaryDirectory() as none, tempfile.TemporaryDirectory() as all_:
         install(Path(all_), MANY)
-        for (name, arguments), limit in zip(
-            COMMANDS.items(), (HELP_LIMIT_S, IMPORT_LIMIT_S), strict=True
-        ):
-            without = seconds(arguments, Path(none), runs)
-            added = seconds(arguments, Path(all_), runs) - without
-            slow |= added > limit
-            verdict = "SLOW" if added > limit else "ok"
-            print(f"{verdict:4} {name}: {MANY} plugins add {added * 1e3:.1f} ms of"
-                  f" {limit * 1e3:.0f} to {without * 1e3:.0f} ms")  # fmt: skip
-    return int(slow)
+        for what, (arguments, limit) in COMMANDS.items():
+            without, with_all = (
+                process_s([sys.executable, *arguments], runs, {"PYTHONPATH": os.pathsep.join(
+                    [folder, os.environ.get("PYTHONPATH", "")])})
+                for folder in (none, all_)
+            )  # fmt: skip
+            yield Line(f"added to {what}", 1e3 * (with_all - without), "ms", limit)
+            yield Line(what, 1e3 * without, "ms")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(lines(int(sys.argv[1]) if len(sys.argv) > 1 else 15)))

@@ -8,60 +8,34 @@ runs. *Warm* is a question that was compiled and whose curves are made, asked wi
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import count
 
 import numpy as np
 import sympy as sp
 
+from harness.lines import Line, report
+from harness.shapes import SHAPES, Shape
+from harness.timing import cpu_s
 from mansard.query.solving import crossovers, sensitivity, solve
 from mansard.query.solving.many import Solutions
 from mansard.query.solving.question import Question
-from mansard.query.study import Study, study
+from mansard.query.study import Study
 
-SHAPES: dict[str, Study] = {
-    "dense 70B, tp8": study("llama-3.1-70b", on="h100-sxm:8", techniques=["parallel{tp=8}"],
-                            prompt=4096, output=256),
-    "MoE (Mixtral 8x7B)": study("mixtral-8x7b-v0.1", on="h100-sxm", prompt=4096, output=256),
-    "windows (Gemma 2 2B)": study("gemma-2-2b", on="h100-sxm", prompt=4096, output=256),
-}  # fmt: skip
 SOLVE_MS, CROSSOVERS_MS = 1.0, 2.0
 """Limits of issue 6, for what is exact and warm."""
 MANY_US = 2.0
 """Limit of a workload of many, both constraints together."""
 MANY = 100_000
-
-
-@dataclass(frozen=True)
-class Line:
-    """One measurement; without a limit it is only recorded."""
-
-    what: str
-    value: float
-    limit: float | None = None
-    unit: str = "ms"
-
-    @property
-    def kept(self) -> bool:
-        """Whether the limit is kept."""
-        return self.limit is None or self.value <= self.limit
-
-    def __str__(self) -> str:
-        verdict = "    " if self.limit is None else "ok  " if self.kept else "MISS"
-        limit = "" if self.limit is None else f" <= {self.limit:g} {self.unit}"
-        return f"  {verdict} {self.value:9.3f} {self.unit}  {self.what}{limit}"
+BISECTED = ("MoE", "MLA")
+"""Shapes whose batch is searched for: how many experts it touches is no polynomial."""
+PROMPT, OUTPUT = 4096, 256
 
 
 def cpu_ms(step: Callable[[], object], runs: int = 100) -> float:
     """Return the least CPU time of several runs [ms]."""
-    least = float("inf")
-    for _ in range(runs):
-        start = time.process_time_ns()
-        step()
-        least = min(least, (time.process_time_ns() - start) / 1e6)
-    return least
+    return 1e3 * cpu_s(step, runs, collect=False)
 
 
 def limits() -> Callable[[], str]:
@@ -85,18 +59,25 @@ def anew(asked: Study) -> Callable[[], Study]:
     return make
 
 
-def lines(asked: Study, exact: bool) -> Iterator[Line]:
+def lines(shape: Shape) -> Iterator[Line]:
     """Measure one shape."""
-    limit = limits()
+
+    def line(what: str, value: float, limit: float | None = None, unit: str = "ms") -> Line:
+        return Line(what, value, unit, limit, shape=shape.title)
+
+    asked, limit = shape.study(PROMPT, OUTPUT), limits()
     both = lambda: [limit(), "memory <= capacity"]  # noqa: E731 - asked anew each time
-    solve(asked, "batch", maximize=True, subject_to=both())
-    yield Line("solve the batch, exact, warm" if exact else "solve the batch by bisection, warm",
-               cpu_ms(lambda: solve(asked, "batch", maximize=True, subject_to=both())),
-               SOLVE_MS if exact else None)  # fmt: skip
-    solve(asked, "hardware.memory.bandwidth", minimize=True, subject_to=limit())
-    yield Line("solve the bandwidth, exact, warm",
-               cpu_ms(lambda: solve(asked, "hardware.memory.bandwidth", minimize=True,
-                                    subject_to=limit())), SOLVE_MS)  # fmt: skip
+    batch = lambda of, asks: solve(of, "batch", maximize=True, subject_to=asks)  # noqa: E731
+    field = "hardware.memory.bandwidth"
+    batch(asked, both())
+    took = cpu_ms(lambda: batch(asked, both()))
+    if shape.title in BISECTED:
+        yield line("solve batch, by bisection", took)
+    else:
+        yield line("solve batch, exact", took, SOLVE_MS)
+    solve(asked, field, minimize=True, subject_to=limit())
+    took = cpu_ms(lambda: solve(asked, field, minimize=True, subject_to=limit()))
+    yield line("solve bandwidth, exact", took, SOLVE_MS)
     random = np.random.default_rng(0)
     over = {"prompt": random.integers(1, 32768, MANY), "output": random.integers(2, 2048, MANY)}
     fits = asked.question.estimate.memory.fits  # else memory settles it at once
@@ -105,49 +86,54 @@ def lines(asked: Study, exact: bool) -> Iterator[Line]:
         asks = both() if fits else limit()
         return asked.solve_many("batch", over=over, maximize=True, subject_to=asks)
 
-    if not many().found.all():
+    if not many().found.any():
         raise SystemExit("workloads that fit nowhere are no measure")
-    yield Line(f"solve the batches of {MANY:,} workloads, each", cpu_ms(many, 5) / MANY * 1e3,
-               MANY_US, "us")  # fmt: skip
-    made = [anew(asked)() for _ in range(5)]
-    fresh = iter(made)
-    first = lambda: solve(next(fresh), "batch", maximize=True, subject_to=both())  # noqa: E731
-    yield Line("the same batch for another prompt, curves made anew", cpu_ms(first, 5))
+    yield line("solve batches, each of 10^5", cpu_ms(many, 5) / MANY * 1e3, MANY_US, "us")
+    made = iter([anew(asked)() for _ in range(5)])
+    yield line("... curves made anew", cpu_ms(lambda: batch(next(made), both()), 5))
     crossovers(asked)
-    yield Line("crossovers of decode, warm", cpu_ms(lambda: crossovers(asked)),
-               CROSSOVERS_MS if exact else None)  # fmt: skip
-    again = iter([anew(asked)() for _ in range(3)])
-    yield Line("crossovers for another prompt, made anew",
-               cpu_ms(lambda: crossovers(next(again)), 3))  # fmt: skip
-    yield Line("sensitivity of tpot", cpu_ms(lambda: sensitivity(asked), 5))
+    yield line("crossovers of decode", cpu_ms(lambda: crossovers(asked)), CROSSOVERS_MS)
+    made = iter([anew(asked)() for _ in range(3)])
+    yield line("... made anew", cpu_ms(lambda: crossovers(next(made)), 3))
+    yield line("sensitivity of tpot", cpu_ms(lambda: sensitivity(asked), 5))
 
 
-def against_sympy() -> Iterator[Line]:
-    """Measure what sympy needs for a root, from a guess near it; it knows no collectives."""
-    asked = study("llama-3.1-8b", on="h100-sxm", prompt=4096, output=256)
+def against_solvers() -> Iterator[Line]:
+    """Measure what others need for a root of the same formula; it knows no collectives."""
+    shape = Shape("dense 8B", "llama-3.1-8b")
+    asked = shape.study(PROMPT, OUTPUT)
     formula = asked.question.estimate.expr("tpot", over=["batch"])
-    (batch,) = formula.free_symbols
+    (symbol,) = formula.free_symbols
     root = solve(asked, "batch", subject_to="tpot = 25ms").value
-    found = sp.nsolve(formula - sp.Rational(1, 40), batch, root + 5)
-    if abs(found - root) > 1:
-        raise SystemExit(f"sympy finds {found}, not {root}")
     ours = cpu_ms(lambda: solve(asked, "batch", subject_to="tpot = 25ms"))
-    yield Line("solve the batch, exact, warm", ours, SOLVE_MS)
-    theirs = cpu_ms(lambda: sp.nsolve(formula - sp.Rational(1, 40), batch, root + 5), 3)
-    yield Line("the same root by sympy.nsolve, from a guess", theirs)
+    yield Line("solve batch, exact", ours, "ms", SOLVE_MS, shape=shape.title)
+    equation = formula - sp.Rational(1, 40)
+    theirs: dict[str, Callable[[], object]] = {
+        "sympy.nsolve, from a guess": lambda: sp.nsolve(equation, symbol, root + 5)
+    }
+    if find_spec("scipy"):
+        from scipy.optimize import brentq
+
+        function = sp.lambdify(symbol, equation, "math")
+        theirs["scipy.brentq, made anew"] = lambda: brentq(
+            sp.lambdify(symbol, equation, "math"), 1, 4096
+        )
+        theirs["scipy.brentq of the function"] = lambda: brentq(function, 1, 4096)
+    for what, step in theirs.items():
+        found = float(step())  # type: ignore[arg-type]
+        if abs(found - root) > 1:
+            raise SystemExit(f"{what} finds {found}, not {root}")
+        yield Line(what, cpu_ms(step, 5), "ms", shape=shape.title)
 
 
-def main() -> int:
-    """Print every line; return 1 when a limit is missed."""
-    kept = True
-    measured = {name: lines(asked, exact="MoE" not in name) for name, asked in SHAPES.items()}
-    for name, found in {**measured, "dense 8B, one device": against_sympy()}.items():
-        print(name)
-        for line in found:
-            print(line, flush=True)
-            kept = kept and line.kept
-    return 0 if kept else 1
+def every() -> Iterator[Line]:
+    """Measure everything."""
+    for shape in SHAPES:
+        yield from lines(shape)
+    yield from against_solvers()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if not find_spec("scipy"):
+        print("scipy is not installed: pip install scipy adds lines of its brentq")
+    sys.exit(report(every()))

@@ -7,11 +7,12 @@ measured between the commands, so that a busy machine judges as an idle one does
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+from harness.lines import Line, report
+from harness.timing import process_s
 
 LIMITS: dict[tuple[str, ...], float] = {
     ("--help",): 0.15,
@@ -20,19 +21,25 @@ LIMITS: dict[tuple[str, ...], float] = {
     ("analyze", "llama-3.1-8b", "--on", "h100-sxm"): 0.50,
     ("analyze", "llama-3.1-8b", "--on", "h100-sxm", "-b", "16", "-p", "8k", "-n", "256"): 0.50,
     ("analyze", "mixtral-8x7b-v0.1", "--on", "h100-sxm", "-f", "json"): 0.50,
+    ("analyze", "deepseek-v3", "--on", "h200-sxm:8", "-t", "parallel:tp=8"): 0.60,
 }
 """Arguments → CPU seconds, user and system, of the process, whose folder of answers is empty."""
 REMEMBERED: dict[tuple[str, ...], float] = {
     ("analyze", "llama-3.1-8b", "--on", "h100-sxm", "-b", "16", "-p", "8k", "-n", "256"): 0.20,
 }
 """Arguments → CPU seconds of a question that was asked before."""
+NAMES = dict(zip(
+    LIMITS, ("--help", "--version", "hardware list -f csv", "analyze 8B", "analyze 8B -b -p -n",
+             "analyze Mixtral -f json", "analyze DeepSeek-V3, tp8"), strict=True))  # fmt: skip
+"""Arguments → what lines call them."""
 SYMPY_S = 0.30
 """CPU seconds of importing sympy where the limits hold as they are."""
 
 
 def cpu_s(arguments: tuple[str, ...], cache: str) -> float:
     """Return the CPU time of one run [s]."""
-    return process_s([sys.executable, "-m", "mansard", *arguments], cache)
+    env = {"MANSARD_CACHE": cache, "PYTHONDONTWRITEBYTECODE": ""}
+    return process_s([sys.executable, "-m", "mansard", *arguments], env=env)
 
 
 def cold_s(arguments: tuple[str, ...]) -> float:
@@ -41,25 +48,13 @@ def cold_s(arguments: tuple[str, ...]) -> float:
         return cpu_s(arguments, cache)
 
 
-def process_s(command: list[str], cache: str = "off") -> float:
-    """Return the CPU time of a process [s]."""
-    before = os.times()
-    env = {**os.environ, "MANSARD_CACHE": cache, "PYTHONDONTWRITEBYTECODE": ""}
-    subprocess.run(command, check=True, capture_output=True, env=env)
-    after = os.times()
-    return (after.children_user - before.children_user) + (
-        after.children_system - before.children_system
-    )
-
-
-def main() -> int:
-    """Print the least of several runs of each command, its limit, and whether it is kept."""
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+def lines(runs: int) -> Iterator[Line]:
+    """Measure each command, least of several runs, and importing sympy between them."""
     with tempfile.TemporaryDirectory() as cache:
         questions: list[tuple[tuple[str, ...], float, Callable[[tuple[str, ...]], float], str]]
         questions = [(command, limit, cold_s, "") for command, limit in LIMITS.items()]
         questions += [
-            (command, limit, lambda asked: cpu_s(asked, cache), ", asked before")
+            (command, limit, lambda asked: cpu_s(asked, cache), ", again")
             for command, limit in REMEMBERED.items()
         ]
         for command, _, measured, _ in questions:
@@ -71,16 +66,10 @@ def main() -> int:
             for k, (command, _, measured, _) in enumerate(questions):
                 least[k] = min(least[k], measured(command))
     scale = sympy_s / SYMPY_S
-    slow = False
-    print(f"     {sympy_s:5.2f} s             importing sympy: limits are {scale:.2f} times theirs")
+    yield Line(f"import sympy ({scale:.2f} x {SYMPY_S} s)", sympy_s, "s")
     for (command, limit, _, again), took in zip(questions, least, strict=True):
-        allowed = limit * scale
-        slow |= took > allowed
-        verdict = "SLOW" if took > allowed else "ok"
-        said = f"{took / sympy_s:.2f} of sympy  mansard {' '.join(command)}"
-        print(f"{verdict:4} {took:5.2f} s of {allowed:.2f}  {said}{again}")
-    return int(slow)
+        yield Line(f"{NAMES[command]}{again}", took, "s", limit * scale)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(lines(int(sys.argv[1]) if len(sys.argv) > 1 else 5)))

@@ -1,0 +1,126 @@
+"""Lines beside limits, the table of a run, what is kept between processes; no figure is timed."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+SCRIPTS = sorted(FOLDER.glob("[a-z]*.py"))
+
+
+@pytest.fixture
+def harness(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Import a module as scripts of the folder do."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    yield lambda name: importlib.import_module(name)
+    for name in [n for n in sys.modules if n.partition(".")[0] in {"harness", "peer", "peers"}]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("name", ["lines", "table", "timing", "shapes"])
+def test_the_examples_of_the_harness_hold(harness: Any, name: str) -> None:
+    module: ModuleType = harness(f"harness.{name}")
+    assert doctest.testmod(module).failed == 0
+
+
+def test_a_limit_is_kept_on_its_own_side(harness: Any) -> None:
+    line = harness("harness.lines").Line
+    assert line("a point", 60, "us", 60).kept
+    assert not line("a point", 60.1, "us", 60).kept
+    assert line("a grid", 20, "M/s", 20, True).kept
+    assert not line("a grid", 19.9, "M/s", 20, True).kept
+    assert line("only recorded", 1e9, "us").kept
+    assert not line("nothing measured", float("nan"), "us", 60).kept
+
+
+def test_lines_are_printed_under_their_shape_and_kept(
+    harness: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    lines, file = harness("harness.lines"), tmp_path / "kept"
+    monkeypatch.setenv(lines.KEPT_IN, str(file))
+    made = [
+        lines.Line("a point", 3.5, "us", 60, shape="dense", script="engine"),
+        lines.Line("a grid", 10, "M/s", 20, True, "MoE", "engine"),
+    ]
+    assert lines.report(made[:1]) == 0
+    assert lines.report(made) == 1
+    assert lines.read_kept(file) == [*made[:1], *made]
+    out = capsys.readouterr().out.splitlines()
+    assert out[:2] == ["dense", "  ok         3.5 us     <= 60 us       a point"]
+    assert out[-1].split() == ["MISS", "10", "M/s", ">=", "20", "M/s", "a", "grid"]
+
+
+def test_the_table_has_a_row_a_question_and_a_column_a_shape(harness: Any) -> None:
+    line, table = harness("harness.lines").Line, harness("harness.table")
+    titles = [shape.title for shape in harness("harness.shapes").SHAPES]
+    assert titles == list(table.COLUMNS)
+    lines = [
+        *(line("a point", k + 1.5, "us", 60, shape=t, script="engine")
+          for k, t in enumerate(titles)),
+        line("solve batch", 9.0, "ms", shape="MoE", script="solving"),
+        line("solve batch", 2.0, "ms", 1, shape="dense 8B", script="solving"),
+        line("its memory", 9.4, "MB", 200, script="engine"),
+    ]  # fmt: skip
+    head, *rows = list(table.table(lines))
+    assert head.split() == ["limit", *titles]
+    assert [row.split() for row in rows] == [
+        ["engine"], ["a", "point", "<=", "60", "us", "1.5", "2.5", "3.5", "4.5", "ok"],
+        ["solving"], ["solve", "batch", "ms", "9"],
+        ["solving,", "dense", "8B"], ["solve", "batch", "<=", "1", "ms", "2", "MISS"],
+        ["engine"], ["its", "memory", "<=", "200", "MB", "9.4", "ok"],
+    ]  # fmt: skip
+    assert max(map(len, [head, *rows])) <= 80
+
+
+def test_a_run_ends_by_saying_which_lines_miss(
+    harness: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = harness("harness.run")
+    text = f"""
+import sys
+sys.path.insert(0, {str(FOLDER)!r})
+from harness.lines import Line, report
+sys.exit(report([Line("a point", 61, "us", 60, shape="MLA"), Line("a grid", 1, "M/s")]))
+"""
+    (tmp_path / "slow.py").write_text(text)
+    (tmp_path / "broken.py").write_text("raise SystemExit(3)")
+    (tmp_path / "well.py").write_text("print('nothing to do')")
+    monkeypatch.setattr(run, "FOLDER", tmp_path)
+    assert run.main(["well"]) == 0
+    assert run.main([]) == 1
+    out = capfd.readouterr().out
+    assert "1 limits, 1 missed:\n  slow, MLA: a point: 61 us, not <= 60 us\n" in out
+    assert out.endswith("failed: broken\n")
+    with pytest.raises(SystemExit, match="no benchmark is called fast: broken, slow, well"):
+        run.main(["fast"])
+
+
+def test_no_script_measures_anything_when_it_is_only_read() -> None:
+    for script in SCRIPTS:
+        *_, last = ast.parse(script.read_text("utf-8")).body
+        assert isinstance(last, ast.If), script
+        assert ast.unparse(last.test) == "__name__ == '__main__'", script
+
+
+def test_every_script_says_how_it_is_run() -> None:
+    for script in SCRIPTS:
+        said = ast.get_docstring(ast.parse(script.read_text("utf-8"))) or ""
+        assert f"python benchmarks/{script.name}" in said, script
+
+
+def test_the_runner_starts_from_anywhere(tmp_path: Path) -> None:
+    command = [sys.executable, str(FOLDER / "harness/run.py"), "none-of-them"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("no benchmark is called none-of-them: calibrated, costing")
