@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import tomllib
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from mansard.backends.hardware import Hardware
 from mansard.core import units
@@ -27,6 +29,28 @@ class Network:
     bytes_per_s: float
     latency_s: float | None = None
     sources: tuple[str, ...] = ()
+
+    def override(self, key: str, value: str) -> Network:
+        """Return it with one field changed.
+
+        Raises:
+            MansardError: no such field, or a value of another dimension.
+
+        >>> network("ib-ndr400").override("latency", "2us").latency_s
+        2e-06
+        """
+        if key not in FIELDS:
+            raise unknown_name("field of a network", key, FIELDS)
+        name, dimension = FIELDS[key]
+        number = float(units.parse(value, dimension))
+        if number < 0 or (number == 0 and dimension != "time"):
+            raise SpecError(f"network.{key} is {value!r}", hint="give more than nothing")
+        changed: dict[str, Any] = {name: number}
+        return replace(self, **changed, sources=(*self.sources, f"{key} = {value}, given"))
+
+
+FIELDS = {"per_direction": ("bytes_per_s", "bytes/s"), "latency": ("latency_s", "time")}
+"""Fields of a network that may be changed, with the dimension of each."""
 
 
 @dataclass(frozen=True)
@@ -120,16 +144,36 @@ def network(name: str) -> Network:
 
 
 def cluster(
-    chip: Hardware, nodes: int, per_node: int, net: str | None, mesh: Mapping[str, int]
-) -> Cluster:
+    chip: Hardware, nodes: int, per_node: int, net: str | None, mesh: Mapping[str, int],
+    wires: Mapping[str, str] = MappingProxyType({}),
+) -> Cluster:  # fmt: skip
     """Put chips together.
+
+    Args:
+        chip: every device.
+        nodes: how many.
+        per_node: chips in each.
+        net: what joins the nodes, by name; None where nothing does, or ``wires`` say all of it.
+        mesh: axis → devices.
+        wires: fields of the network that are other than its name says.
 
     Raises:
         SpecError: several nodes without a network between them.
     """
-    if nodes > 1 and net is None:
+    found = network(net) if net else None
+    if wires and found is None:
+        found = Network("stated", "as stated", 0.0)
+        if "per_direction" not in wires and set(wires) <= set(FIELDS):
+            raise SpecError(
+                f"network.{next(iter(wires))} is given, but no network",
+                hint="add --set network=NAME, or --set network.per_direction=50GB/s",
+            )
+    for key, value in wires.items():
+        assert found is not None
+        found = found.override(key, value)
+    if nodes > 1 and found is None:
         raise SpecError(
             f"{nodes} nodes of {per_node} × {chip.id}, but nothing says what joins the nodes",
             hint=f"add --set network=NAME; one of: {', '.join(sorted(networks()))}",
         )
-    return Cluster(chip, per_node, nodes, network(net) if net else None, mesh)
+    return Cluster(chip, per_node, nodes, found, mesh)

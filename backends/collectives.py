@@ -19,10 +19,15 @@ carries what is for its own ranks, at the same time.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from mansard.backends.cluster import Cluster
 from mansard.core.errors import SpecError
 from mansard.core.records import dataclass
+
+Choice = tuple[Callable[..., Any], Callable[..., Any]]
+"""What finds the least of values, and what finds the greatest."""
 
 
 @dataclass(frozen=True)
@@ -31,22 +36,24 @@ class Level:
 
     Args:
         ranks: that it joins.
-        bytes_per_s: per rank and direction.
-        latency_s: of a hop.
+        bytes_per_s: per rank and direction, a float where nothing else is said.
+        latency_s: of a hop, likewise.
     """
 
-    ranks: int
-    bytes_per_s: float
-    latency_s: float
+    ranks: Any
+    bytes_per_s: Any
+    latency_s: Any
 
 
-def seconds(op: str, payload: float, levels: tuple[Level, ...]) -> float:
+def seconds(op: str, payload: Any, levels: tuple[Level, ...], choose: Choice = (min, max)) -> Any:
     """Return the time of a collective.
 
     Args:
         op: all_reduce, all_gather, reduce_scatter, all_to_all, broadcast or send.
         payload: what one rank hands over [B].
         levels: innermost first; those of one rank are left out.
+        choose: the least and the greatest of values. They, sizes and levels may be of any kind
+            that has the arithmetic of numbers: floats, fractions, polynomials.
 
     >>> link = (Level(8, 450e9, 0.0),)
     >>> seconds("all_reduce", 450e9, link), seconds("all_gather", 450e9 / 8, link)
@@ -56,35 +63,38 @@ def seconds(op: str, payload: float, levels: tuple[Level, ...]) -> float:
     if not levels:
         return 0.0
     ranks = math.prod(level.ranks for level in levels)
-    return _message(op, payload * ranks if op == "all_gather" else payload, levels)
+    return _message(op, payload * ranks if op == "all_gather" else payload, levels, choose)
 
 
-def _message(op: str, size: float, levels: tuple[Level, ...]) -> float:
+def _message(op: str, size: Any, levels: tuple[Level, ...], choose: Choice) -> Any:
     """Return the time of a collective on a whole message."""
+    _, greatest = choose
     if len(levels) == 1:
-        return _flat(op, size, levels[0])
+        return _flat(op, size, levels[0], choose)
     inner, outer = levels[0], levels[1:]
     if op in ("broadcast", "send"):
-        return max(_flat(op, size, level) for level in levels)
+        return greatest(*(_flat(op, size, level, choose) for level in levels))
     if op == "all_to_all":
         stays = size / math.prod(level.ranks for level in outer)
-        return max(_flat(op, stays, inner), _message(op, size, outer))
+        return greatest(_flat(op, stays, inner, choose), _message(op, size, outer, choose))
     shard = size / inner.ranks
     if op == "all_reduce":
-        scatter = _flat("reduce_scatter", size, inner)
-        return scatter + _message(op, shard, outer) + _flat("all_gather", size, inner)
-    return _message(op, shard, outer) + _flat(op, size, inner)
+        scatter = _flat("reduce_scatter", size, inner, choose)
+        gather = _flat("all_gather", size, inner, choose)
+        return scatter + _message(op, shard, outer, choose) + gather
+    return _message(op, shard, outer, choose) + _flat(op, size, inner, choose)
 
 
-def _flat(op: str, size: float, level: Level) -> float:
+def _flat(op: str, size: Any, level: Level, choose: Choice) -> Any:
     n, lat = level.ranks, level.latency_s
     once = size / level.bytes_per_s
     share = (n - 1) / n
     match op:
         case "all_reduce":
+            least, _ = choose
             ring = 2 * share * once + 2 * (n - 1) * lat
             tree = 2 * once + 2 * math.ceil(math.log2(n)) * lat
-            return min(ring, tree, (n - 1) * once + lat)
+            return least(ring, tree, (n - 1) * once + lat)
         case "all_gather" | "reduce_scatter":
             return share * once + lat
         case "all_to_all":

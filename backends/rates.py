@@ -34,7 +34,7 @@ class Transfer:
 
     def seconds(self, values: Sequence[Any]) -> float:
         """Return its time [s]."""
-        return seconds(self.op, float(values[self.quantity]), self.levels)
+        return float(seconds(self.op, float(values[self.quantity]), self.levels))
 
 
 @dataclass(frozen=True)

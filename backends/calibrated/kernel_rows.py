@@ -13,10 +13,10 @@ from mansard.backends.calibrated.predict import Predictor
 from mansard.backends.calibrated.pricing import EXCHANGE, Kernel, routing_of
 from mansard.backends.calibrated.rows import regime
 from mansard.backends.cluster import Cluster
+from mansard.backends.engine.links import transfer_terms
 from mansard.backends.engine.lowered import NotCompiledError, Segment
 from mansard.backends.engine.points import Operand, Points
 from mansard.backends.engine.polynomials import Rebound, Space, add, freeze, scaled
-from mansard.backends.engine.timed import transfer_terms
 from mansard.backends.quantity import Terms
 from mansard.backends.rates import Priced, price
 from mansard.backends.table import TableRow

@@ -55,9 +55,11 @@ class Formulas:
         fields = {p.field: self._symbol(p.field, ranges[p.field]) for p in parameters}
         for p in parameters:
             low, high = ranges[p.field]
-            known[p.inverse] = (1 / high, 1 / low)
-            one = self.line.constant(1)
-            self._bound = {**self._bound, p.inverse: self.line.do("div", one, fields[p.field])}
+            known[p.itself] = (low, high)
+            known[p.inverse] = (1 / high if high else math.inf, 1 / low if low else math.inf)
+            one, here = self.line.constant(1), fields[p.field]
+            both = {p.itself: here, p.inverse: self.line.do("div", one, here)}
+            self._bound = {**self._bound, **both}
         outer = Ranges(lowered.space, known)
         trips = [s for s in lowered.segments if s.index is not None and s.times is not None]
         for s in trips:

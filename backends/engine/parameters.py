@@ -1,8 +1,10 @@
 """Fields of a chip as parameters: rates that vary while a program keeps its rows.
 
 Which costs a field sets is found by pricing with its least and its greatest value: a cost that is
-the same does not depend on it, one that falls as the field grows is work over the field.
-Everything else a field may do - a collective's time, a latency - is priced value by value.
+the same does not depend on it, one that falls as the field grows is work over the field. Links are
+looked at in the same way, their rate and their latency each, and a collective over one that varies
+is the formula of ``collectives`` in polynomials, its choice of an algorithm included.
+Everything else a field may do is priced value by value.
 """
 
 from __future__ import annotations
@@ -12,8 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from mansard.backends.cluster import Cluster
 from mansard.backends.engine.lowered import NotCompiledError
-from mansard.backends.hardware import Hardware
-from mansard.backends.rates import Priced, price
+from mansard.backends.rates import Priced, Transfer, price
 from mansard.backends.table import TableRow
 from mansard.core.records import dataclass
 from mansard.core.symbols import Symbol, symbol
@@ -24,26 +25,63 @@ CLOSE = 1e-13
 
 @dataclass(frozen=True, eq=False)
 class Parameter:
-    """A field of the chip.
+    """A field of the chip, or of what joins its nodes.
 
     Args:
         field: dotted, as the chip's file has it.
         values: its least and its greatest value, in SI base units.
-        chips: the chip with either.
+        ends: the devices with either.
     """
 
     field: str
     values: tuple[float, float]
-    chips: tuple[Hardware, Hardware]
+    ends: tuple[Cluster, Cluster]
 
     @property
     def inverse(self) -> Symbol:
-        """One over it, as polynomials hold it."""
+        """One over it, as polynomials hold a rate."""
         return symbol(f"1/{self.field}", "rate")
 
+    @property
+    def itself(self) -> Symbol:
+        """It, as polynomials hold a latency."""
+        return symbol(self.field, "rate")
 
+
+Times = tuple[float, Parameter | None]
+"""A number, times a parameter where there is one."""
 Rated = list[tuple[int, float, Parameter | None]]
 """(quantity, seconds per unit) of a resource; times one over a parameter where there is one."""
+
+
+@dataclass(frozen=True)
+class OpenLevel:
+    """A kind of link whose rate or latency may be a parameter.
+
+    Args:
+        ranks: that it joins.
+        bytes_per_s: per rank and direction.
+        latency_s: of a hop.
+    """
+
+    ranks: int
+    bytes_per_s: Times
+    latency_s: Times
+
+
+@dataclass(frozen=True)
+class Open:
+    """A row's prices, with parameters left open.
+
+    Args:
+        priced: with some value of every parameter.
+        rates: resource → its rates, and what each depends on.
+        links: of each transfer that depends on a parameter, the levels it crosses.
+    """
+
+    priced: Priced
+    rates: Mapping[str, Rated]
+    links: Mapping[int, tuple[OpenLevel, ...]]
 
 
 class Rates:
@@ -56,14 +94,11 @@ class Rates:
 
     def __init__(self, cluster: Cluster, parameters: Sequence[Parameter] = ()) -> None:
         self.cluster, self.parameters = cluster, tuple(parameters)
-        self._ends = [
-            (p, _with(cluster, p.chips[0]), _with(cluster, p.chips[1])) for p in parameters
-        ]
         for p in parameters:
-            if any(chip.reserve_bytes != cluster.chip.reserve_bytes for chip in p.chips):
+            if any(end.chip.reserve_bytes != cluster.chip.reserve_bytes for end in p.ends):
                 raise _unlike(p)
 
-    def of(self, row: TableRow) -> tuple[Priced, Mapping[str, Rated]]:
+    def of(self, row: TableRow) -> Open:
         """Return a row's prices, and its rates with what they depend on.
 
         Raises:
@@ -73,8 +108,9 @@ class Rates:
         found: dict[str, Rated] = {
             name: [(slot, each, None) for slot, each in rates] for name, rates in base.rates.items()
         }
-        for p, least, greatest in self._ends:
-            ends = price(row, least), price(row, greatest)
+        crossed: dict[int, tuple[OpenLevel, ...]] = {}
+        for p in self.parameters:
+            ends = price(row, p.ends[0]), price(row, p.ends[1])
             if any(not _alike(base, end) for end in ends):
                 raise _unlike(p)
             for name, rates in found.items():
@@ -86,7 +122,11 @@ class Rates:
                     if other is not None or not math.isclose(work, same, rel_tol=CLOSE):
                         raise _unlike(p)
                     rates[k] = (slot, 1.0 if abs(work - 1) < CLOSE else work, p)
-        return base, found
+            for k, sent in enumerate(base.transfers):
+                if ends[0].transfers[k] != ends[1].transfers[k]:
+                    before = crossed.get(k) or _closed(sent)
+                    crossed[k] = _opened(before, ends[0].transfers[k], ends[1].transfers[k], p)
+        return Open(base, found, crossed)
 
     @property
     def capacity(self) -> Parameter | None:
@@ -95,8 +135,8 @@ class Rates:
         Raises:
             NotCompiledError: a parameter sets the size in another way.
         """
-        for p, least, greatest in self._ends:
-            sizes = least.chip.capacity_bytes, greatest.chip.capacity_bytes
+        for p in self.parameters:
+            sizes = tuple(end.chip.capacity_bytes for end in p.ends)
             if sizes == p.values:
                 return p
             if sizes[0] != sizes[1]:
@@ -104,16 +144,51 @@ class Rates:
         return None
 
 
-def _with(cluster: Cluster, chip: Hardware) -> Cluster:
-    return Cluster(chip, cluster.per_node, cluster.nodes, cluster.network, cluster.mesh)
-
-
 def _alike(a: Priced, b: Priced) -> bool:
-    """Say whether two prices are of the same quantities, and transfers take the same time."""
+    """Say whether two prices are of the same quantities."""
     kinds = [
         {name: tuple(slot for slot, _ in rates) for name, rates in p.rates.items()} for p in (a, b)
     ]
-    return kinds[0] == kinds[1] and a.transfers == b.transfers
+    sent = [
+        [(t.op, t.quantity, [level.ranks for level in t.levels]) for t in p.transfers]
+        for p in (a, b)
+    ]
+    return kinds[0] == kinds[1] and sent[0] == sent[1]
+
+
+def _closed(sent: Transfer) -> tuple[OpenLevel, ...]:
+    return tuple(
+        OpenLevel(level.ranks, (level.bytes_per_s, None), (level.latency_s, None))
+        for level in sent.levels
+    )
+
+
+def _opened(
+    levels: tuple[OpenLevel, ...], least: Transfer, greatest: Transfer, p: Parameter
+) -> tuple[OpenLevel, ...]:
+    """Return levels with what a parameter sets left open.
+
+    Raises:
+        NotCompiledError: something is no multiple of it, or depends on another parameter, too.
+    """
+
+    def multiple(now: Times, low: float, high: float) -> Times:
+        if low == high:
+            return now
+        same = math.isclose(low * p.values[1], high * p.values[0], rel_tol=CLOSE)
+        if now[1] is not None or not same:
+            raise _unlike(p)
+        each = high / p.values[1]
+        return 1.0 if abs(each - 1) < CLOSE else each, p
+
+    return tuple(
+        OpenLevel(
+            now.ranks,
+            multiple(now.bytes_per_s, a.bytes_per_s, b.bytes_per_s),
+            multiple(now.latency_s, a.latency_s, b.latency_s),
+        )
+        for now, a, b in zip(levels, least.levels, greatest.levels, strict=True)
+    )
 
 
 def _unlike(p: Parameter) -> NotCompiledError:

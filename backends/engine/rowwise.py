@@ -70,10 +70,11 @@ class Rowwise:
         sizes, fields = columns[:3], columns[3:]
         env = dict(zip((batch, prompt, output), sizes, strict=True))
         varying = dict(zip(self._rates.parameters, fields, strict=True))
-        env |= {p.inverse: 1.0 / value for p, value in varying.items()}
-        points = Points(self._lowered.space, env, size)
         found: dict[str, Operand] = {}
         with np.errstate(divide="ignore", invalid="ignore"):
+            env |= {p.itself: value for p, value in varying.items()}
+            env |= {p.inverse: np.divide(1.0, value) for p, value in varying.items()}
+            points = Points(self._lowered.space, env, size)
             if any(name in TIMES for name in names):
                 found |= self._times(points, columns[0], columns[2])
             if any(name in SIZES for name in names):

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mansard.backends.collectives import Level
 from mansard.backends.engine.greatest import Greatest, Row, crossing
+from mansard.backends.engine.links import sent_terms
 from mansard.backends.engine.lowered import NotCompiledError, Segment
 from mansard.backends.engine.parameters import Parameter, Rates
 from mansard.backends.engine.points import Array, Operand, Points
@@ -147,16 +147,16 @@ def named_rows(
     for row in segment.table.rows:
         if row.group:
             raise NotCompiledError("streams side by side are stepped")
-        priced, by_resource = rates.of(row)
+        opened = rates.of(row)
         count = segment.rows.terms(row.count)
         found = []
-        for resource, rated in by_resource.items():
+        for resource, rated in opened.rates.items():
             parts = [_cost(space, segment.rows.terms(slot), each, p) for slot, each, p in rated]
             found.append((resource, times(count, add(parts))))
-        if priced.transfers:
+        if opened.priced.transfers:
             sent = [
-                transfer_terms(space, segment.rows.terms(t.quantity), t.op, t.levels)
-                for t in priced.transfers
+                sent_terms(space, segment.rows.terms(t.quantity), t, opened.links.get(k))
+                for k, t in enumerate(opened.priced.transfers)
             ]
             found.append((LINK, times(count, add(sent))))
         if found:
@@ -167,11 +167,6 @@ def _cost(space: Space, work: Terms, each: float, over: Parameter | None) -> Ter
     if over is None:
         return scaled(work, each)
     return times(scaled(work, each), space.atom(SpaceAtom("symbol", over.inverse)))
-
-
-def transfer_terms(space: Space, size: Terms, op: str, levels: tuple[Level, ...]) -> Terms:
-    """Return the seconds of a message as a polynomial of one atom."""
-    return space.atom(SpaceAtom("transfer", args=(freeze(size),), link=(op, levels)))
 
 
 def kinks_of(space: Space, index: Symbol, rows: list[Row]) -> Iterator[tuple[int, Terms]]:

@@ -30,16 +30,12 @@ Pieces = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 def pieces(op: str, levels: tuple[Level, ...]) -> Pieces:
     """Return where pieces begin [B], their slopes [s/B] and their values at no bytes [s]."""
     exact: tuple[Level, ...] = tuple(
-        Level(
-            Fraction(level.ranks),  # type: ignore[arg-type]
-            Fraction(level.bytes_per_s),  # type: ignore[arg-type]
-            Fraction(level.latency_s),  # type: ignore[arg-type]
-        )
+        Level(Fraction(level.ranks), Fraction(level.bytes_per_s), Fraction(level.latency_s))
         for level in levels
     )
 
     def at(size: Fraction) -> Fraction:
-        return Fraction(seconds(op, size, exact))  # type: ignore[arg-type]
+        return Fraction(seconds(op, size, exact))
 
     low, high = Fraction(1), LARGEST
     found = list(_split(at, low, _line(at, low, STEP), high, _line(at, high, -STEP), 0))

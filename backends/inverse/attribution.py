@@ -117,15 +117,15 @@ def _levels(
     exactly.
     """
     exact = [
-        Level(Fraction(level.ranks), Fraction(level.bytes_per_s), Fraction(level.latency_s))  # type: ignore[arg-type]
+        Level(Fraction(level.ranks), Fraction(level.bytes_per_s), Fraction(level.latency_s))
         for level in levels
     ]
-    whole = Fraction(seconds(op, size, tuple(exact)))  # type: ignore[arg-type]
+    whole = Fraction(seconds(op, size, tuple(exact)))
     rest = Fraction(1)
     for k, (level, field) in enumerate(zip(exact, fields, strict=True) if whole else ()):
         nudged = list(exact)
         nudged[k] = replace(level, bytes_per_s=level.bytes_per_s * (1 + NUDGE))
-        less = whole - Fraction(seconds(op, size, tuple(nudged)))  # type: ignore[arg-type]
+        less = whole - Fraction(seconds(op, size, tuple(nudged)))
         share = less * (1 + NUDGE) / NUDGE / whole
         rest -= share
         yield field, share

@@ -67,9 +67,56 @@ def test_a_schedule_that_is_stepped_is_priced_value_by_value() -> None:
         assert row["tpot_s"] == pytest.approx(one.tpot, rel=1e-12)
 
 
-def test_links_and_calibrated_estimates_are_cases_of_their_own() -> None:
-    link = {"hardware.link.per_direction": "100GB/s,200GB/s"}
-    assert laid_out(asked(), read_axes(link)).cases == 2
+JOINED = {
+    "hardware.link.per_direction": "50GB/s,450GB/s,900GB/s",
+    "hardware.link.latency": "0us,2us,30us",
+    "network.per_direction": "12GB/s,100GB/s",
+    "network.latency": "1us,20us",
+    "batch": "1,64",
+}
+WRITTEN = {"per_direction": "B/s", "latency": "s"}
+
+
+@pytest.mark.parametrize("network", [{}, {"network": "ib-ndr400"}])
+def test_links_and_networks_share_one_table_and_equal_analyze_at_each(
+    network: dict[str, str],
+) -> None:
+    """Two nodes of four; a network that no name is given of is the one its fields state."""
+
+    def study(**more: object) -> ms.Study:
+        return ms.study("mixtral-8x7b-v0.1", on="h100-sxm:2x4", prompt=256, output=16,
+                        techniques=["parallel{tp=4 dp=2 ep=8}"], **more)  # type: ignore[arg-type]  # fmt: skip
+
+    layout = laid_out(study(set=network), read_axes(JOINED))
+    assert (layout.cases, layout.points) == (1, 72)
+    assert isinstance(Engines().of(layout.case(0)), Compiled)
+    seen = set()
+    for row in study(set=network).sweep(JOINED).rows[::5]:
+        changed = {k: f"{row[k]!r}{WRITTEN[k.rpartition('.')[2]]}" for k in JOINED if "." in k}
+        one = study(batch=row["batch"], set={**network, **changed}).analyze()
+        assert row["ttft_s"] == pytest.approx(one.ttft, rel=1e-12)
+        assert row["tpot_s"] == pytest.approx(one.tpot, rel=1e-12)
+        seen.add(row["tpot_s"])
+    assert len(seen) == 15
+
+
+def test_values_of_a_link_no_file_states_suffice() -> None:
+    """The Apple M2 Ultra states no link to other chips, so every value of the axis states one."""
+    swept = ms.study("qwen2.5-0.5b", on="apple-m2-ultra:2", prompt=128, output=4).sweep(
+        {"hardware.link.per_direction": "16GB/s,32GB/s"})  # fmt: skip
+    slow, fast = (row["ttft_s"] for row in swept.rows)
+    assert slow > fast
+
+
+def test_a_network_without_its_rate_is_refused() -> None:
+    asked = ms.study("qwen2.5-0.5b", on="h100-sxm:2x1", set={"network.latency": "2us"})
+    with pytest.raises(ms.MansardError, match=r"network\.latency is given, but no network"):
+        asked.analyze()
+    with pytest.raises(ms.MansardError, match="no field of a network"):
+        ms.study("qwen2.5-0.5b", on="h100-sxm:2x1", set={"network.speed": "2GB/s"}).analyze()
+
+
+def test_calibrated_estimates_are_cases_of_their_own() -> None:
     rate = {"hardware.memory.bandwidth": "2TB/s,4TB/s"}
     assert laid_out(asked(estimate="calibrated"), read_axes(rate)).cases == 2
 

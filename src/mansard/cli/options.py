@@ -87,8 +87,8 @@ def technique_options(command: F) -> F:
         click.option("-O", "level", type=click.Choice(("0", "1")),
                      help="-O0: the graph as written. -O1 (default): then fused as engines do."),
         click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
-                     help="Override model.KEY, hardware.KEY or input.KEY; network, framework,"
-                     " calibration; repeatable."),
+                     help="Override model.KEY, hardware.KEY, network.KEY or input.KEY; network,"
+                     " framework, calibration; repeatable."),
     )):  # fmt: skip
         command = option(command)
     return command

@@ -9,7 +9,7 @@ from mansard.core.errors import SpecError, unknown_name
 from mansard.core.records import dataclass
 from mansard.query.reading import AS_FOUND, Reading, read_reading
 
-SECTIONS = ("model", "hardware", "graph", "input")
+SECTIONS = ("model", "hardware", "graph", "input", "network")
 NETWORK, CALIBRATION, FRAMEWORK = "network", "calibration", "framework"
 NAMES = (NETWORK, CALIBRATION, FRAMEWORK)
 """Keys that are no section."""
@@ -23,6 +23,7 @@ class Overrides:
         model: keys of the config.
         hardware: dotted keys of the chip's file.
         network: what joins nodes, by name; None when not given.
+        wires: fields of what joins nodes.
         reading: how a file's graph is read, and what a prompt holds besides text.
         calibration: the file of a user's calibration; None when not given.
         framework: the engine a calibrated estimate is of; None for the median of all.
@@ -34,6 +35,7 @@ class Overrides:
     reading: Reading = AS_FOUND
     calibration: str | None = None
     framework: str | None = None
+    wires: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_overrides(values: Mapping[str, object]) -> Overrides:
@@ -49,7 +51,8 @@ def read_overrides(values: Mapping[str, object]) -> Overrides:
     for key, value in values.items():
         section, dot, rest = key.partition(".")
         if section not in found:
-            raise unknown_name("section to override", section, (*SECTIONS, *NAMES))
+            known = dict.fromkeys((*SECTIONS, *NAMES))
+            raise unknown_name("section to override", section, known)
         if not dot or not rest:
             raise SpecError(
                 f"cannot override {key!r}: it names no field",
@@ -57,7 +60,9 @@ def read_overrides(values: Mapping[str, object]) -> Overrides:
             )
         found[section][rest] = str(value)
     reading = replace(read_reading(found["graph"]), inputs=found["input"])
-    return Overrides(found["model"], found["hardware"], reading=reading, **named)
+    return Overrides(
+        found["model"], found["hardware"], reading=reading, wires=found[NETWORK], **named
+    )
 
 
 def read_assignments(texts: Iterable[str]) -> dict[str, str]:

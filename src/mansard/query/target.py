@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mansard.backends import chips
@@ -96,14 +97,16 @@ def load_hardware(name: str | Path) -> Hardware:
 
 
 def read_target(
-    on: str | Path | Hardware, overrides: Mapping[str, str], network: str | None = None
-) -> Target:
+    on: str | Path | Hardware, overrides: Mapping[str, str], network: str | None = None,
+    wires: Mapping[str, str] = MappingProxyType({}),
+) -> Target:  # fmt: skip
     """Return the chips ``on`` names, with fields overridden.
 
     Args:
         on: a name, ``name:N``, ``name:NODESxN``, a path, or a Hardware.
         overrides: of the chip's fields.
         network: what joins the nodes, by name.
+        wires: fields of that, changed.
 
     Raises:
         MansardError: no such chip or network, an override it has no field for, or several nodes
@@ -117,13 +120,13 @@ def read_target(
     for key, value in overrides.items():
         chip = chip.override(key, value)
     label = chip.id if isinstance(on, Hardware) else str(on)
-    return Target(cluster(chip, nodes, per_node, network, {}), label)
+    return Target(cluster(chip, nodes, per_node, network, {}, wires), label)
 
 
 def target_of(on: str | Path | Hardware, changed: Mapping[str, object]) -> Target:
     """Return the devices that ``on`` names, with fields of the chip changed."""
     overrides = read_overrides(changed)
-    return read_target(on, overrides.hardware, overrides.network)
+    return read_target(on, overrides.hardware, overrides.network, overrides.wires)
 
 
 def spread_over(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mansard.backends.cluster import FIELDS
 from mansard.core import units
 from mansard.core.errors import SpecError, unknown_name
 from mansard.core.records import dataclass
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 SCENARIO = ("batch", "prompt", "output", "context")
 WHOLE = ("model", "on", "network")
-SECTIONS = ("hardware", "model", "input")
+SECTIONS = ("hardware", "network", "model", "input")
+STATED = ("hardware", "network")
+"""Sections whose keys are quantities of the devices."""
 NAMES = ("id", "name", "aliases", "vendor", "year", "confidence", "notes")
 """Keys of a chip's file that no figure follows from."""
 
@@ -88,12 +91,13 @@ def _kind(name: str) -> str:
         return name
     section, dot, rest = name.partition(".")
     if dot and rest and section in SECTIONS:
-        return "hardware" if section == "hardware" else "config"
+        return "hardware" if section in STATED else "config"
     if dot and rest:
         _check_option(section, rest)
         return "technique"
     raise unknown_name("axis", name, _known(), see="(an axis is batch, prompt, output, context, on,"
-                       " model, hardware.KEY, model.KEY, input.KEY or TECHNIQUE.OPTION)",
+                       " model, hardware.KEY, network.KEY, model.KEY, input.KEY or"
+                       " TECHNIQUE.OPTION)",
                        )  # fmt: skip
 
 
@@ -103,7 +107,7 @@ def _check_amounts(name: str, values: Sequence[Any]) -> None:
     if key in NAMES:
         raise SpecError(f"axis {name}: it is what a chip is called, and changes no figure",
                         hint="vary on=NAME,NAME for other chips")  # fmt: skip
-    dimension = DIMENSIONS.get(key, "flop/s" if key.startswith("peak.") else None)
+    dimension = _dimension(name)
     for value in values:
         if dimension and isinstance(value, (str, Amount)):
             try:
@@ -173,7 +177,14 @@ def dimension_of(axis: Axis) -> str | None:
         return None
     if written := next((v for v in axis.values if isinstance(v, Amount)), None):
         return written.dimension
-    key = axis.name.removeprefix("hardware.")
+    return _dimension(axis.name)
+
+
+def _dimension(name: str) -> str | None:
+    """Return the dimension of a field of the devices, where it is known."""
+    section, _, key = name.partition(".")
+    if section == "network":
+        return FIELDS[key][1] if key in FIELDS else None
     return DIMENSIONS.get(key, "flop/s" if key.startswith("peak.") else None)
 
 

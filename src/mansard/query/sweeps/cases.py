@@ -23,7 +23,7 @@ from mansard.query.scenario import Scenario
 from mansard.query.sequence import as_long_as_it_takes
 from mansard.query.study import Study
 from mansard.query.sweeps.axes import Axis, placed
-from mansard.query.sweeps.fields import OneByOne, as_number, is_field, varied
+from mansard.query.sweeps.fields import JOINS, OneByOne, as_number, is_field, varied
 from mansard.query.sweeps.once import Once, generates
 from mansard.query.target import target_of
 
@@ -127,7 +127,9 @@ class Layout:
             MansardError: a value that no option or field takes.
         """
         at = self.case_at(number)
-        chosen = {a.name: (a, a.values[at[a.name]]) for a in self.structural}
+        # What joins devices may be stated by an axis alone, and a program needs some of it.
+        first = (a for a in self.fields if a.name.startswith(JOINS))
+        chosen = {a.name: (a, a.values[at.get(a.name, 0)]) for a in (*self.structural, *first)}
         return Case(number, at, changed(self.study, chosen), self.fields)
 
 
@@ -138,7 +140,7 @@ def parameter(axis: Axis) -> str:
 
 def numbers(axis: Axis) -> Sequence[float]:
     """Return the values of an axis the engine evaluates at once."""
-    return axis.values if axis.is_size else [as_number(v) or 0.0 for v in axis.values]
+    return axis.values if axis.is_size else [as_number(v, True) or 0.0 for v in axis.values]
 
 
 def figures_at(engine: Engine, columns: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -273,9 +275,14 @@ class Engines:
         return engine
 
 
+DEVICES = ("hardware", "network")
+"""Sections of overrides that change no program."""
+
+
 def _program(study: Study) -> object:
     """Return what a program is made of: studies that agree on it share one."""
-    overrides = sorted((k, str(v)) for k, v in study.set.items() if not k.startswith("hardware."))
+    changed = study.set.items()
+    overrides = sorted((k, str(v)) for k, v in changed if k.partition(".")[0] not in DEVICES)
     source = study.source
     if isinstance(source, Mapping):
         source = json.dumps(source, sort_keys=True, default=str)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mansard.query.overrides import NETWORK
 from mansard.query.sweeps.spans import Amount
 from mansard.query.target import target_of
 
@@ -17,24 +18,35 @@ if TYPE_CHECKING:
     from mansard.query.study import Study
     from mansard.query.sweeps.axes import Axis
 
-RATES = ("hardware.memory.bandwidth", "hardware.memory.capacity", "hardware.peak.")
-"""Fields that may be parameters of a table; the others are priced value by value."""
+JOINS = ("hardware.link.", f"{NETWORK}.")
+"""Beginnings of fields that say what joins devices."""
+RATES = ("hardware.memory.bandwidth", "hardware.memory.capacity", "hardware.peak.", *JOINS)
+"""Fields, and beginnings of some, that may be parameters of a table; others are cases."""
+LATENCY = ".latency"
 
 
-def as_number(value: Any) -> float | None:
-    """Return the number a value is in SI base units; None of text, and of what is not positive."""
+def as_number(value: Any, zero: bool = False) -> float | None:
+    """Return the number a value is in SI base units; None of text and of what is no such number.
+
+    Args:
+        value: of an axis.
+        zero: whether it may be nothing, as a latency may; else it is positive.
+    """
     number = value.value if isinstance(value, Amount) else value
     if isinstance(number, bool) or not isinstance(number, (int, float)):
         return None
-    return float(number) if math.isfinite(number) and number > 0 else None
+    least = number >= 0 if zero else number > 0
+    return float(number) if math.isfinite(number) and least else None
 
 
 def is_field(axis: Axis, study: Study) -> bool:
     """Say whether all values of an axis are evaluated at once."""
     if axis.kind != "hardware" or study.kind != "ideal" or study.mix is not None:
         return False
-    known = axis.name in RATES[:2] or axis.name.startswith(RATES[2])
-    return known and len(axis.values) > 1 and all(as_number(v) is not None for v in axis.values)
+    known = axis.name in RATES or axis.name.startswith(tuple(r for r in RATES if r[-1] == "."))
+    zero = axis.name.endswith(LATENCY)
+    read = (as_number(v, zero) for v in axis.values)
+    return known and len(axis.values) > 1 and all(number is not None for number in read)
 
 
 def varied(engine: Engine, study: Study, axes: Sequence[Axis]) -> Engine | OneByOne:
@@ -58,9 +70,9 @@ def varied(engine: Engine, study: Study, axes: Sequence[Axis]) -> Engine | OneBy
 
     parameters = []
     for axis in axes:
-        known = {number: v for v in axis.values if (number := as_number(v)) is not None}
+        known = {number: v for v in axis.values if (number := as_number(v, True)) is not None}
         ends = min(known), max(known)
-        low, high = (chosen({axis.name: known[end]}).chip for end in ends)
+        low, high = (chosen({axis.name: known[end]}) for end in ends)
         parameters.append(Parameter(axis.name, ends, (low, high)))
     if isinstance(engine, Compiled):
         try:
@@ -88,7 +100,9 @@ class OneByOne:
         chosen: Callable[[Mapping[str, Any]], Cluster],
     ) -> None:  # fmt: skip
         self.engine, self.cluster = engine, engine.cluster
-        self._texts = {name: {as_number(v): v for v in axis.values} for name, axis in axes.items()}
+        self._texts = {
+            name: {as_number(v, True): v for v in axis.values} for name, axis in axes.items()
+        }
         self._chosen = chosen
         self._last: tuple[tuple[float, ...], Engine] | None = None
 
