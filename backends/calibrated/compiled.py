@@ -32,6 +32,7 @@ from mansard.backends.engine.rowwise import PhaseTimes, tokens_of
 from mansard.backends.engine.stepwise import Stepwise
 from mansard.backends.engine.timed import Timed
 from mansard.backends.hardware import Hardware
+from mansard.backends.roofline import PREFILL
 from mansard.ir.program import Program
 
 CHUNK = 16384
@@ -232,7 +233,8 @@ class CalibratedCompiled:
             for row in s.rows
         ]
         whole = is_judged_whole(self._engine, self.framework, self.own is not None, rests)
-        return phase_band(total_s, spread.halves, spread.bound_s, self._engine, whole, COLUMNS)
+        around = self._engine.band(phase == PREFILL) if self._engine else None
+        return phase_band(total_s, spread.halves, spread.bound_s, around, whole, COLUMNS)
 
 
 def _names_of_bound(names: Sequence[str]) -> tuple[str, ...]:

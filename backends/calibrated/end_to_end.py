@@ -30,6 +30,8 @@ GPUS = {
 
 STATIC = ("llm_inference_bench", "trtllm_perf_overview")
 SERVED = ("inferencex_silicon",)
+FIRST = ("lib_ttft", "trtllm_perf_overview")
+"""Tables with the time to the first token of static batches, measured as batches of one token."""
 RESERVED = 0.9
 """Share of the memory an engine fills."""
 
@@ -50,22 +52,33 @@ def networks() -> Mapping[str, tuple[str, Mapping[str, float]]]:
 def read(folder: Path) -> Iterator[tuple[str, Measurement]]:
     """Yield (model, measurement) of the end-to-end tables of a folder that can be judged."""
     for name in (*STATIC, *SERVED):
-        path = folder / "e2e" / f"{name}.csv"
-        if not path.is_file():
-            continue
+        for record in _records(folder, name):
+            if record["osl"] not in ("", "1"):
+                yield from _row(record, name in SERVED, f"{name}.csv")
+
+
+def read_first(folder: Path) -> Iterator[tuple[str, Measurement]]:
+    """Yield (model, measurement) of first tokens: static batches of one token, in one prefill."""
+    for name in FIRST:
+        for record in _records(folder, name):
+            if record["ttft_ms"]:
+                one = {**record, "osl": "1", "e2e_ms": record["ttft_ms"]}
+                yield from _row(one, False, f"{name}.csv")
+
+
+def _records(folder: Path, name: str) -> Iterator[Record]:
+    path = folder / "e2e" / f"{name}.csv"
+    if path.is_file():
         with path.open(encoding="utf-8", newline="") as lines:
-            for record in csv.DictReader(lines):
-                found = _row(record, name in SERVED, path.name)
-                if found is not None:
-                    yield found
+            yield from csv.DictReader(lines)
 
 
-def _row(record: Record, served: bool, file: str) -> tuple[str, Measurement] | None:
+def _row(record: Record, served: bool, file: str) -> Iterator[tuple[str, Measurement]]:
     known = networks().get(record["model"])
     gpu = GPUS.get(record["gpu"]) or CHIPS.get(record["gpu"])
     usable = record["mode"] == ("agg" if served else "static-batch") and record["batch"]
-    if known is None or gpu is None or not usable or record["osl"] in ("", "1"):
-        return None
+    if known is None or gpu is None or not usable:
+        return
     name, sizes = known
     isl, osl = float(record["isl"]), float(record["osl"])
     tp, dp = _layout(record)
@@ -73,7 +86,7 @@ def _row(record: Record, served: bool, file: str) -> tuple[str, Measurement] | N
     batch = float(clients) / dp if clients else float(record["batch"])
     seconds = _seconds(record, served, batch, osl)
     if seconds is None:
-        return None
+        return
     chip = load_chip(gpu)
     precision = record["precision"].partition("|")[0]
     weight, computes = {"fp4": (0.5625, "fp4"), "fp8": (1.0, "fp8")}.get(precision, (2.0, "bf16"))
@@ -86,11 +99,11 @@ def _row(record: Record, served: bool, file: str) -> tuple[str, Measurement] | N
     if served:
         full["batch"] = min(batch, _room(full, chip, isl + osl / 2))
     elif batch > _room(full, chip, isl + osl):
-        return None  # it runs in waves: no static batch of what the table says
+        return  # it runs in waves: no static batch of what the table says
     framework = record["framework"].partition("-")[0].lower() if served else record["framework"]
     key = Key("network", framework, precision, NETWORK.family(full))
     shape = tuple(full[n] for n in NETWORK.shape)
-    return name, Measurement(key, chip.id, full, shape, seconds, ",".join(record.values()), file)
+    yield name, Measurement(key, chip.id, full, shape, seconds, ",".join(record.values()), file)
 
 
 def _room(z: Mapping[str, float], chip: Hardware, tokens: float) -> float:

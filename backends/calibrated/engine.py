@@ -1,11 +1,14 @@
 """What an engine adds to its kernels: scheduling, sampling and launches around them.
 
-Kernels are measured alone. Whole networks are slower for what happens between them, which five
-parameters describe; they are fitted on whole static batches, the sum of the kernels being known.
+Kernels are measured alone. Whole networks are slower for what happens between them, which a few
+parameters describe; they are fitted on whole static batches and on first tokens, the sum of the
+kernels being known. Batches alone do not tell a prefill from what every sequence adds to a step:
+where as many tokens are read as are made, both grow with batch times length.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from mansard.backends.calibrated.form import ChipFacts, Form, Number, Parameter, Sizes
@@ -18,30 +21,73 @@ def _work(z: Sizes, chip: ChipFacts, xp: Any) -> tuple[Number, Number]:
 
 def _seconds(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
     """``steps·(step + layers·(layer + ranks) + sequences·sequence)``, kernels slowed."""
-    step_s, layer_s, ranks_s, sequence_s, prefill, decode, attend = p
+    step_s, layer_s, ranks_s, sequence_s, prefill, decode, attend, grouped = p
     several = xp.where(z["tp"] > 1, 1.0, 0.0)
     layer = layer_s + several * ranks_s
     fixed = z["steps"] * (step_s + z["layers"] * layer + z["batch"] * sequence_s)
-    first, rest, attention = z["prefill_s"], z["decode_s"], z["attention_s"]
-    return fixed + prefill * first + decode * rest + attend * attention
+    attention = z["attention_s"] + grouped * z["grouped_s"]
+    return fixed + prefill * z["prefill_s"] + decode * z["decode_s"] + attend * attention
 
 
 ENGINE = Form(
     name="engine",
     sizes=(
         "layers", "hidden", "parameters", "tp", "batch", "steps", "prefill_s", "decode_s",
-        "attention_s", "bound_s", "peak",
+        "attention_s", "grouped_s", "bound_s", "peak",
     ),
     parameters=(
         Parameter("step_s", 5e-4, 1e-6, 5e-2, 2.0, "per step [s]"),
         Parameter("layer_s", 5e-6, 1e-8, 1e-3, 2.0, "per layer and step [s]"),
         Parameter("ranks_s", 5e-6, 1e-8, 1e-3, 2.0, "per layer with several ranks [s]"),
         Parameter("sequence_s", 1e-5, 1e-8, 1e-2, 3.0, "per sequence and step [s]"),
-        Parameter("prefill", 1.05, 0.8, 6.0, 0.5, "time of a prefill's kernels, of alone"),
+        Parameter("prefill", 1.1, 0.8, 6.0, 0.2, "time of a prefill's kernels, of alone"),
         Parameter("decode", 1.05, 0.8, 6.0, 0.3, "time of a decode's kernels, of alone"),
         Parameter("attend", 1.05, 0.6, 4.0, 0.5, "time of decode attention, of alone"),
+        Parameter("grouped", 1.8, 1.0, 4.0, 0.15, "the same where heads share a cache, over that"),
     ),
     seconds=_seconds,
     work=_work,
     shape=("layers", "hidden", "parameters"),
 )  # fmt: skip
+
+
+def is_first(steps: Number) -> Any:
+    """Mark what is a first token: batches of one step."""
+    return steps <= 1
+
+
+@dataclass(frozen=True)
+class Slowing:
+    """How many times as long as alone the kernels of a phase take in an engine.
+
+    Args:
+        plain: all of them.
+        grouped: of those, decode attention whose query heads share heads of the cache.
+    """
+
+    plain: float = 1.0
+    grouped: float = 1.0
+
+    def of(self, form: str, z: Sizes, xp: Any) -> Number:
+        """Return it for a kernel of a form and sizes."""
+        if form != "attention_decode" or self.grouped == self.plain:
+            return self.plain
+        return xp.where(z["heads"] > z["kv_heads"], self.grouped, self.plain)
+
+
+def slowing(values: tuple[float, ...] | None, phase: str, kind: str) -> Slowing:
+    """Return how much slower than alone a kind of kernel runs in a phase.
+
+    Args:
+        values: of the engine's parameters; None where there is no engine.
+        phase: of the schedule.
+        kind: of row.
+    """
+    if values is None:
+        return Slowing()
+    *_, prefill, decode, attend, grouped = values
+    if phase != "decode":
+        return Slowing(prefill, prefill)
+    if kind != "attention":
+        return Slowing(decode, decode)
+    return Slowing(attend, attend * grouped)

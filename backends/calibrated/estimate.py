@@ -12,6 +12,7 @@ from mansard.backends.calibrated.parameters import Calibration, Key
 from mansard.backends.calibrated.predict import Predictor
 from mansard.backends.calibrated.work import Basis, CalibratedWork
 from mansard.backends.cluster import Cluster
+from mansard.backends.estimate import Row
 from mansard.backends.hardware import Hardware
 from mansard.backends.roofline import ENCODE, PREFILL, Answer, answer
 from mansard.core.errors import SpecError
@@ -70,11 +71,20 @@ def estimate(
 
 @dataclass(frozen=True)
 class Parts:
-    """A static batch without its engine [s]: prefill, decode but attention, decode attention."""
+    """A static batch without its engine [s].
+
+    Args:
+        prefill_s: of all its kernels.
+        decode_s: of those but attention.
+        attention_s: of decode attention with a head of the cache for each of the queries.
+        grouped_s: of decode attention where query heads share heads of the cache.
+        bound_s: of all of it.
+    """
 
     prefill_s: float
     decode_s: float
     attention_s: float
+    grouped_s: float
     bound_s: float
 
 
@@ -84,15 +94,26 @@ def compose(
     """Return the kernels of a static batch, summed; no engine around them."""
     found = answer(program, scenario, (), CalibratedWork(program, on, _predictor(on), framework))
     rows = [
-        (name, row.kind, row.time_s * row.count * phase.steps, (row.ideal_s or 0.0) / row.time_s)
+        (name, row, float(row.time_s * row.count * phase.steps))
         for name, phase in found.phases.items()
         for row in phase.ops
         if row.time_s
     ]
-    attention = sum(t for name, kind, t, _ in rows if name == "decode" and kind == "attention")
-    decode = sum(t for name, _, t, _ in rows if name == "decode") - attention
-    prefill = sum(t for name, _, t, _ in rows if name != "decode")
-    return Parts(prefill, decode, attention, sum(t * share for _, _, t, share in rows))
+    parts = dict.fromkeys((f.name for f in fields(Parts)), 0.0)
+    for name, row, time_s in rows:
+        parts[_part(name, row)] += time_s
+        parts["bound_s"] += time_s * float(row.ideal_s or 0.0) / row.time_s
+    return Parts(**parts)
+
+
+def _part(phase: str, row: Row) -> str:
+    """Return what part of a static batch a row is."""
+    if phase != "decode":
+        return "prefill_s"
+    if row.kind != "attention":
+        return "decode_s"
+    shares = float(row.dims["heads"]) > float(row.dims["kv_heads"])
+    return "grouped_s" if shares else "attention_s"
 
 
 @cache

@@ -52,22 +52,24 @@ class Judged:
 
 def judge(fitted: Mapping[str, Fits]) -> list[Judged]:
     """Judge every set of every chip."""
-    return [
-        _judge(chip, key, rows, ratio, _band_covered(fitted, chip, key, rows, ratio))
-        for chip, fits in fitted.items()
-        for key, (_, rows, ratio) in fits.items()
-    ]
+    found = []
+    for chip, fits in fitted.items():
+        for key, (_, rows, ratio) in fits.items():
+            if key.form not in stacks.WHOLE:
+                found.append(_judge(chip, key, rows, ratio, _covered(rows, ratio)))
+                continue
+            for part, one in stacks.parts(key, rows):
+                others = stacks.pooled(fitted, part, but=(chip, key))
+                covered = inside(ratio[one], *stacks.band_of(others))
+                found.append(_judge(chip, part, rows.part(one), ratio[one], covered))
+    return found
 
 
-def _band_covered(
-    fitted: Mapping[str, Fits], chip: str, key: Key, rows: Columns, ratio: Vector
-) -> float:
-    """Return the share of held back rows in a band made without them."""
-    if key.form not in stacks.WHOLE:
-        return _covered(rows, ratio)
-    seen = ratio[np.isfinite(ratio)]
-    low, high = stacks.band_of(stacks.pooled(fitted, key, but=(chip, key)))
-    return float(((seen >= low) & (seen <= high)).mean()) if len(seen) else float("nan")
+def inside(ratio: Vector, low: float | Vector, high: float | Vector) -> float:
+    """Return the share of what was held back that a band holds; NaN of nothing."""
+    held = np.isfinite(ratio)
+    kept = (ratio >= low) & (ratio <= high)
+    return float(kept[held].mean()) if held.any() else float("nan")
 
 
 def _judge(chip: str, key: Key, rows: Columns, ratio: Vector, covered: float) -> Judged:
@@ -169,8 +171,9 @@ def ranking(fits: Fits) -> list[tuple[Key, str, float, int]]:
     for key, (_, rows, ratio) in fits.items():
         if key.form not in stacks.WHOLE:
             continue
+        _, whole = next(stacks.parts(key, rows))
         for fold in np.unique(rows.fold):
-            one = (rows.fold == fold) & np.isfinite(ratio)
+            one = (rows.fold == fold) & whole & np.isfinite(ratio)
             if one.sum() >= 8:
                 seconds = rows.seconds[one]
                 rate = _rate(rows, one)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mansard.backends.calibrated.columns import COLUMNS, Parts
+from mansard.backends.calibrated.engine import Slowing
 from mansard.backends.calibrated.predict import Predictor
 from mansard.backends.calibrated.pricing import EXCHANGE, Kernel, routing_of
 from mansard.backends.calibrated.rows import regime
@@ -103,7 +104,7 @@ def _as_it_is(value: Any) -> Any:
 
 def kernel_rows(
     segment: Segment, cluster: Cluster, space: Space, predictor: Predictor, framework: str,
-    slower: Callable[[str], float],
+    slower: Callable[[str], Slowing],
 ) -> list[KernelRow]:  # fmt: skip
     """Return the rows of a segment that take time, equal ones merged.
 

@@ -17,5 +17,6 @@ OPS: dict[str, tuple[str, ...]] = {
 }
 NETWORKS: dict[str, tuple[str, ...]] = {
     "static batches, kernels and engine": ("engine",),
+    "first tokens of static batches": ("engine first",),
     "served tokens": ("network served",),
 }

@@ -47,6 +47,11 @@ class Found:
     wider: float
     basis: str
 
+    def band(self, first: bool = False) -> tuple[float, float]:
+        """Return which multiples of a time hold four of five measurements; of first tokens."""
+        low, high = self.one.of_first if first else (self.one.low, self.one.high)
+        return low / self.wider, high * self.wider
+
 
 def family_of(chip: Hardware) -> str:
     """Return the family of measured chips a chip belongs to; empty for none.
@@ -117,10 +122,18 @@ def one_for_all(found: Found, asked: str, chip: str, family: str) -> Found:
     for calibration, wider, name in _sources(chip, family, None):
         others = calibration.by_key.get(Key(one.key.form)) if name.startswith(MEDIAN) else None
         if others is not None:
-            low, high = others.low / wider * found.wider, others.high * wider / found.wider
-            wide = replace(one, low=min(one.low, low), high=max(one.high, high))
-            return replace(found, one=wide)
+            more = wider / found.wider
+            low, high = _held((one.low, one.high), (others.low, others.high), more)
+            first = _held(one.of_first, others.of_first, more)
+            return replace(found, one=replace(one, low=low, high=high, first=first))
     return found
+
+
+def _held(
+    ends: tuple[float, float], others: tuple[float, float], wider: float
+) -> tuple[float, float]:
+    """Return a band that holds another, which is wider than it says."""
+    return min(ends[0], others[0] / wider), max(ends[1], others[1] * wider)
 
 
 def stands_for(found: Found | None, asked: str, chip: str) -> str:

@@ -6,15 +6,16 @@ A stand-in's error and band are what it does on chips (or frameworks) it was not
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from mansard.backends.calibrated.carry import carried
-from mansard.backends.calibrated.fitting import Columns, band, trusted
+from mansard.backends.calibrated.fitting import FEWEST_HELD, Columns, band, trusted
 from mansard.backends.calibrated.parameters import Calibration, Key, ParameterSet
 from mansard.backends.calibrated.solver import Vector
+from mansard.backends.calibrated.stacks import first_tokens
 
 GENERIC = "generic"
 FAMILIES: dict[str, tuple[str, ...]] = {
@@ -56,7 +57,7 @@ def over_frameworks(sets: Mapping[Key, tuple[ParameterSet, Columns]]) -> list[Pa
         kernel = key.kernel if key.form in NAMED else ""
         groups[Key(key.form, "", key.dtype, key.family, kernel)].append(found)
     return [
-        _judged(key, found, [one for one, _ in found], ())
+        _judged(key, found, ())
         for key, found in groups.items()
         if len({one.key.framework for one, _ in found}) > 1
     ]
@@ -73,10 +74,8 @@ def over_chips(fitted: Fitted, family: str) -> Calibration:
     sets = []
     for key, by_chip in groups.items():
         every = [one for some in by_chip.values() for one in some]
-        ratios = [left_out(fitted, by_chip, chip) for chip in by_chip]
-        ratio = np.concatenate([r for r in ratios if r is not None] or [np.array([])])
-        one = _judged(key, every, [s for s, _ in every], tuple(sorted(by_chip)), ratio)
-        sets.append(one)
+        judged = [one for chip in by_chip for one in left_out(by_chip, chip)]
+        sets.append(_judged(key, every, tuple(sorted(by_chip)), judged))
     return Calibration(family, tuple(sets), family)
 
 
@@ -88,9 +87,9 @@ def _wider(key: Key, generic: bool) -> tuple[Key, ...]:
 
 
 def left_out(
-    fitted: Fitted, by_chip: Mapping[str, list[tuple[ParameterSet, Columns]]], chip: str
-) -> Vector | None:
-    """Return measured over predicted on ``chip`` by the median of the other chips."""
+    by_chip: Mapping[str, list[tuple[ParameterSet, Columns]]], chip: str
+) -> list[tuple[Columns, Vector]]:
+    """Return rows of ``chip`` with measured over predicted, by the median of the other chips."""
     here = by_chip[chip][0][1]
     others = [
         carried(here.law, one.values, [rows.chip], here.chip)
@@ -98,27 +97,30 @@ def left_out(
         for one, rows in some
         if c != chip
     ]
-    if not others:
-        return None
-    values = median(others)
-    kept = [trusted(rows) for _, rows in by_chip[chip]]
-    return np.concatenate([rows.seconds / rows.predict(values) for rows in kept])
+    return _ratios(by_chip[chip], median(others)) if others else []
+
+
+def _ratios(
+    found: Iterable[tuple[ParameterSet, Columns]], values: tuple[float, ...]
+) -> list[tuple[Columns, Vector]]:
+    kept = [trusted(rows) for _, rows in found]
+    return [(rows, rows.seconds / rows.predict(values)) for rows in kept]
 
 
 def _judged(
     key: Key,
     found: list[tuple[ParameterSet, Columns]],
-    sets: list[ParameterSet],
     chips: tuple[str, ...],
-    ratio: Vector | None = None,
+    judged: Sequence[tuple[Columns, Vector]] = (),
 ) -> ParameterSet:
+    sets = [one for one, _ in found]
     values = median(one.values for one in sets)
-    alone = ratio is not None and not len(ratio)
-    if ratio is None or alone:
-        kept = [trusted(rows) for _, rows in found]
-        ratio = np.concatenate([rows.seconds / rows.predict(values) for rows in kept])
+    wider = ALONE if chips and not judged else 1.0
+    pairs = judged or _ratios(found, values)
+    ratio = np.concatenate([r for _, r in pairs])
+    first = np.concatenate([r[first_tokens(rows)] for rows, r in pairs])
     low, high = band(ratio)
-    wider = ALONE if alone else 1.0
+    ends = band(first) if len(first) >= FEWEST_HELD else None
     return replace(
         sets[0],
         key=key,
@@ -131,4 +133,5 @@ def _judged(
         source=", ".join(sorted({one.source for one in sets})[:3]),
         digest="",
         chips=chips,
+        first=(ends[0] / wider, ends[1] * wider) if ends else None,
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 
 import numpy as np
 
-from mansard.backends.calibrated import judge, tables
+from mansard.backends.calibrated import judge, stacks, tables
 from mansard.backends.calibrated.first_tokens import StaticBatch, first_tokens
 from mansard.backends.calibrated.gates import gates
 from mansard.backends.calibrated.judge import Judged
@@ -46,17 +46,23 @@ def _plots(fitted: dict[str, Fits]) -> dict[str, str]:
     """Return title → SVG of what was held back, a colour a chip."""
     drawn = {}
     for title, forms in {**OPS, **NETWORKS}.items():
-        series: dict[str, list[tuple[float, float]]] = {}
-        for chip, fits in fitted.items():
-            for key, (_, rows, ratio) in fits.items():
-                if key.form in forms or f"{key.form} {key.family}".strip() in forms:
-                    seen = np.isfinite(ratio)
-                    measured = rows.seconds[seen]
-                    pairs = zip(measured.tolist(), (measured / ratio[seen]).tolist(), strict=True)
-                    series.setdefault(chip, []).extend(pairs)
-        if any(series.values()):
-            drawn[title] = scatter(series, title)
+        series = {chip: list(_held_back(fits, forms)) for chip, fits in fitted.items()}
+        shown = {chip: pairs for chip, pairs in series.items() if pairs}
+        if shown:
+            drawn[title] = scatter(shown, title)
     return drawn
+
+
+def _held_back(fits: Fits, forms: tuple[str, ...]) -> Iterator[tuple[float, float]]:
+    """Yield (measured, predicted) of what was held back of some forms."""
+    for key, (_, rows, ratio) in fits.items():
+        for part, one in stacks.parts(key, rows):
+            names = (f"{part.form} {part.family}".strip(), "" if part.form in WHOLE else part.form)
+            if any(name in forms for name in names):
+                seen = one & np.isfinite(ratio)
+                measured = rows.seconds[seen]
+                predicted = measured / ratio[seen]
+                yield from zip(measured.tolist(), predicted.tolist(), strict=True)
 
 
 def render(

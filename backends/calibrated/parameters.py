@@ -52,6 +52,7 @@ class ParameterSet:
         error: mean absolute relative error on shapes held back; None where too few rows were left
             to hold a shape back.
         low, high: the 10th and 90th percentile of measured over predicted, held back.
+        first: the same of first tokens, where an engine has its own; else those above.
         rows: fitted; ``shapes`` among them.
         source: file and filter.
         digest: SHA-256 of the rows, 16 digits.
@@ -70,6 +71,12 @@ class ParameterSet:
     digest: str = ""
     date: str = ""
     chips: tuple[str, ...] = ()
+    first: tuple[float, float] | None = None
+
+    @property
+    def of_first(self) -> tuple[float, float]:
+        """The ends of the band of first tokens."""
+        return self.first or (self.low, self.high)
 
     @property
     def is_guessed(self) -> bool:
@@ -147,6 +154,8 @@ def _lines(one: ParameterSet) -> list[str]:
     else:
         lines.append(f"error = {one.error:.3f}  # held back")
         lines.append(f"band = {band}")
+    if one.first is not None:
+        lines.append(f"band_first = [{one.first[0]:.3f}, {one.first[1]:.3f}]")
     lines.append(f"rows = {one.rows}")
     lines.append(f"shapes = {one.shapes}")
     if one.chips:
@@ -181,18 +190,26 @@ def _set(entry: Mapping[str, Any], where: str) -> ParameterSet:
                 hint=f"a set of {law.name} has {', '.join(wanted)}",
             )
     values = tuple(_positive(given[name], name, where) for name in wanted)
-    edges = entry.get("band", WIDE)
-    if not isinstance(edges, (list, tuple)) or len(edges) != 2:
-        raise SpecError(f"{where}: band is {edges!r}", hint="write band = [low, high]")
-    low, high = (_positive(v, "band", where) for v in edges)
-    if low > high:
-        raise SpecError(f"{where}: band is [{low:g}, {high:g}]", hint="the lower one comes first")
+    low, high = _ends(entry.get("band", WIDE), "band", where)
+    first = _ends(entry["band_first"], "band_first", where) if "band_first" in entry else None
     texts = {n: str(entry.get(n, "")) for n in ("source", "digest", "date")}
     rows, shapes = (_count(entry.get(n, 0), n, where) for n in ("rows", "shapes"))
     stated = entry.get("error", UNKNOWN)
     off = None if stated == UNKNOWN else _count(stated, "error", where)
     chips = tuple(entry.get("chips", ()))
-    return ParameterSet(key, values, off, low, high, int(rows), int(shapes), **texts, chips=chips)
+    return ParameterSet(
+        key, values, off, low, high, int(rows), int(shapes), **texts, chips=chips, first=first
+    )
+
+
+def _ends(edges: object, name: str, where: str) -> tuple[float, float]:
+    if not isinstance(edges, (list, tuple)) or len(edges) != 2:
+        raise SpecError(f"{where}: {name} is {edges!r}", hint=f"write {name} = [low, high]")
+    low, high = (_positive(v, name, where) for v in edges)
+    if low > high:
+        hint = "the lower one comes first"
+        raise SpecError(f"{where}: {name} is [{low:g}, {high:g}]", hint=hint)
+    return low, high
 
 
 def _positive(value: object, name: str, where: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mansard.backends.calibrated.carry import carried
@@ -60,7 +60,7 @@ class Fit:
     @property
     def band(self) -> tuple[float, float]:
         """Between which multiples of its time four of five measurements are expected."""
-        return self.found.one.low / self.found.wider, self.found.one.high * self.found.wider
+        return self.found.band()
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class Prediction:
         kind: the form; errors of one kind go the same way.
         basis: the set it rests on, in words.
         fit: the set itself; None where nothing was fitted.
+        slower: than this the kernel runs in an engine.
     """
 
     median_s: Number
@@ -79,11 +80,12 @@ class Prediction:
     kind: str
     basis: str
     fit: Fit | None = None
+    slower: Number = 1.0
 
     def times(self, count: Number) -> Prediction:
         """Return ``count`` of the same."""
         low, high = self.low_s * count, self.high_s * count
-        return Prediction(self.median_s * count, low, high, self.kind, self.basis, self.fit)
+        return replace(self, median_s=self.median_s * count, low_s=low, high_s=high)
 
 
 class Predictor:
@@ -131,8 +133,8 @@ class Predictor:
         median = xp.maximum(median, figures.floor_s)
         if not bands:
             return Prediction(median, median, median, law.name, found.basis, fit)
-        low = xp.maximum(median * (found.one.low / found.wider), figures.floor_s)
-        high = median * (found.one.high * found.wider)
+        below, above = found.band()
+        low, high = xp.maximum(median * below, figures.floor_s), median * above
         return Prediction(median, low, high, law.name, found.basis, fit)
 
 

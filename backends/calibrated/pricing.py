@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
+from mansard.backends.calibrated.engine import Slowing
 from mansard.backends.calibrated.form import PLAIN, Number
 from mansard.backends.calibrated.predict import Fit, Prediction, Predictor
 from mansard.backends.calibrated.rows import RowFigures, figures
@@ -47,7 +48,7 @@ class Kernel:
         bound: its roofline price.
         predictor: of the chip.
         framework: of the engine; empty for any.
-        slower: than the kernel alone, in the engine.
+        slower: than the kernel alone, in a phase of the engine.
         routing: of an exchange of experts' rows, the quantities it depends on.
     """
 
@@ -55,7 +56,7 @@ class Kernel:
     bound: Priced
     predictor: Predictor
     framework: str
-    slower: float
+    slower: Slowing
     routing: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
@@ -85,8 +86,8 @@ class Kernel:
         bound_s = read.bound_s
         found = self._predict(read, xp, bands)
         if not bands:
-            return replace(found, median_s=xp.maximum(found.median_s * self.slower, bound_s))
-        found = found.times(self.slower)
+            return replace(found, median_s=xp.maximum(found.median_s * found.slower, bound_s))
+        found = found.times(found.slower)
         median, low = xp.maximum(found.median_s, bound_s), xp.maximum(found.low_s, bound_s)
         high = xp.maximum(found.high_s, median)
         return replace(found, median_s=median, low_s=low, high_s=high)
@@ -98,9 +99,11 @@ class Kernel:
             low, high = UNMEASURED_BAND
             basis = "no measured link: the bound over 0.75"
             median = bound_s * UNMEASURED
-            return Prediction(median, bound_s * low, bound_s * high, "collective", basis)
+            ends = bound_s * low, bound_s * high
+            return Prediction(median, *ends, "collective", basis, slower=self.slower.plain)
         asked = figures(read, chip, self.framework, xp)
-        return self.predictor.predict(asked, xp, bands)
+        found = self.predictor.predict(asked, xp, bands)
+        return replace(found, slower=self.slower.of(asked.form, asked.sizes, xp))
 
 
 def routing_of(row: TableRow, rows: Sequence[TableRow]) -> Mapping[str, int]:
@@ -207,6 +210,7 @@ class CalibratedTotal(RowTotal):
         form: of kernels, whose errors go the same way.
         basis: the set it rests on, in words.
         fit: the set itself.
+        slower: than alone, in the engine.
     """
 
     bound_s: float = 0.0
@@ -215,6 +219,7 @@ class CalibratedTotal(RowTotal):
     form: str = ""
     basis: str = ""
     fit: Fit | None = None
+    slower: float = 1.0
 
     def _spend(self, piece: Piece, again: float) -> float:
         """Add the time of a piece: its bound's resources, and the mean of both ends' predictions.
@@ -234,7 +239,7 @@ class CalibratedTotal(RowTotal):
         self.bound_s += (bound_a + bound_b) / 2 * times
         self.low_s += (a.low_s + b.low_s) / 2 * times
         self.high_s += (a.high_s + b.high_s) / 2 * times
-        self.form, self.basis, self.fit = b.kind, b.basis, b.fit
+        self.form, self.basis, self.fit, self.slower = b.kind, b.basis, b.fit, b.slower
         return time_s
 
     def shown(self, steps: float, total_s: float, chip: Hardware) -> Row:

@@ -33,7 +33,7 @@ def _scored(rows: Columns, chip: str, family: str) -> tuple[float, float, float,
     found = find_set(rows.key, chip, family)
     predicted = np.maximum(rows.predict(found.one.values), 0.0)
     ratio = rows.seconds / predicted
-    low, high = found.one.low / found.wider, found.one.high * found.wider
+    low, high = found.band()
     inside = (ratio >= low) & (ratio <= high)
     error = float(np.abs(1 / ratio - 1).mean())
     naive = float(np.abs(rows.bound() / rows.seconds - 1).mean())

@@ -18,11 +18,12 @@ from mansard.backends.calibrated.columns import (
     points_of,
     tabulated,
 )
+from mansard.backends.calibrated.engine import slowing
 from mansard.backends.calibrated.kernel_rows import KernelRow, added_rows, kernel_rows
 from mansard.backends.calibrated.lookup import Found
 from mansard.backends.calibrated.loop_rows import LoopRows, LoopSums
 from mansard.backends.calibrated.predict import Predictor
-from mansard.backends.calibrated.work import MIXERS, slower
+from mansard.backends.calibrated.work import MIXERS
 from mansard.backends.cluster import Cluster
 from mansard.backends.engine.points import Operand, Points
 from mansard.backends.engine.polynomials import Space, add
@@ -55,7 +56,7 @@ class SegmentTimes:
     ) -> None:  # fmt: skip
         segment = timed.segment
         self.timed, self.segment, self.space = timed, segment, space
-        factor = partial(slower, engine, segment.phase)
+        factor = partial(slowing, engine.one.values if engine else None, segment.phase)
         rows = kernel_rows(segment, cluster, space, predictor, framework, factor)
         index = segment.index
         moving = [r for r in rows if index is not None and r.mentions(space, index)]

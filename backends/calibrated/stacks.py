@@ -8,12 +8,13 @@ back on all stacks of its kind.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mansard.backends.calibrated import fitting
+from mansard.backends.calibrated.engine import ENGINE, is_first
 from mansard.backends.calibrated.fitting import Columns, trusted
 from mansard.backends.calibrated.parameters import WIDE, Key, ParameterSet
 from mansard.backends.calibrated.solver import Mask, Vector
@@ -21,8 +22,14 @@ from mansard.backends.calibrated.solver import Mask, Vector
 WHOLE = ("network", "engine")
 """Forms of whole networks."""
 
+FIRST = "first"
+"""Family under which the first tokens of an engine are judged."""
+
 FIRST_LEAN, LEAN = 8.0, 32.0
 """How much more a served stack leans than a kernel: to the form's start, then to the others."""
+
+FEWEST_POOLED = 20
+"""Rows held back of which a band of stacks is made."""
 
 Fits = dict[Key, tuple[ParameterSet, Columns, Vector]]
 
@@ -80,6 +87,14 @@ def prior(others: Iterable[Stack], model: tuple[float, ...]) -> Vector | None:
     return np.exp(np.median(np.array(logs), axis=0)) if logs else None
 
 
+def parts(key: Key, rows: Columns) -> Iterator[tuple[Key, Mask]]:
+    """Yield what is judged apart: whole batches, and first tokens under a key of their own."""
+    first = first_tokens(rows)
+    yield key, ~first
+    if first.any():
+        yield replace(key, family=FIRST), first
+
+
 def with_bands(found: Mapping[str, Fits]) -> dict[str, Fits]:
     """Return fits whose bands are those of all stacks of their kind."""
     return {
@@ -95,33 +110,46 @@ def pooled(
     key: Key,
     but: tuple[str, Key] | None = None,
 ) -> Vector:
-    """Return what was held back on all stacks of a kind, but one, as logarithms."""
+    """Return what was held back on all stacks of a kind, but one, as logarithms.
+
+    Args:
+        found: chip → key → (set, rows, measured over predicted).
+        key: of the kind; of first tokens as ``parts`` has it.
+        but: the stack that is left out: its chip, and its key in ``found``.
+    """
     ratios = [
-        ratio[np.isfinite(ratio)]
+        ratio[one & np.isfinite(ratio)]
         for chip, fits in found.items()
-        for other, (_, _, ratio) in fits.items()
-        if (other.form, other.family) == (key.form, key.family) and (chip, other) != but
+        for other, (_, rows, ratio) in fits.items()
+        for part, one in parts(other, rows)
+        if (part.form, part.family) == (key.form, key.family) and (chip, other) != but
     ]
     return np.log(np.concatenate(ratios)) if ratios else np.array([])
 
 
 def band_of(logs: Vector) -> tuple[float, float]:
-    """Return the 10th and 90th percentile; a factor of two where nothing was held back."""
-    if len(logs) < 20:
-        return WIDE
-    low, high = np.exp(np.quantile(logs, [0.1, 0.9]))
-    return float(low), float(high)
+    """Return the 10th and 90th percentile; a factor of two where too little was held back."""
+    return fitting.band(np.exp(logs)) if len(logs) >= FEWEST_POOLED else WIDE
 
 
 def _banded(one: ParameterSet, found: Mapping[str, Fits], key: Key) -> ParameterSet:
     low, high = band_of(pooled(found, key))
-    return replace(one, low=low, high=high)
+    first = pooled(found, replace(key, family=FIRST))
+    return replace(one, low=low, high=high, first=band_of(first) if first.size else None)
 
 
 def _fit(rows: Columns, start: Vector | None) -> Vector:
     if start is None:
         return fitting.fit(rows, lean=FIRST_LEAN if rows.key.family == "served" else 1.0)
     return fitting.fit(rows, start, LEAN)
+
+
+def first_tokens(rows: Columns) -> Mask:
+    """Mark the rows that are first tokens, batches of one step, of an engine."""
+    if rows.key.form != ENGINE.name:
+        return np.zeros(rows.rows, dtype=bool)
+    marked: Mask = is_first(rows.sizes["steps"])
+    return marked
 
 
 def _models(rows: Columns) -> Vector:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from mansard.backends.calibrated.judge import Judged, mean
 from mansard.backends.calibrated.kinds import OPS
 from mansard.backends.calibrated.parameters import Key
+from mansard.backends.calibrated.stacks import FIRST
 
 Unmeasured = dict[tuple[str, str], tuple[float, float, int]]
 Ranking = tuple[str, Key, str, float, int]
@@ -85,7 +86,9 @@ def end_to_end(networks: list[Judged]) -> str:
     for j in sorted(networks, key=lambda j: (j.key.form, j.key.family)):
         shares = [share(v) for v in (j.naive, j.error, j.median, j.covered)]
         stack = f"{j.key.framework} {j.key.dtype}"
-        kind = j.key.family if j.key.form == "network" else "static, composed"
+        kind = j.key.family
+        if j.key.form == "engine":
+            kind = "first token, composed" if kind == FIRST else "static, composed"
         lines.append((j.chip, stack, kind, str(j.rows), *shares))
     return table(head, lines)
 

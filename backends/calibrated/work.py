@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mansard.backends.calibrated.band import Band
+from mansard.backends.calibrated.engine import slowing
 from mansard.backends.calibrated.form import PLAIN, Number
 from mansard.backends.calibrated.knots import after_knots, cut_at
 from mansard.backends.calibrated.lookup import Found
@@ -16,7 +17,7 @@ from mansard.backends.calibrated.said import at_the_bound, engine_words, medians
 from mansard.backends.cluster import Cluster
 from mansard.backends.estimate import Phase, Row
 from mansard.backends.rates import price
-from mansard.backends.roofline import PhaseSum, Work
+from mansard.backends.roofline import PREFILL, PhaseSum, Work
 from mansard.backends.schedule import CallEnvironment, Stretch
 from mansard.backends.sums import Piece, Point
 from mansard.backends.table import TableRow
@@ -85,7 +86,8 @@ class CalibratedWork(Work):
 
     def total(self, row: TableRow) -> CalibratedTotal:
         """Return a row's sum, empty, at the calibrated price."""
-        slower = self._slower(row)
+        values = self.engine.one.values if self.engine else None
+        slower = slowing(values, self._phase, row.kind)
         bound = price(row, self.cluster)
         routing = routing_of(row, self._rows)
         kernel = Kernel(row, bound, self.predictor, self.framework, slower, routing)
@@ -102,7 +104,7 @@ class CalibratedWork(Work):
             down, up = halves.get(row.form, (0.0, 0.0))
             halves[row.form] = (down + time_s - row.low_s, up + row.high_s - time_s)
             bound_s += row.bound_s
-            alone_s = time_s / max(self._slower(row.row), 1.0)
+            alone_s = time_s / max(row.slower, 1.0)
             self._rests(row.basis, row.form, alone_s, row.fit)
             self._uneven |= any(why.startswith(ROUTED) for why in row.row.because)
             slowed_s += time_s - alone_s
@@ -115,7 +117,8 @@ class CalibratedWork(Work):
         rests = [(r.form, r.basis) for r in done.rows.values() if isinstance(r, CalibratedTotal)]
         own = self.predictor.own is not None
         whole = is_judged_whole(self.engine, self.framework, own, rests)
-        low, high = phase_band(phase.total_s, halves, bound_s, self.engine, whole)
+        around = self.engine.band(name == PREFILL) if self.engine else None
+        low, high = phase_band(phase.total_s, halves, bound_s, around, whole)
         self.bands[name] = Band(low / steps, high / steps)
         return replace(phase, ops=tuple(self._shown(row) for row in phase.ops))
 
@@ -148,7 +151,7 @@ class CalibratedWork(Work):
             return row
         if row.kind != "wait" or row.name != OVERHEAD_ROW:
             return replace(row, basis=f"{row.basis}; engine: {engine_words(self.engine)}")
-        low, high = _relative(self.engine)
+        low, high = self.engine.band(self._phase == PREFILL)
         return replace(row, kind="overhead", ideal_s=0.0, basis=engine_words(self.engine),
                        low_s=row.time_s * low, high_s=row.time_s * high)  # fmt: skip
 
@@ -185,23 +188,10 @@ class CalibratedWork(Work):
         layer = layer_s + (ranks_s if self._several else 0.0)
         return step_s + layers * layer + float(env.at(stretch.first)[B]) * sequence_s
 
-    def _slower(self, row: TableRow) -> float:
-        return slower(self.engine, self._phase, row.kind)
-
 
 def several_ranks(cluster: Cluster) -> bool:
     """Say whether ranks share a layer."""
     return any(n > 1 for axis, n in cluster.mesh.items() if axis.partition("@")[0] == "tp")
-
-
-def slower(engine: Found | None, phase: str, kind: str) -> float:
-    """Return how much slower than alone a kind of kernel runs in an engine."""
-    if engine is None:
-        return 1.0
-    *_, prefill, decode, attend = engine.one.values
-    if phase != "decode":
-        return prefill
-    return attend if kind == "attention" else decode
 
 
 def is_judged_whole(
@@ -224,7 +214,7 @@ def is_judged_whole(
 
 def phase_band(
     total_s: Number, halves: Mapping[str, tuple[Number, Number]], bound_s: Number,
-    engine: Found | None, judged_whole: bool, xp: Any = PLAIN,
+    engine: tuple[float, float] | None, judged_whole: bool, xp: Any = PLAIN,
 ) -> tuple[Number, Number]:  # fmt: skip
     """Return the band around the time of a phase [s].
 
@@ -232,19 +222,15 @@ def phase_band(
         total_s: of the phase.
         halves: form → half-widths of its kernels; they add in squares over forms.
         bound_s: nothing is faster.
-        engine: its set.
-        judged_whole: whether its band has the errors of kernels in it.
+        engine: the band of the engine in this phase, as multiples of the time.
+        judged_whole: whether it has the errors of kernels in it.
         xp: the functions of forms.
     """
     down, up = (xp.sqrt(sum(half[k] * half[k] for half in halves.values())) for k in (0, 1))
     if engine is not None:
-        low, high = _relative(engine)
+        low, high = engine
         below, above = total_s - total_s * low, total_s * high - total_s
         down = below if judged_whole else xp.sqrt(down * down + below * below)
         up = above if judged_whole else xp.sqrt(up * up + above * above)
     floor = xp.minimum(bound_s, total_s)
     return xp.maximum(total_s - down, floor), total_s + up
-
-
-def _relative(found: Found) -> tuple[float, float]:
-    return found.one.low / found.wider, found.one.high * found.wider

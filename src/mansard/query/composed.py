@@ -56,8 +56,8 @@ def engine_of(framework: str) -> str:
 
 
 def composed(folder: Path) -> Iterator[Measurement]:
-    """Yield the static batches of a folder of measurements, their kernels summed."""
-    for model, row in end_to_end.read(folder):
+    """Yield the static batches of a folder, whole and to the first token, their kernels summed."""
+    for model, row in (*end_to_end.read(folder), *end_to_end.read_first(folder)):
         if row.key.family == "static" and model in CHECKPOINTS:
             yield _composed(model, row)
 
@@ -71,7 +71,7 @@ def _composed(model: str, row: Measurement) -> Measurement:
     sizes = {n: z[n] for n in ("layers", "hidden", "parameters", "tp", "batch")}
     sizes |= {"steps": z["osl"], "peak": 1.0, "bound_s": parts.bound_s}
     sizes |= {"prefill_s": parts.prefill_s, "decode_s": parts.decode_s}
-    sizes |= {"attention_s": parts.attention_s}
+    sizes |= {"attention_s": parts.attention_s, "grouped_s": parts.grouped_s}
     shape = tuple(sizes[name] for name in ENGINE.shape)
     key = Key("engine", engine)
     return Measurement(key, row.chip, sizes, shape, row.seconds, row.text, row.file)

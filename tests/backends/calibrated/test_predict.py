@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,9 @@ from mansard.core.errors import MansardError
 LINEAR = RowFigures(
     "linear", {"m": 16.0, "n": 4096.0, "k": 4096.0, "x_dtype": "bf16", "w_dtype": "bf16"}
 )
+
+STARTS = ", ".join(f"{p.name} = {p.start}" for p in FORMS["engine"].parameters)
+ENGINE_SET = f'[[set]]\nform = "engine"\nparameters = {{ {STARTS} }}\n'
 
 
 def predict(chip: str, row: RowFigures, framework: str = "") -> Prediction:
@@ -111,6 +116,7 @@ def test_a_file_of_sets_reads_back_as_written() -> None:
     law = FORMS["gemm"]
     values = tuple(float(f"{p.start:.4g}") for p in law.parameters)
     one = ParameterSet(Key("gemm", "vllm", "fp8"), values, 0.1, 0.9, 1.2, 30, 4, "a.csv", "ab")
+    one = replace(one, first=(0.7, 1.4))
     made = Calibration("h100-sxm", (one,))
     assert Calibration.from_toml(made.to_toml(), where="here").sets == (one,)
 
@@ -121,6 +127,8 @@ def test_a_file_of_sets_reads_back_as_written() -> None:
         ("[[set", "here"),
         ('[[set]]\nform = "nothing"', "nothing"),
         ('[[set]]\nform = "gemm"\nparameters = { t0 = 1.0 }', "parameters"),
+        (ENGINE_SET + "band_first = [1.2, 0.9]", "band_first is .1.2, 0.9."),
+        (ENGINE_SET + "band_first = 1.2", "band_first is 1.2"),
     ],
 )
 def test_a_broken_file_of_sets_is_refused(text: str, said: str) -> None:
