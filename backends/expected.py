@@ -24,8 +24,9 @@ Weighted = tuple[Mapping[str, float], float]
 
 
 def expected_phases(
-    program: Program, cluster: Cluster, lengths: Sequence[Weighted], phases: Sequence[str] = ()
-) -> dict[str, Phase]:
+    program: Program, cluster: Cluster, lengths: Sequence[Weighted], phases: Sequence[str] = (),
+    work: Work | None = None,
+) -> dict[str, Phase]:  # fmt: skip
     """Return the mean step of each phase, over lengths and over a length's steps.
 
     Sizes of a row (``dims``) are those of one of the lengths; first and last steps are the mean
@@ -36,8 +37,9 @@ def expected_phases(
         cluster: prices it.
         lengths: scenarios with their shares.
         phases: to return; every one unless given.
+        work: prices rows in place of the roofline.
     """
-    work = Work(program, cluster)
+    work = work or Work(program, cluster)
     lines = [(_timeline(program, sizes), weight) for sizes, weight in lengths]
     known = tuple(dict.fromkeys(name for line, _ in lines for name in line.phases))
     return {name: _phase(work, name, lines) for name in wanted_phases(tuple(phases), known)}

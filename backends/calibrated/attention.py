@@ -20,6 +20,7 @@ from mansard.backends.calibrated.form import (
     cached,
     smooth_max,
 )
+from mansard.backends.rates import COMPUTE, MEMORY_BOUND
 
 TILE = 128.0  # query rows of a block [Dao 2023, §3.3]
 NARROW = 16.0  # rows of the smallest matrix instruction
@@ -34,18 +35,31 @@ def _work(z: Sizes, chip: ChipFacts, xp: Any) -> tuple[Number, Number]:
     return flops, cache + b * q * heads * (z["qk"] + z["v"]) * 2
 
 
-def _prefill(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
-    """Blocks of query rows in waves; short queries pack the heads of a group into one block."""
-    t0, serial, e_compute, e_memory, wave, sharp, tile_s, resident, packed, token = p
+def _tiles(p: Any, z: Sizes, xp: Any) -> tuple[Number, Number]:
+    """Return (blocks, those of one head); short queries pack the heads of a group into one."""
+    packed = p[8]
+    b, q, heads = z["batch"], z["q_len"], z["heads"]
+    group = heads / z["kv_heads"]
+    plain = xp.ceil(q / TILE)
+    dense = xp.where(q < TILE, xp.ceil(q * group / TILE) / group, plain)
+    return b * heads * xp.power(plain, 1 - packed) * xp.power(dense, packed), plain
+
+
+def _prefill_sides(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> dict[str, Number]:
+    return _tiled(p, z, chip, xp, *_tiles(p, z, xp))
+
+
+def _tiled(
+    p: Any, z: Sizes, chip: ChipFacts, xp: Any, tiles: Number, plain: Number
+) -> dict[str, Number]:
+    """Whole blocks in waves, against the cache and what is read and written."""
+    _, _, e_compute, e_memory, wave, _, _, resident, packed, _ = p
     b, q, kv, heads = z["batch"], z["q_len"], z["kv_len"], z["heads"]
     group = heads / z["kv_heads"]
     short = q < TILE
-    plain = xp.ceil(q / TILE)
-    dense = xp.where(short, xp.ceil(q * group / TILE) / group, plain)
     plain_pairs = plain * TILE * (kv - q + (plain + 1.0) * TILE / 2)
     thin = xp.ceil(q * group / NARROW) * NARROW / group * xp.ceil(kv / KEYS) * KEYS
     dense_pairs = xp.where(short, thin, plain_pairs)
-    tiles = b * heads * xp.power(plain, 1 - packed) * xp.power(dense, packed)
     pairs = xp.power(plain_pairs, 1 - packed) * xp.power(dense_pairs, packed)
     waves = tiles / chip.sms
     rounded = xp.ceil(waves) / waves
@@ -53,21 +67,36 @@ def _prefill(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
     compute = flops * xp.power(rounded, wave) / (e_compute * z["peak"])
     _, moved = _work(z, chip, xp)
     memory = cached(moved / (e_memory * chip.bytes_per_s), moved, resident, chip)
-    fixed = t0 + serial * kv + tile_s * tiles + token * b * q
+    return {COMPUTE: compute, MEMORY_BOUND: memory}
+
+
+def _prefill(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
+    """Blocks of query rows in waves."""
+    t0, serial, _, _, _, sharp, tile_s, _, _, token = p
+    tiles, plain = _tiles(p, z, xp)
+    compute, memory = _tiled(p, z, chip, xp, tiles, plain).values()
+    fixed = t0 + serial * z["kv_len"] + tile_s * tiles + token * z["batch"] * z["q_len"]
     return fixed + smooth_max(compute, memory, sharp, xp)
+
+
+def _decode_sides(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> dict[str, Number]:
+    """Products of padded groups, against the cache and what is read and written."""
+    _, e_compute, e_memory, _, _, _, _, rows, _, resident, _ = p
+    group = z["heads"] / z["kv_heads"]
+    flops, moved = _work(z, chip, xp)
+    compute = flops / group * xp.maximum(group, rows) / (e_compute * z["peak"])
+    memory = cached(moved / (e_memory * chip.bytes_per_s), moved, resident, chip)
+    return {COMPUTE: compute, MEMORY_BOUND: memory}
 
 
 def _decode(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
     """One block per sequence and KV head, the keys split over idle units."""
-    t0, e_compute, e_memory, idle, sharp, block_s, key_s, rows, chunk, resident, head_s = p
+    t0, _, _, idle, sharp, block_s, key_s, _, chunk, _, head_s = p
     b, kv = z["batch"], z["kv_len"]
     blocks = b * z["kv_heads"]
-    group = z["heads"] / z["kv_heads"]
     split = xp.maximum(xp.minimum(chip.sms / blocks, kv / chunk), 1.0)
     busy = xp.minimum(1.0, blocks * split / chip.sms)
-    flops, moved = _work(z, chip, xp)
-    compute = flops / group * xp.maximum(group, rows) / (e_compute * z["peak"])
-    memory = cached(moved / (e_memory * chip.bytes_per_s), moved, resident, chip)
+    compute, memory = _decode_sides(p, z, chip, xp).values()
     work = smooth_max(compute, memory, sharp, xp) * xp.power(busy, -idle)
     serial = key_s * kv / split + block_s * blocks + head_s * b * z["heads"]
     return t0 + serial + work
@@ -108,6 +137,7 @@ PREFILL = Form(
     work=_work,
     shape=_SHAPE,
     family=_prefill_family,
+    sides=_prefill_sides,
 )
 
 DECODE = Form(
@@ -130,6 +160,7 @@ DECODE = Form(
     work=_work,
     shape=_SHAPE,
     family=_decode_family,
+    sides=_decode_sides,
 )
 
 MLA_PREFILL = replace(PREFILL, name="mla_prefill", shape=("heads",), family=lambda sizes: "")

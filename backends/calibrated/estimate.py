@@ -53,10 +53,7 @@ def estimate(
         framework: the engine, as calibrations name it; empty for the median of all.
         own: a user's calibration of the chip.
     """
-    cluster = on if isinstance(on, Cluster) else Cluster(on)
-    predictor = Predictor(cluster.chip, own)
-    engine = engine_of(predictor, framework)
-    work = CalibratedWork(program, cluster, predictor, framework, engine)
+    work = work_of(program, on if isinstance(on, Cluster) else Cluster(on), framework, own)
     found = answer(program, scenario, phases, work)
     bands = {name: work.bands[name] for name in found.phases}
     plain = {f.name: getattr(found, f.name) for f in fields(Answer)}
@@ -67,6 +64,14 @@ def estimate(
         phase_bands=bands,
         bases=work.bases(),
     )
+
+
+def work_of(
+    program: Program, on: Cluster, framework: str = "", own: Calibration | None = None
+) -> CalibratedWork:
+    """Return what prices the rows of a program as measured, an engine around them."""
+    predictor = Predictor(on.chip, own)
+    return CalibratedWork(program, on, predictor, framework, engine_of(predictor, framework))
 
 
 @dataclass(frozen=True)

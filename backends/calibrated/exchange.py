@@ -18,6 +18,7 @@ from mansard.backends.calibrated.form import (
     smooth_max,
     smooth_min,
 )
+from mansard.backends.rates import LINK, OVERHEAD
 
 SHARE = {"all_reduce": 2.0, "all_gather": 1.0, "alltoall": 1.0, "reduce_scatter": 1.0}
 """Bytes a rank sends of a message, of `(ranks - 1) / ranks`: ring [Thakur 2005]."""
@@ -65,16 +66,23 @@ COLLECTIVE = Form(
 )
 
 
-def _dispatch(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
-    """Rows to the ranks that hold their experts, each rank once; notify first."""
-    t0, e_link, token, idle, expert_s, sharp, width = p
+def _dispatch_sides(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> dict[str, Number]:
+    """Bytes over the link, each rank once, against what a token takes whatever its width."""
+    _, e_link, token, idle, _, _, width = p
     ranks = z["ranks"]
     reached = ranks * (1.0 - xp.power(1.0 - 1.0 / ranks, z["top_k"]))
     sent = reached + (z["top_k"] - reached) * width
     moved = z["tokens"] * z["hidden"] * z["x_bytes"] * sent
     busy = xp.power(z["units"] / 24.0, idle)
     link = moved / (e_link * chip.link_bytes_per_s * busy)
-    work = smooth_max(link, token * z["tokens"], sharp, xp)
+    return {LINK: link, OVERHEAD: token * z["tokens"]}
+
+
+def _dispatch(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
+    """Rows to the ranks that hold their experts; notify first."""
+    t0, _, _, _, expert_s, sharp, _ = p
+    link, tokens = _dispatch_sides(p, z, chip, xp).values()
+    work = smooth_max(link, tokens, sharp, xp)
     return t0 + expert_s * z["experts"] + work
 
 
@@ -107,4 +115,5 @@ DISPATCH = Form(
     work=_dispatch_work,
     shape=("tokens", "hidden"),
     family=_nodes,
+    sides=_dispatch_sides,
 )

@@ -17,6 +17,7 @@ from mansard.backends.calibrated.form import (
     cached,
     smooth_max,
 )
+from mansard.backends.rates import COMPUTE, MEMORY_BOUND
 
 
 def _weights(z: Sizes) -> Number:
@@ -29,19 +30,32 @@ def _work(z: Sizes, chip: ChipFacts, xp: Any) -> tuple[Number, Number]:
     return flops, _weights(z) + own * z["hidden"] * 4
 
 
-def _seconds(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
-    """Padded rows against the weights of the experts hit; rows of other ranks cost a little.
+def _rows(z: Sizes, xp: Any) -> tuple[Number, Number]:
+    """Return the rows that are this rank's, at least one an expert that is hit, and the others."""
+    own = xp.maximum(z["rows"], z["active"])
+    return own, xp.maximum(z["tokens"] * z["top_k"] - z["rows"], 0.0)
 
-    Engines that mask instead of dropping what is not theirs still sort, skip and sum it.
-    """
-    t0, serial, e_compute, e_memory, padded, sharp, e_rows, sort, resident, ghost, spent, hit = p
-    rows = xp.maximum(z["rows"], z["active"])
-    foreign = xp.maximum(z["tokens"] * z["top_k"] - z["rows"], 0.0)
+
+def _sides(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> dict[str, Number]:
+    """Padded rows, against the weights of the experts that are hit."""
+    _, _, e_compute, e_memory, padded, _, _, _, resident, _, spent, _ = p
+    rows, foreign = _rows(z, xp)
     padded_rows = xp.power(z["tiles"] * z["tile"], padded) * xp.power(rows, 1 - padded)
     work = padded_rows + spent * foreign
     compute = 2.0 * z["matrices"] * work * z["hidden"] * z["inter"] / (e_compute * z["peak"])
     weights = _weights(z)
     memory = cached(weights / (e_memory * chip.bytes_per_s), weights, resident, chip)
+    return {COMPUTE: compute, MEMORY_BOUND: memory}
+
+
+def _seconds(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
+    """Padded rows against the weights of the experts hit; rows of other ranks cost a little.
+
+    Engines that mask instead of dropping what is not theirs still sort, skip and sum it.
+    """
+    t0, serial, _, _, _, sharp, e_rows, sort, _, ghost, _, hit = p
+    rows, foreign = _rows(z, xp)
+    compute, memory = _sides(p, z, chip, xp).values()
     width = 4.0 * (z["hidden"] + z["inter"])
     moved = (rows + ghost * foreign) * width + z["tokens"] * z["hidden"] * 4.0
     fixed = t0 + serial * (z["hidden"] + z["inter"]) + sort * z["experts"] + hit * z["active"]
@@ -82,4 +96,5 @@ EXPERTS = Form(
     seconds=_seconds,
     work=_work,
     shape=("hidden", "model_inter", "top_k", "experts"),
+    sides=_sides,
 )

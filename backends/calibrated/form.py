@@ -75,6 +75,7 @@ class Parameter:
 
 
 Seconds: TypeAlias = Callable[[Any, Sizes, ChipFacts, Any], Number]
+Sides: TypeAlias = Callable[[Any, Sizes, ChipFacts, Any], Mapping[str, Number]]
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ class Form:
         work: (sizes, chip, namespace) → (FLOP, bytes moved), for the bound.
         family: sizes → which group of kernels serves them; sets are fitted per family.
         shape: sizes that make a model's shape; rows of one shape are held back together.
+        sides: (parameters, sizes, chip, namespace) → resource → the time it asks for [s], of the
+            terms a smooth maximum is taken of; None where there is no such choice.
     """
 
     name: str
@@ -98,6 +101,7 @@ class Form:
     work: Callable[[Sizes, ChipFacts, Any], tuple[Number, Number]]
     shape: tuple[str, ...]
     family: Callable[[Mapping[str, float]], str] = lambda sizes: ""
+    sides: Sides | None = None
 
     def bound_s(self, sizes: Sizes, chip: ChipFacts, xp: Any = PLAIN) -> Number:
         """Return the roofline of the same kernel [s]."""

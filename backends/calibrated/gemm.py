@@ -13,6 +13,7 @@ from mansard.backends.calibrated.form import (
     cached,
     smooth_max,
 )
+from mansard.backends.rates import COMPUTE, MEMORY_BOUND
 
 TILE = 128  # rows and columns of a thread block's tile in CUTLASS's and cuBLAS's large kernels
 COPIES = 5  # weights the measurements rotate through, so that they come from memory
@@ -23,13 +24,9 @@ def _work(z: Sizes, chip: ChipFacts, xp: Any) -> tuple[Number, Number]:
     return 2 * m * n * k, m * k * z["x_bytes"] + n * k * z["w_bytes"] + 2 * m * n
 
 
-def _seconds(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
-    """``t0 + s·depth + smoothmax(tiles, bytes) + quantise``.
-
-    The depth of the k loop saturates: split-k cuts long ones. A row of activations stored
-    narrower than it computes was quantised by a kernel of its own, one block a row.
-    """
-    t0, serial, knee, e_compute, e_read, e_write, wave, sharp, resident, q0, q_row = p
+def _sides(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> dict[str, Number]:
+    """Whole tiles in waves, against what is read and written."""
+    _, _, _, e_compute, e_read, e_write, wave, _, resident, _, _ = p
     m, n, k = z["m"], z["n"], z["k"]
     rows = xp.where(m <= 64, 64.0, float(TILE))
     down, across = xp.ceil(m / rows), xp.ceil(n / TILE)
@@ -40,6 +37,18 @@ def _seconds(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
     weights, reads, writes = n * k * z["w_bytes"], m * k * z["x_bytes"], 2.0 * m * n
     memory = ((weights + reads) / e_read + writes / e_write) / chip.bytes_per_s
     memory = cached(memory, COPIES * weights + reads + writes, resident, chip)
+    return {COMPUTE: compute, MEMORY_BOUND: memory}
+
+
+def _seconds(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
+    """``t0 + s·depth + smoothmax(tiles, bytes) + quantise``.
+
+    The depth of the k loop saturates: split-k cuts long ones. A row of activations stored
+    narrower than it computes was quantised by a kernel of its own, one block a row.
+    """
+    t0, serial, knee, _, e_read, _, _, sharp, _, q0, q_row = p
+    m, k = z["m"], z["k"]
+    compute, memory = _sides(p, z, chip, xp).values()
     time = t0 + serial * k / (1.0 + k / knee) + smooth_max(compute, memory, sharp, xp)
     if not xp.any(z["quantised"]):
         return time
@@ -66,4 +75,5 @@ GEMM = Form(
     seconds=_seconds,
     work=_work,
     shape=("n", "k"),
+    sides=_sides,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,9 +67,7 @@ class KernelRow:
         Raises:
             MixedError: another kernel serves some of them.
         """
-        bound_s: Operand = points.polynomial(self.resources[0])
-        for terms in self.resources[1:]:
-            bound_s = np.maximum(bound_s, points.polynomial(terms))
+        bound_s = self._bound_s(points)
         read = self.kernel.figures(_Values(self.rows, points), bound_s, _as_it_is)
         code = regime(read, COLUMNS)
         if np.size(code) > 1 and np.ptp(code) > 0:
@@ -86,6 +84,21 @@ class KernelRow:
             parts["down", self.form] = (median - found.low_s) * count
             parts["up", self.form] = (found.high_s - median) * count
         return parts
+
+    def sides(self, points: Points) -> Mapping[str, Operand]:
+        """Return what each resource asks of one occurrence at every point [s].
+
+        One kernel serves them all: ``regime`` is equal.
+        """
+        values = _Values(self.rows, points)
+        read = self.kernel.figures(values, self._bound_s(points), _as_it_is)
+        return self.kernel.sides(read, COLUMNS)
+
+    def _bound_s(self, points: Points) -> Operand:
+        bound_s: Operand = points.polynomial(self.resources[0])
+        for terms in self.resources[1:]:
+            bound_s = np.maximum(bound_s, points.polynomial(terms))
+        return bound_s
 
 
 class _Values:
@@ -111,9 +124,26 @@ def kernel_rows(
     Raises:
         NotCompiledError: rows side by side.
     """
-    if segment.table is None or segment.rows is None:
-        return []
     found: dict[object, KernelRow] = {}
+    for made in each_row(segment, cluster, space, predictor, framework, slower):
+        key = _key(made.kernel.row, made)
+        if key in found:
+            made.count = add([found[key].count, made.count])
+        found[key] = made
+    return list(found.values())
+
+
+def each_row(
+    segment: Segment, cluster: Cluster, space: Space, predictor: Predictor, framework: str,
+    slower: Callable[[str], Slowing],
+) -> Iterator[KernelRow]:  # fmt: skip
+    """Yield the rows of a segment that take time.
+
+    Raises:
+        NotCompiledError: rows side by side.
+    """
+    if segment.table is None or segment.rows is None:
+        return
     for row in segment.table.rows:
         if row.group:
             raise NotCompiledError("streams side by side are stepped")
@@ -125,12 +155,7 @@ def kernel_rows(
         kernel = Kernel(
             row, bound, predictor, framework, slower(row.kind), routing_of(row, segment.table.rows)
         )
-        made = KernelRow(kernel, segment.rows, resources, count)
-        key = _key(row, made)
-        if key in found:
-            made.count = add([found[key].count, count])
-        found[key] = made
-    return list(found.values())
+        yield KernelRow(kernel, segment.rows, resources, count)
 
 
 def _resources(bound: Priced, rows: Rebound, space: Space) -> tuple[Terms, ...]:

@@ -115,6 +115,31 @@ class Predictor:
             UnknownNameError: there is no such form.
             SpecError: a size is missing.
         """
+        law, z, fit = form(figures.form), figures.sizes, self._fit(figures, xp)
+        found, values = fit.found, fit.values
+        median = law.seconds(values, z, self.facts, xp) * figures.share
+        median = xp.maximum(median, figures.floor_s)
+        if not bands:
+            return Prediction(median, median, median, law.name, found.basis, fit)
+        below, above = found.band()
+        low, high = xp.maximum(median * below, figures.floor_s), median * above
+        return Prediction(median, low, high, law.name, found.basis, fit)
+
+    def sides(self, figures: Figures, xp: Any = PLAIN) -> Mapping[str, Number] | None:
+        """Return what each resource asks for [s], of the terms whose smooth maximum the time has.
+
+        None where the form takes no maximum.
+
+        Raises:
+            UnknownNameError, SpecError: as ``predict``.
+        """
+        law = form(figures.form)
+        if law.sides is None:
+            return None
+        return law.sides(self._fit(figures, xp).values, figures.sizes, self.facts, xp)
+
+    def _fit(self, figures: Figures, xp: Any) -> Fit:
+        """Return the set that serves a kernel, its parameters carried to the chip."""
         law = form(figures.form)
         z = figures.sizes
         if not all(name in z for name in law.sizes):
@@ -127,15 +152,7 @@ class Predictor:
             measured_on = [facts(load(chip)) for chip in found.one.chips if chip != self.chip.id]
             values = carried(law, found.one.values, measured_on, self.facts)
             self._found[asked] = Fit(found, values)
-        fit = self._found[asked]
-        found, values = fit.found, fit.values
-        median = law.seconds(values, z, self.facts, xp) * figures.share
-        median = xp.maximum(median, figures.floor_s)
-        if not bands:
-            return Prediction(median, median, median, law.name, found.basis, fit)
-        below, above = found.band()
-        low, high = xp.maximum(median * below, figures.floor_s), median * above
-        return Prediction(median, low, high, law.name, found.basis, fit)
+        return self._found[asked]
 
 
 def _first(sizes: Mapping[str, Number]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from mansard.backends.calibrated.predict import Fit, Prediction, Predictor
 from mansard.backends.calibrated.rows import RowFigures, figures
 from mansard.backends.estimate import Row
 from mansard.backends.hardware import Hardware
-from mansard.backends.rates import Priced
+from mansard.backends.rates import LINK, Priced
 from mansard.backends.schedule import number
 from mansard.backends.sums import Piece
 from mansard.backends.table import TableRow
@@ -92,10 +92,25 @@ class Kernel:
         high = xp.maximum(found.high_s, median)
         return replace(found, median_s=median, low_s=low, high_s=high)
 
-    def _predict(self, read: RowFigures, xp: Any, bands: bool) -> Prediction:
-        row, chip, bound_s = self.row, self.predictor.chip, read.bound_s
+    def sides(self, read: RowFigures, xp: Any) -> Mapping[str, Number]:
+        """Return what each resource asks for [s], of the terms whose greatest the time follows."""
+        if not self._unmeasured:
+            asked = figures(read, self.predictor.chip, self.framework, xp)
+            found = self.predictor.sides(asked, xp)
+            if found is not None:
+                return found
+        return {LINK: read.bound_s}
+
+    @cached_property
+    def _unmeasured(self) -> bool:
+        """Whether it goes by a link nobody measured."""
         crossed = [level for t in self.bound.transfers for level in t.levels]
-        if crossed and (_copies(row) or _leaves_the_node(crossed, chip)):
+        chip = self.predictor.chip
+        return bool(crossed) and (_copies(self.row) or _leaves_the_node(crossed, chip))
+
+    def _predict(self, read: RowFigures, xp: Any, bands: bool) -> Prediction:
+        chip, bound_s = self.predictor.chip, read.bound_s
+        if self._unmeasured:
             low, high = UNMEASURED_BAND
             basis = "no measured link: the bound over 0.75"
             median = bound_s * UNMEASURED

@@ -25,6 +25,7 @@ from mansard.backends.calibrated.loop_rows import LoopRows, LoopSums
 from mansard.backends.calibrated.predict import Predictor
 from mansard.backends.calibrated.work import MIXERS
 from mansard.backends.cluster import Cluster
+from mansard.backends.engine.lowered import Segment
 from mansard.backends.engine.points import Operand, Points
 from mansard.backends.engine.polynomials import Space, add
 from mansard.backends.engine.timed import Timed
@@ -94,19 +95,25 @@ class SegmentTimes:
 
     def overhead_s(self, points: Points) -> Operand | None:
         """Return the time of one call outside its kernels [s]; None where no engine counts it."""
-        segment, engine = self.segment, self._engine
-        if engine is None:
+        if self._engine is None:
             return None
-        assert segment.table is not None
-        assert segment.rows is not None
-        step_s, layer_s, ranks_s, sequence_s, *_ = engine.one.values
-        counts = [(row.kind, segment.rows.terms(row.count)) for row in segment.table.rows]
-        layers = points.polynomial(add(n for kind, n in counts if kind in MIXERS))
-        if not np.any(layers):
-            layers = np.maximum.reduce([points.polynomial(n) for _, n in counts], initial=0.0)
-        layer = layer_s + (ranks_s if self._several else 0.0)
-        sequences = points.polynomial(self.space.expression(segment.bind[B]))
-        return step_s + layers * layer + sequences * sequence_s
+        return outside_s(self.segment, self.space, self._engine, self._several, points)
+
+
+def outside_s(
+    segment: Segment, space: Space, engine: Found, several: bool, points: Points
+) -> Operand:
+    """Return the time of one call of a segment outside its kernels [s]."""
+    assert segment.table is not None
+    assert segment.rows is not None
+    step_s, layer_s, ranks_s, sequence_s, *_ = engine.one.values
+    counts = [(row.kind, segment.rows.terms(row.count)) for row in segment.table.rows]
+    layers = points.polynomial(add(n for kind, n in counts if kind in MIXERS))
+    if not np.any(layers):
+        layers = np.maximum.reduce([points.polynomial(n) for _, n in counts], initial=0.0)
+    layer = layer_s + (ranks_s if several else 0.0)
+    sequences = points.polynomial(space.expression(segment.bind[B]))
+    return step_s + layers * layer + sequences * sequence_s
 
 
 class Prepared:

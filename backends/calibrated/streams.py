@@ -13,16 +13,24 @@ from mansard.backends.calibrated.form import (
     cached,
     smooth_max,
 )
+from mansard.backends.rates import COMPUTE, MEMORY_BOUND, OVERHEAD
 
 
 def _work(z: Sizes, chip: ChipFacts, xp: Any) -> tuple[Number, Number]:
     return z["flops"], z["bytes"]
 
 
-def _stream(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
-    t0, e_memory, row_s, resident, sharp, width_s = p
+def _stream_sides(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> dict[str, Number]:
+    """What is moved, against a block a row."""
+    _, e_memory, row_s, resident, _, _ = p
     memory = cached(z["bytes"] / (e_memory * chip.bytes_per_s), z["bytes"], resident, chip)
-    return t0 + width_s * z["cols"] + smooth_max(memory, row_s * z["rows"], sharp, xp)
+    return {MEMORY_BOUND: memory, OVERHEAD: row_s * z["rows"]}
+
+
+def _stream(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
+    t0, _, _, _, sharp, width_s = p
+    memory, rows = _stream_sides(p, z, chip, xp).values()
+    return t0 + width_s * z["cols"] + smooth_max(memory, rows, sharp, xp)
 
 
 STREAM = Form(
@@ -39,7 +47,15 @@ STREAM = Form(
     seconds=_stream,
     work=_work,
     shape=("rows", "cols"),
+    sides=_stream_sides,
 )
+
+
+def _scan_sides(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> dict[str, Number]:
+    """Products of chunks, against what is moved."""
+    _, e_memory, e_compute, _, _, _, _, resident, _, _ = p
+    memory = cached(z["bytes"] / (e_memory * chip.bytes_per_s), z["bytes"], resident, chip)
+    return {COMPUTE: z["flops"] / (e_compute * z["peak"]), MEMORY_BOUND: memory}
 
 
 def _scan(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
@@ -47,9 +63,8 @@ def _scan(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
 
     Some engines launch its convolution sequence by sequence.
     """
-    t0, e_memory, e_compute, step_s, block_s, idle, sharp, resident, sequence_s, token_s = p
-    memory = cached(z["bytes"] / (e_memory * chip.bytes_per_s), z["bytes"], resident, chip)
-    compute = z["flops"] / (e_compute * z["peak"])
+    t0, _, _, step_s, block_s, idle, sharp, _, sequence_s, token_s = p
+    compute, memory = _scan_sides(p, z, chip, xp).values()
     blocks = z["blocks"]
     busy = xp.minimum(1.0, blocks / chip.sms)
     work = smooth_max(compute, memory, sharp, xp) * xp.power(busy, -idle)
@@ -75,6 +90,7 @@ SCAN = Form(
     seconds=_scan,
     work=_work,
     shape=("width", "heads"),
+    sides=_scan_sides,
 )
 
 

@@ -75,7 +75,7 @@ class CalibratedWork(Work):
         self._phase = ""
         self._rows: tuple[TableRow, ...] = ()
         self._uneven = False
-        self._bases: dict[str, Basis] = {}
+        self._bases: dict[tuple[str, str], Basis] = {}
         self._at_bound: dict[str, None] = {}
         self._several = several_ranks(cluster)
 
@@ -122,9 +122,19 @@ class CalibratedWork(Work):
         self.bands[name] = Band(low / steps, high / steps)
         return replace(phase, ops=tuple(self._shown(row) for row in phase.ops))
 
-    def bases(self) -> tuple[Basis, ...]:
-        """Return the sets used, the one with most of the time first."""
-        return tuple(sorted(self._bases.values(), key=lambda b: -b.time_s))
+    def bases(self, often: Mapping[str, float] | None = None) -> tuple[Basis, ...]:
+        """Return the sets used, the one with most of the time first.
+
+        Args:
+            often: phase → how often what was summed of it occurs; once unless given.
+        """
+        found: dict[str, Basis] = {}
+        for (phase, words), basis in self._bases.items():
+            time_s = basis.time_s * (often or {}).get(phase, 1.0)
+            before = found.get(words, replace(basis, rows=0, time_s=0.0))
+            rows = before.rows + basis.rows
+            found[words] = replace(before, rows=rows, time_s=before.time_s + time_s)
+        return tuple(sorted(found.values(), key=lambda b: -b.time_s))
 
     def said(self, phases: Iterable[str]) -> list[Note]:
         """Return what a reader should know of what the answer rests on."""
@@ -143,8 +153,9 @@ class CalibratedWork(Work):
         return notes
 
     def _rests(self, basis: str, form: str, time_s: float, fit: Fit | None) -> None:
-        before = self._bases.get(basis, Basis(basis, form, 0, 0.0, fit))
-        self._bases[basis] = replace(before, rows=before.rows + 1, time_s=before.time_s + time_s)
+        key = self._phase, basis
+        before = self._bases.get(key, Basis(basis, form, 0, 0.0, fit))
+        self._bases[key] = replace(before, rows=before.rows + 1, time_s=before.time_s + time_s)
 
     def _shown(self, row: Row) -> Row:
         if self.engine is None:

@@ -64,12 +64,7 @@ class Timed:
 
     def trips(self, points: Points) -> tuple[Operand, Operand]:
         """Return whole trips of the loop around it, and the fraction of one more."""
-        if self.segment.times is None:
-            return 1.0, 0.0
-        count = np.maximum(points.polynomial(self.segment.times), 0.0)
-        whole = np.floor(count + NEAR)
-        part = count - whole
-        return whole, np.where(part > NEAR, part, 0.0)
+        return trips_of(self.segment, points)
 
     def often(self, points: Points) -> Operand:
         """Return how often it happens beside its loop."""
@@ -109,6 +104,16 @@ class Timed:
                     middle = points.at(index, (low + after - 1) / 2)
                     self._moving.check_affine(first, middle, end, length > 2)
         return total
+
+
+def trips_of(segment: Segment, points: Points) -> tuple[Operand, Operand]:
+    """Return whole trips of the loop around a segment, and the fraction of one more."""
+    if segment.times is None:
+        return 1.0, 0.0
+    count = np.maximum(points.polynomial(segment.times), 0.0)
+    whole = np.floor(count + NEAR)
+    part = count - whole
+    return whole, np.where(part > NEAR, part, 0.0)
 
 
 def product_of(points: Points, factors: tuple[Terms, ...]) -> Operand:

@@ -34,12 +34,51 @@ def test_solve_takes_the_calibrated_estimate_and_its_neighbour_fails(run: Run) -
     assert "A bound" not in out
 
 
-def test_crossovers_and_pieces_are_of_the_bound_and_say_what_to_ask_instead(run: Run) -> None:
-    for args in (("crossovers", *ASK), ("explain", *ASK, "--over", "batch")):
-        ran = run(*args)
-        assert (ran.code, ran.out) == (2, "")
-        assert "of the bound" in ran.err
-        assert "sweep --vary" in ran.err
+def test_crossovers_of_the_estimate_are_of_the_calibrated_terms_and_say_so(run: Run) -> None:
+    shown = run("crossovers", *ASK)
+    words = " ".join(shown.out.split())
+    assert "of the calibrated terms: the greater of what compute and memory ask for" in words
+    assert "overhead" in words
+    assert "Rests on measurements" in words
+    assert "A bound" not in words
+    found = json.loads(run("crossovers", *ASK, "-f", "json").out)
+    lm_head = next(op for op in found["ops"] if op["name"] == "lm_head")
+    assert lm_head["bounds"][0]["bound"] == "memory"
+    assert lm_head["first_compute_bound"] == lm_head["bounds"][1]["from"]
+    assert lm_head["bounds"][-1]["to"] is None
+    assert all(sum(v for k, v in share.items() if k != "batch") == pytest.approx(1)
+               for share in found["shares"])  # fmt: skip
+
+
+def test_an_estimate_over_a_size_is_told_by_values_with_bound_and_band(run: Run) -> None:
+    found = json.loads(run("explain", *ASK, "--over", "batch", "-f", "json").out)
+    assert found["pieces"] == []
+    values = {v["batch"]: v for v in found["values"]}
+    assert {1, 2, 4, 8, 1024} <= values.keys()
+    for batch in (1, 64):
+        one = ms.analyze(
+            "qwen2.5-0.5b", on="h100-sxm", batch=batch, prompt=256, output=8, estimate="calibrated"
+        )
+        assert one.calibrated is not None
+        band = one.calibrated.bands["tpot_s"]
+        expected = (one.tpot, one.calibrated.ideal["tpot_s"], band.low, band.high)
+        told = tuple(values[batch][key] for key in ("value", "ideal", "low", "high"))
+        assert told == pytest.approx(expected, rel=1e-9)
+    turns = {b["from"] for op in found["crossovers"][0]["ops"] for b in op["bounds"][1:]}
+    assert turns & values.keys()
+    shown = run("explain", *ASK, "--over", "batch").out
+    assert "calibrated laws have no pieces" in shown
+    assert "turns here" in shown
+    ideal = json.loads(run("explain", *ASK[:3], "--over", "batch", "-f", "json").out)
+    assert ideal["values"] == []
+
+
+def test_sizes_over_a_size_are_the_pieces_of_the_bound_whatever_the_estimate(run: Run) -> None:
+    asked = ("--over", "batch", "--metric", "memory", "-f", "json")
+    found = json.loads(run("explain", *ASK, *asked).out)
+    bound = json.loads(run("explain", *(a for a in ASK if a not in ("--estimate", "calibrated")),
+                           *asked).out)  # fmt: skip
+    assert found["pieces"] == bound["pieces"] != []
 
 
 def test_an_explanation_has_each_rows_factor_band_and_fitted_parameters(run: Run) -> None:

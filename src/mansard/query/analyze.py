@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mansard.backends.estimate import Memory, Metrics
 from mansard.backends.hardware import Hardware
 from mansard.backends.spending import spent
 from mansard.core.errors import SpecError, unknown_name
@@ -20,13 +19,14 @@ from mansard.query.calibration import (
     IDEAL,
     calibrated_figures,
     check_kind,
+    engine_as,
     priced_as,
     read_calibration,
 )
 from mansard.query.concerns import concerns
 from mansard.query.effects import Technique
 from mansard.query.estimate import Estimate
-from mansard.query.lengths import Mix, metrics_of, read_sizes
+from mansard.query.lengths import Mix, beside_of, metrics_of, read_sizes
 from mansard.query.lengths import said as said_of
 from mansard.query.overrides import read_overrides
 from mansard.query.plugins import skipped_plugins
@@ -43,7 +43,7 @@ from mansard.query.settings import from_file, is_scenario, keywords
 from mansard.query.several import several
 from mansard.query.source import Source
 from mansard.query.speculation import drafts
-from mansard.query.target import Target, dealt
+from mansard.query.target import dealt
 from mansard.query.techniques import Spec
 
 if TYPE_CHECKING:
@@ -105,12 +105,6 @@ def analyze(
     kind = estimate or IDEAL
     check_kind(kind, read_overrides(set or {}))
     p, n, mix = read_sizes(prompt, output, context, (DEFAULT_PROMPT, DEFAULT_OUTPUT))
-    if kind != IDEAL and mix is not None:
-        raise SpecError(
-            "a calibrated answer has rows and bands of one length, and lengths are a distribution",
-            hint="sweep gives its expectations: sweep --vary batch=1,2,4; or give one prompt and"
-            " one output length, or leave --estimate out",
-        )
     asked = make_scenario(1 if batch is None else batch, p, n, phase or "both", context)
     ready = prepare(source, on, asked, several(techniques), level or "O1", set or {})
     unsaid = prompt is None and context is None
@@ -163,8 +157,13 @@ def answered(
         known = [n for n in dict.fromkeys(s.phase for s in program.schedule) if n]
         raise unknown_name("phase of this model's schedule", missing[0], known)
     metrics, tokens, memory = answer.metrics, float(asked.output), answer.memory
+    said_beside = calibrated_figures(answer, program, ready.cluster, asked, engine)
     if mix is not None:
-        metrics, tokens, memory = _expected(program, target, asked, mix, memory)
+        cluster = target.laid_out(program.mesh)
+        many = engine_as(kind, program, cluster, asked.phases, engine, own)
+        metrics, tokens, memory = metrics_of(many, mix, asked.batch, memory)
+        if said_beside is not None:
+            said_beside = said_beside.expected(beside_of(many, mix, asked.batch))
     said = [
         *([said_of(mix, ready.origin.max_context)] if mix is not None else []),
         *skipped_plugins(),
@@ -195,18 +194,8 @@ def answered(
         figures=answer.figures,
         assumes=answer.assumes,
         cluster=ready.cluster,
-        calibrated=calibrated_figures(answer, program, ready.cluster, asked, engine),
+        calibrated=said_beside,
     )
-
-
-def _expected(
-    program: Program, target: Target, asked: Scenario, mix: Mix, memory: Memory
-) -> tuple[Metrics, float, Memory]:
-    """Return the expectation of the metrics over lengths, of a request's tokens, of the memory."""
-    from mansard.backends.engine.compiled import compile_program
-
-    engine = compile_program(program, target.laid_out(program.mesh), asked.phases)
-    return metrics_of(engine, mix, asked.batch, memory)
 
 
 def longest_of(asked: Scenario, mix: Mix | None) -> Scenario:

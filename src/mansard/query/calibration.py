@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mansard.backends.calibrated.band import Band
 from mansard.backends.cluster import Cluster
 from mansard.backends.hardware import Hardware
 from mansard.core.errors import SpecError, unknown_name
@@ -17,11 +19,12 @@ from mansard.query.scenario import Scenario
 from mansard.query.target import load_hardware
 
 if TYPE_CHECKING:
-    from mansard.backends.calibrated.band import Band
     from mansard.backends.calibrated.parameters import Calibration
     from mansard.backends.calibrated.user_csv import Report
-    from mansard.backends.calibrated.work import Basis
-    from mansard.backends.roofline import Answer
+    from mansard.backends.calibrated.work import Basis, CalibratedWork
+    from mansard.backends.estimate import Phase
+    from mansard.backends.roofline import Answer, Work
+    from mansard.query.engines import Engine
 
 IDEAL, CALIBRATED = "ideal", "calibrated"
 KINDS = (IDEAL, CALIBRATED)
@@ -58,6 +61,27 @@ class Calibrated:
         """Each set with its share of the time."""
         total = sum(b.time_s for b in self.bases) or 1.0
         return tuple((b, b.time_s / total) for b in self.bases)
+
+    def expected(self, beside: Mapping[str, Mapping[str, float]]) -> Calibrated:
+        """Return it with the bound and the band of metrics that are expectations over lengths.
+
+        Args:
+            beside: JSON name of a metric → ``value ideal low high``.
+        """
+        bands = {name: Band(v["low"], v["high"]) for name, v in beside.items()}
+        ideal: dict[str, float | None] = {name: v["ideal"] for name, v in beside.items()}
+        ratios = {name: v["value"] / v["ideal"] for name, v in beside.items() if name in TIMES}
+        return replace(self, bands=bands, ideal=ideal, ratios=ratios)
+
+    def of_rows(self, phases: Mapping[str, Phase], work: CalibratedWork) -> Calibrated:
+        """Return it with the bases, bands and bounds of rows that are expectations."""
+        ideal = {
+            name: sum((row.ideal_s or 0.0) * row.count for row in phase.ops)
+            for name, phase in phases.items()
+        }
+        bands = {name: work.bands[name] for name in phases}
+        bases = work.bases({name: float(phase.steps) for name, phase in phases.items()})
+        return replace(self, phase_bands=bands, ideal_phases=ideal, bases=bases)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the keys a calibrated document has beside the others."""
@@ -172,6 +196,33 @@ def priced_as(
     from mansard.backends.roofline import estimate as roofline
 
     return roofline(program, on, asked.symbols, asked.phases)
+
+
+def engine_as(
+    kind: str, program: Program, on: Cluster, phases: Sequence[str], framework: str,
+    own: Calibration | None,
+) -> Engine:  # fmt: skip
+    """Return what gives the figures of a kind of estimate at many scenarios."""
+    if kind == CALIBRATED:
+        from mansard.backends.calibrated.compiled import compile_calibrated
+
+        return compile_calibrated(program, on, phases, framework, own)
+    from mansard.backends.engine.compiled import compile_program
+
+    return compile_program(program, on, phases)
+
+
+def work_as(
+    kind: str, program: Program, on: Cluster, framework: str, own: Calibration | None
+) -> Work:
+    """Return what prices the rows of a program in a kind of estimate."""
+    if kind == CALIBRATED:
+        from mansard.backends.calibrated.estimate import work_of
+
+        return work_of(program, on, framework, own)
+    from mansard.backends.roofline import Work
+
+    return Work(program, on)
 
 
 def calibrated_figures(

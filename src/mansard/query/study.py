@@ -72,21 +72,17 @@ class Study:
     @cached_property
     def compiled(self) -> Engine:
         """The program as a function of batch, prompt and output."""
-        from mansard.backends.engine.compiled import compile_program
-        from mansard.query.calibration import IDEAL, check_kind, read_calibration
+        from mansard.query.calibration import check_kind, engine_as, read_calibration
         from mansard.query.overrides import read_overrides
 
         overrides = read_overrides(self.set)
         check_kind(self.kind, overrides)
         ready = self.prepared
-        if self.kind == IDEAL:
-            return compile_program(ready.program, ready.cluster, self.scenario.phases)
-        from mansard.backends.calibrated.compiled import compile_calibrated
-
         own = read_calibration(overrides.calibration, ready.target.chip)
-        return compile_calibrated(
-            ready.program, ready.cluster, self.scenario.phases, overrides.framework or "", own
-        )
+        return engine_as(
+            self.kind, ready.program, ready.cluster, self.scenario.phases,
+            overrides.framework or "", own,
+        )  # fmt: skip
 
     @cached_property
     def question(self) -> Question:

@@ -8,12 +8,13 @@ from typing import IO
 from rich.console import RenderableType
 from rich.text import Text
 
-from mansard.query.solving.crossing import Crossing, Crossovers
+from mansard.query.solving.crossing import Crossovers
+from mansard.query.solving.flipping import Crossing
 from mansard.render import words
 from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
-from mansard.render.explanations import bounds_of, inset, titled
-from mansard.render.headline import caveat, packed
+from mansard.render.headline import packed, rested
 from mansard.render.palette import QUIET, STRONG
+from mansard.render.pieces import bounds_of, inset, titled
 
 MOST = 10
 """Values at which the shares of the whole are shown."""
@@ -38,7 +39,7 @@ def renderables(of: Crossovers, width: int = PLAIN_WIDTH) -> Iterator[Renderable
     yield inset(shares)
     if len(of.shares) > MOST:
         yield Text(f"  and {len(of.shares) - MOST} more values (-f json)", QUIET)
-    yield caveat(width)
+    yield from rested(of.estimate, width)
 
 
 def _first(op: Crossing) -> str:

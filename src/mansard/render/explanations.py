@@ -6,16 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import IO
 
-from rich import box
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mansard.backends.rates import COMPUTE
 from mansard.core.units import format_bytes, format_count, format_time
 from mansard.query.metrics import METRICS
-from mansard.query.solving.explanation import DEFINITIONS, Explanation, Part, Stretch, changes
+from mansard.query.solving.explanation import DEFINITIONS, Explanation, Part, changes
 from mansard.query.solving.fits import bases_of
 from mansard.query.solving.wording import written
 from mansard.render import words
@@ -24,6 +22,7 @@ from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
 from mansard.render.headline import caveat, packed
 from mansard.render.memory_bar import memory_bar
 from mansard.render.palette import QUIET, STRONG, bound_style
+from mansard.render.pieces import affine_in, bounds_of, inset, pieces, titled
 
 TOP = 10
 """Rows of a phase that are shown unless every one is asked for."""
@@ -41,7 +40,7 @@ def renderables(of: Explanation, width: int, top: int | None = TOP) -> Iterator[
         yield Text(f"  {said}", QUIET)
     if of.stretches or (of.over and of.method and not of.op and not of.technique):
         yield ""
-        yield from _pieces(of)
+        yield from pieces(of)
     if not of.parts and not of.op:
         yield ""
         yield from memory_bar(of.estimate.memory, width, words.kept(of.estimate))
@@ -73,66 +72,6 @@ def show(of: Explanation, stream: IO[str], top: int | None = TOP) -> None:
 
 def _value(of: Explanation, value: float | None) -> str:
     return written(value, METRICS[of.metric].dimension)
-
-
-def titled(*columns: tuple[str, bool]) -> Table:
-    """Return a table; each column has a title and stands right or left."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style=QUIET)
-    for title, right in columns:
-        table.add_column(title, justify="right" if right else "left", overflow="fold",
-                         no_wrap=right)  # fmt: skip
-    return table
-
-
-def inset(table: Table) -> RenderableType:
-    """Return a table two columns to the right."""
-    return Padding(table, (0, 0, 0, 2))
-
-
-# Pieces.
-
-
-def _pieces(of: Explanation) -> Iterator[RenderableType]:
-    yield Text.assemble((f"Over {of.over}", STRONG), (f"  {of.method}", QUIET))
-    if not of.stretches:
-        return
-    shares = dict(of.crossings[0].shares) if len(of.crossings) == 1 else {}
-    bound = ("compute-bound", True)
-    table = titled((of.over, True), (of.metric, False), *([bound] if shares else []),
-                   ("turns at its start", False))  # fmt: skip
-    for stretch in of.stretches:
-        known = shares.get(stretch.low)
-        share = "" if known is None else words.percent(known.get(COMPUTE, 0.0))
-        table.add_row(_range(stretch), affine(stretch.base, stretch.slope, of),
-                      *([share] if shares else []), _flips(stretch))  # fmt: skip
-    yield inset(table)
-
-
-def _range(stretch: Stretch) -> str:
-    if stretch.high is None:
-        return f"from {stretch.low:,}"
-    if stretch.low == stretch.high:
-        return f"{stretch.low:,}"
-    return f"{stretch.low:,}…{stretch.high:,}"
-
-
-def _flips(stretch: Stretch) -> Text:
-    text = Text()
-    for op, bound in stretch.flips:
-        text.append(", " if text else "").append(f"{op} ").append(bound, bound_style(bound))
-    return text
-
-
-def affine(base: float, slope: float, of: Explanation) -> str:
-    """Write ``base + slope·parameter`` in the metric's unit."""
-    return _affine(base, slope, of.over, METRICS[of.metric].dimension)
-
-
-def _affine(base: float, slope: float, over: str, dimension: str) -> str:
-    parts = [written(base, dimension)] * bool(base) + [
-        f"{written(abs(slope), dimension)}·{over}"
-    ] * bool(slope)
-    return (" + " if slope >= 0 else " - ").join(parts) or written(0, dimension)
 
 
 # Rows.
@@ -168,7 +107,7 @@ def _phase(of: Explanation, phase: str, width: int, top: int | None) -> Iterator
         )  # fmt: skip
         if width < WIDE and len(part.needs) > 1:
             for resource, (base, slope) in part.needs.items():
-                text = f"  {resource} {_affine(base, slope, of.over, 'time')}"
+                text = f"  {resource} {affine_in(base, slope, of.over, 'time')}"
                 table.add_row(Text(text, QUIET))
     yield inset(table)
     if len(parts) > len(shown):
@@ -180,7 +119,7 @@ def _phase(of: Explanation, phase: str, width: int, top: int | None) -> Iterator
 def _needs(of: Explanation, part: Part) -> str:
     """Write what each resource of a row needs: as functions of the parameter, or as times."""
     if part.needs:
-        each = [f"{r} {_affine(b, m, of.over, 'time')}" for r, (b, m) in part.needs.items()]
+        each = [f"{r} {affine_in(b, m, of.over, 'time')}" for r, (b, m) in part.needs.items()]
     else:
         count = float(part.row.count)
         each = [
@@ -226,20 +165,6 @@ def _one(of: Explanation, part: Part, width: int) -> Iterator[RenderableType]:
     for basis in bases_of(of.estimate, [row]):
         yield ""
         yield from fitted(basis)
-
-
-def bounds_of(flips: tuple[tuple[int, int | None, str], ...]) -> str:
-    """Say what bounds an op where.
-
-    >>> bounds_of(((1, 9, "memory"), (10, None, "compute"))), bounds_of(((1, None, "memory"),))
-    ('memory to 9, compute from 10', 'memory')
-    """
-    if len(flips) == 1:
-        return flips[0][2]
-    return ", ".join(
-        bound + f" from {low:,}" * (low > 1) + ("" if high is None else f" to {high:,}")
-        for low, high, bound in flips
-    )
 
 
 # Passes and sources.

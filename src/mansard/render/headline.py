@@ -58,6 +58,14 @@ def worth(estimate: Estimate, width: int) -> Iterator[Text]:
         cells = [f"{row[0]:<{widths[0]}}"]
         cells += [f"{text:>{w}}" for text, w in zip(row[1:4], widths[1:4], strict=True)]
         yield Text(f" {'  '.join(cells)}  {row[4]}"[:width], QUIET if n == 0 else "")
+    yield from rested(estimate, width)
+
+
+def rested(estimate: Estimate, width: int) -> Iterator[Text]:
+    """Yield what figures rest on, without the metrics: of a bound one line, else its sets."""
+    if estimate.calibrated is None:
+        yield caveat(width)
+        return
     for line in textwrap.wrap(words.rests_on(estimate), width - 1):
         yield Text(f" {line}", QUIET)
 

@@ -13,9 +13,9 @@ from mansard.query.solving.elasticity import Sensitivity
 from mansard.query.solving.wording import written
 from mansard.render import words
 from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
-from mansard.render.explanations import inset, titled
 from mansard.render.headline import packed, worth
 from mansard.render.palette import QUIET, STRONG
+from mansard.render.pieces import inset, titled
 
 
 def renderables(of: Sensitivity, width: int = PLAIN_WIDTH) -> Iterator[RenderableType]:

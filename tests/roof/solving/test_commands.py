@@ -102,7 +102,7 @@ def test_sensitivities_add_up_in_the_table_and_in_csv(run: Run) -> None:
     (("crossovers", "--over", "gamma"), "no size to cross over called 'gamma'"),
     (("crossovers", "--over", "context"), "context is of one decode step"),
     (("crossovers", "--over", "prompt", "--context", "9"), "prompt does not occur"),
-    (("crossovers", "--estimate", "calibrated"), "crossovers are of the bound"),
+    (("explain", "--estimate", "calibrated", "-f", "latex"), "formulas are of the bound"),
     (("crossovers", "--over", "prompt", *SPREAD), "prompt is no one number here"),
     (("crossovers", "-f", "md"), "md"),
     (("sensitivity", "--metric", "memory"), "no metric that rates set called 'memory'"),

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from mansard.backends.estimate import Memory, Metrics
 from mansard.core.notes import Note
 from mansard.core.records import dataclass
+from mansard.query.beside import FIGURES_BESIDE, METRICS_BESIDE
 from mansard.query.lengths.mix import Mix
+from mansard.query.metrics import METRICS
 
 if TYPE_CHECKING:
     from mansard.backends.cluster import Cluster
@@ -76,6 +78,22 @@ def metrics_of(
         weights, cached, alive = (float(found[name][0]) for name in HELD)
         memory = replace(memory, weights=weights, kv_cache=cached, activations=alive)
     return metrics, mix.means[1], memory
+
+
+def beside_of(engine: Engine, mix: Mix, batch: int) -> dict[str, dict[str, float]]:
+    """Return, of each metric there is, the expectation with its bound and its band.
+
+    The keys are JSON names, their values ``value ideal low high``.
+    """
+    found = mix.expected(engine, batch, (*METRICS_BESIDE, *FIGURES_BESIDE))
+    known = {
+        METRICS[name].field: {
+            part: float(found[f"{name}_{part}" if part != "value" else name][0])
+            for part in ("value", "ideal", "low", "high")
+        }
+        for name in METRICS_BESIDE
+    }
+    return {name: values for name, values in known.items() if values["value"] == values["value"]}
 
 
 def expectations(mix: Mix) -> Note:

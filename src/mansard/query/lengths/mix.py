@@ -75,7 +75,8 @@ class Mix:
         own = {"prompt": self.prompts, "output": self.outputs}
         fixed = {"prompt": prompt is not None, "output": output is not None}
         weights = np.array(self.weights)
-        asked = tuple(dict.fromkeys((*names, *_NEEDED)))
+        times = (_PER_USER[name] for name in names if name in _PER_USER)
+        asked = tuple(dict.fromkeys((*names, *times)))
         found = {name: np.empty(batches.size) for name in asked}
         tokens = np.empty(batches.size)
         step = max(1, BLOCK // weights.size)
@@ -91,15 +92,17 @@ class Mix:
             each = np.repeat(batches[at], weights.size)
             values = engine.figures(each, prompts, outputs, asked)
             for name, column in values.items():
+                if name in _RATES:  # all tokens over all time: the mean of what a batch takes
+                    column = each * outputs / column
                 known = np.broadcast_to(column, weights.size * count).reshape(count, -1)
                 found[name][at] = _mean(known, weights, skip=name.startswith("tpot"))
             tokens[at] = _mean(outputs.reshape(count, -1), weights)
-        found["throughput"] = batches * tokens / found["period"]
-        found["tokens_per_s_per_user"] = 1.0 / found["tpot"]
-        for rate, end, other in _BESIDE:  # a rate's band is that of its time
-            if f"{rate}_{end}" in found:
-                time = f"tpot_{other}" if rate != "throughput" else ""
-                found[f"{rate}_{end}"] = 1.0 / found[time] if time in found else np.nan * batches
+        for name in _RATES:
+            if name in found:
+                found[name] = batches * tokens / found[name]
+        for rate, time in _PER_USER.items():
+            if rate in found:
+                found[rate] = 1.0 / found[time]
         return {name: found[name] for name in names}
 
     def _column(self, lengths: tuple[float, ...], engine: Engine) -> Any:
@@ -115,12 +118,12 @@ class Mix:
         return math.fsum(longer)
 
 
-_NEEDED = ("tpot", "period")
-_BESIDE = tuple(
-    (rate, end, other)
-    for rate in ("throughput", "tokens_per_s_per_user")
-    for end, other in (("ideal", "ideal"), ("low", "high"), ("high", "low"))
-)
+_RATES = ("throughput", "throughput_ideal", "throughput_low", "throughput_high")
+_PER_USER = {
+    "tokens_per_s_per_user": "tpot", "tokens_per_s_per_user_ideal": "tpot_ideal",
+    "tokens_per_s_per_user_low": "tpot_high", "tokens_per_s_per_user_high": "tpot_low",
+}  # fmt: skip
+"""What is per user → the time a token takes, whose expectation it is one over."""
 
 
 def _mean(values: Any, weights: Any, skip: bool = False) -> Any:

@@ -11,7 +11,7 @@ from mansard.backends.hardware import Hardware
 from mansard.backends.inverse.forms import NotAffineError
 from mansard.backends.rates import COMPUTE, LINK, MEMORY_BOUND, VECTOR
 from mansard.core.errors import SpecError, unknown_name
-from mansard.query.calibration import CALIBRATED
+from mansard.query.calibration import IDEAL
 from mansard.query.estimate import Estimate
 from mansard.query.find import find_row
 from mansard.query.metrics import SPENT, quantities
@@ -19,6 +19,7 @@ from mansard.query.scenario import LARGEST
 from mansard.query.solving.crossing import Crossovers, check_size_name, crossovers
 from mansard.query.solving.explanation import DEFINITIONS, Explanation, Origin, Part, Stretch
 from mansard.query.solving.question import Question
+from mansard.query.solving.sampling import Sample, sampled
 
 if TYPE_CHECKING:
     from mansard.query.study import Study
@@ -44,10 +45,6 @@ def explain(
         raise unknown_name("metric to explain", metric, DEFINITIONS)
     question = study.question
     question.check_priced(metric)
-    if over:
-        question.of_the_bound("pieces over a size")
-    elif study.kind == CALIBRATED and study.mix is not None:
-        question.of_the_bound("rows over lengths")
     estimate = question.rows
     wanted, definition = DEFINITIONS[metric]
     value = quantities(estimate)[metric]
@@ -75,7 +72,14 @@ def explain(
         if not op or row.name == names[p]
         if not technique or any(_by(reason, technique) for reason in row.because)
     )
-    stretches, method = _stretches(question, metric, key, crossings) if key else ((), "")
+    stretches: tuple[Stretch, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    method = ""
+    if (over and study.kind == IDEAL) or not wanted:
+        stretches, method = _stretches(question.bound, metric, key, crossings) if key else ((), "")
+    elif over:
+        samples, method = _sampled(question, metric, over, crossings)
+    whole = not op and not technique
     return Explanation(
         metric=metric,
         value=value,
@@ -83,7 +87,8 @@ def explain(
         "the one decode step",
         over=over or "",
         parts=parts,
-        stretches=() if op or technique else stretches,
+        stretches=stretches if whole else (),
+        samples=samples if whole else (),
         method=method,
         crossings=crossings,
         effects=effects,
@@ -118,6 +123,17 @@ def _needs(question: Question, key: str, phase: str, row: Row) -> dict[str, tupl
                 return {}
             return {r: (float(f.base), float(f.slope)) for r, f in lines}
     return {}
+
+
+def _sampled(
+    question: Question, metric: str, over: str, crossings: tuple[Crossovers, ...]
+) -> tuple[tuple[Sample, ...], str]:
+    """Return a calibrated metric at values of a size, or why there are none."""
+    if metric in SPENT:
+        return (), f"{metric} is the devices' time at a price: see latency"
+    flips = [low for crossing in crossings for op in crossing.ops for low, _, _ in op.flips]
+    samples = sampled(question, metric, over, flips)
+    return samples, "values: calibrated laws have no pieces with slopes"
 
 
 def _stretches(

@@ -15,6 +15,7 @@ from mansard.query.shown import Shown
 from mansard.query.solving.crossing import Crossovers
 from mansard.query.solving.document import document
 from mansard.query.solving.fits import calibrated_op, fits
+from mansard.query.solving.sampling import Sample
 
 SCHEMA = "mansard.explanation/1"
 DEFINITIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -97,6 +98,7 @@ class Explanation(Shown):
         over: the parameter that is left, or nothing.
         parts: rows, the longest first.
         stretches: pieces of the metric over the parameter.
+        samples: the metric at values of the parameter, where the estimate is calibrated.
         method: how pieces were found, or why there are none.
         crossings: where ops flip, by phase.
         effects: what techniques changed.
@@ -115,6 +117,7 @@ class Explanation(Shown):
     over: str
     parts: tuple[Part, ...]
     stretches: tuple[Stretch, ...]
+    samples: tuple[Sample, ...]
     method: str
     crossings: tuple[Crossovers, ...]
     effects: tuple[Effect, ...]
@@ -142,6 +145,7 @@ class Explanation(Shown):
                  "flips": [{"op": op, "bound": bound} for op, bound in s.flips]}
                 for s in self.stretches
             ],
+            "values": self._values(),
             "ops": [
                 {
                     "phase": p.phase, "name": p.row.name, "count": p.row.count,
@@ -166,6 +170,12 @@ class Explanation(Shown):
             "notes": list(self.said),
             **({"fits": fits(self.estimate)} if self.estimate.calibrated else {}),
         })  # fmt: skip
+
+    def _values(self) -> list[dict[str, Any]]:
+        return [
+            {self.over: s.at, "value": s.value, "ideal": s.ideal, "low": s.low, "high": s.high}
+            for s in self.samples
+        ]
 
     def latex(self) -> str:
         """Return the formulas as LaTeX."""

@@ -58,8 +58,14 @@ def priced_of(estimate: Estimate) -> Priced:
     """Return the program of an answer as polynomials.
 
     Raises:
-        SpecError: its schedule is evaluated step by step, or the answer was remembered without it.
+        SpecError: its schedule is evaluated step by step, it is calibrated, or the answer was
+            remembered without it.
     """
+    if estimate.calibrated is not None:
+        raise SpecError(
+            "formulas are of the bound, and this estimate is calibrated",
+            hint="leave --estimate out; explain --op NAME has what was fitted",
+        )
     if estimate.cluster is None:
         raise SpecError("an answer from the cache has no program", hint="set MANSARD_CACHE=off")
     try:

@@ -5,23 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from mansard.backends.engine.lowered import NotCompiledError
+from mansard.backends.engine.lowered import Lowered, NotCompiledError
 from mansard.backends.estimate import Phase
 from mansard.backends.inverse.curves import Curves
 from mansard.backends.inverse.flips import Bounds, bounds
 from mansard.backends.inverse.mixed import Mixed
 from mansard.backends.inverse.sections import Priced
-from mansard.backends.roofline import Answer
+from mansard.backends.roofline import Answer, Work
 from mansard.core.errors import SpecError
 from mansard.ir.program import Program
+from mansard.query.calibration import (
+    IDEAL,
+    engine_as,
+    read_calibration,
+    without_calibration,
+    work_as,
+)
 from mansard.query.engines import Engine
 from mansard.query.estimate import Estimate
 from mansard.query.lengths import Averaged, metrics_of, read_mix, said
 from mansard.query.metrics import METRICS, SPENT, quantities
 from mansard.query.scenario import make_scenario
 from mansard.query.study import Study
+
+if TYPE_CHECKING:
+    from mansard.backends.calibrated.parameters import Calibration
+    from mansard.backends.calibrated.work import CalibratedWork
 
 KEPT = 64
 """Curves that are remembered; the oldest go."""
@@ -57,27 +68,44 @@ class Question:
         if mix is None:
             return estimate
         self.check_few("rows")
-        price = self._expected
-        answer = price(estimate.program)
+        work = self._work(estimate.program)
+        answer = self._expected(estimate.program, work)
         told = said(mix, self.study.prepared.origin.max_context, mean_rows=False)
         notes = tuple(told if n.code == told.code else n for n in estimate.notes)
         phases = {
             name: _sized_as(p, estimate.phases.get(name)) for name, p in answer.phases.items()
         }
-        return replace(estimate, phases=phases, price=price, notes=notes)
+        beside = estimate.calibrated
+        if beside is not None:
+            beside = beside.of_rows(phases, cast("CalibratedWork", work))
+        return replace(
+            estimate, phases=phases, price=self._expected, notes=notes, calibrated=beside
+        )
 
-    def _expected(self, program: Program) -> Answer:
+    def _expected(self, program: Program, work: Work | None = None) -> Answer:
         """Return what a program costs over lengths: before and after a technique, too."""
-        from mansard.backends.engine.compiled import compile_program
         from mansard.backends.expected import expected_phases
 
         estimate, mix, asked = self.estimate, self.study.mix, self.study.scenario
         assert mix is not None
-        cluster = self.study.prepared.target.laid_out(program.mesh)
-        phases = expected_phases(program, cluster, list(self.each), asked.phases)
-        engine = compile_program(program, cluster, asked.phases)
+        work = work or self._work(program)
+        phases = expected_phases(program, work.cluster, list(self.each), asked.phases, work)
+        framework, own = self.measured
+        engine = engine_as(self.study.kind, program, work.cluster, asked.phases, framework, own)
         metrics, _, memory = metrics_of(engine, mix, asked.batch, estimate.memory)
         return Answer(estimate.model, phases, memory, metrics, ())
+
+    def _work(self, program: Program) -> Work:
+        """Return what prices the rows of a program."""
+        cluster = self.study.prepared.target.laid_out(program.mesh)
+        return work_as(self.study.kind, program, cluster, *self.measured)
+
+    @cached_property
+    def measured(self) -> tuple[str, Calibration | None]:
+        """The engine and the user's calibration that a calibrated estimate is of."""
+        ready = self.study.prepared
+        own = read_calibration(ready.overrides.calibration, ready.target.chip)
+        return ready.overrides.framework or "", own
 
     @property
     def engine(self) -> Engine | Averaged:
@@ -158,36 +186,46 @@ class Question:
             )
 
     @cached_property
+    def lowered(self) -> Lowered:
+        """The program as polynomials, before its hardware.
+
+        Raises:
+            NotCompiledError: it is only evaluated step by step.
+        """
+        known = getattr(self.study.compiled, "lowered", None)
+        return known or Lowered(self.study.prepared.program)
+
+    @property
+    def lowered_phases(self) -> tuple[str, ...]:
+        """Phases that are asked about.
+
+        Raises:
+            NotCompiledError: the program is only evaluated step by step.
+        """
+        asked = self.study.scenario.phases
+        return tuple(name for name in self.lowered.phases if not asked or name in asked)
+
+    @cached_property
     def priced(self) -> Priced | None:
         """The program as polynomials; None where it is only evaluated step by step.
 
         That is a schedule without closed form, and every calibrated estimate.
         """
-        if self.study.kind != "ideal":
+        if self.study.kind != IDEAL:
             return None
         ready, phases = self.study.prepared, self.study.scenario.phases
-        lowered = getattr(self.study.compiled, "lowered", None)
         try:
-            return Priced(lowered or ready.program, ready.cluster, phases)
+            return Priced(self.lowered, ready.cluster, phases)
         except NotCompiledError:
             return None
 
-    def of_the_bound(self, what: str) -> Question:
-        """Return the question where it is about the bound, which alone has formulas.
-
-        Raises:
-            SpecError: it asks for another estimate.
-        """
-        if self.study.kind != "ideal":
-            asks = "sweep --vary gives the curve"
-            if self.study.mix is None:
-                asks += ", solve where it crosses"
-            raise SpecError(
-                f"{what} are of the bound: a time of the {self.study.kind} estimate has no formula"
-                " that pieces or crossings follow from",
-                hint=f"leave --estimate out; {asks}",
-            )
-        return self
+    @property
+    def bound(self) -> Question:
+        """The same of the bound, whose sizes are those of every estimate."""
+        if self.study.kind == IDEAL:
+            return self
+        given = without_calibration(self.study.set)
+        return self.changed(kind=IDEAL, set=given)
 
     def sized(self, **sizes: int) -> Question:
         """Return the question with other sizes: batch, prompt, output or context."""
