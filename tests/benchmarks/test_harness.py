@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import ast
 import doctest
-import importlib
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
+from tests.benchmarks.conftest import FOLDER, Bench
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
 SCRIPTS = sorted(FOLDER.glob("[a-z]*.py"))
 
 
-@pytest.fixture
-def harness(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Import a module as scripts of the folder do."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    yield lambda name: importlib.import_module(name)
-    for name in [n for n in sys.modules if n.partition(".")[0] in {"harness", "peer", "peers"}]:
-        del sys.modules[name]
-
-
 @pytest.mark.parametrize("name", ["lines", "table", "timing", "shapes"])
-def test_the_examples_of_the_harness_hold(harness: Any, name: str) -> None:
-    module: ModuleType = harness(f"harness.{name}")
-    assert doctest.testmod(module).failed == 0
+def test_the_examples_of_the_harness_hold(bench: Bench, name: str) -> None:
+    assert doctest.testmod(bench(f"harness.{name}")).failed == 0
 
 
-def test_a_limit_is_kept_on_its_own_side(harness: Any) -> None:
-    line = harness("harness.lines").Line
+def test_a_limit_is_kept_on_its_own_side(bench: Bench) -> None:
+    line = bench("harness.lines").Line
     assert line("a point", 60, "us", 60).kept
     assert not line("a point", 60.1, "us", 60).kept
     assert line("a grid", 20, "M/s", 20, True).kept
@@ -44,10 +30,10 @@ def test_a_limit_is_kept_on_its_own_side(harness: Any) -> None:
 
 
 def test_lines_are_printed_under_their_shape_and_kept(
-    harness: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    lines, file = harness("harness.lines"), tmp_path / "kept"
+    lines, file = bench("harness.lines"), tmp_path / "kept"
     monkeypatch.setenv(lines.KEPT_IN, str(file))
     made = [
         lines.Line("a point", 3.5, "us", 60, shape="dense", script="engine"),
@@ -61,9 +47,9 @@ def test_lines_are_printed_under_their_shape_and_kept(
     assert out[-1].split() == ["MISS", "10", "M/s", ">=", "20", "M/s", "a", "grid"]
 
 
-def test_the_table_has_a_row_a_question_and_a_column_a_shape(harness: Any) -> None:
-    line, table = harness("harness.lines").Line, harness("harness.table")
-    titles = [shape.title for shape in harness("harness.shapes").SHAPES]
+def test_the_table_has_a_row_a_question_and_a_column_a_shape(bench: Bench) -> None:
+    line, table = bench("harness.lines").Line, bench("harness.table")
+    titles = [shape.title for shape in bench("harness.shapes").SHAPES]
     assert titles == list(table.COLUMNS)
     lines = [
         *(line("a point", k + 1.5, "us", 60, shape=t, script="engine")
@@ -84,9 +70,9 @@ def test_the_table_has_a_row_a_question_and_a_column_a_shape(harness: Any) -> No
 
 
 def test_a_run_ends_by_saying_which_lines_miss(
-    harness: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    bench: Bench, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = harness("harness.run")
+    run = bench("harness.run")
     text = f"""
 import sys
 sys.path.insert(0, {str(FOLDER)!r})
