@@ -50,6 +50,7 @@ class Hardware:
     reserve_bytes: int = 0
     onchip_bytes: int | None = None
     onchip_kind: str = ""
+    onchip_bytes_per_s: int | float | None = None
     unit_count: int | None = None
     unit_kind: str = ""
     clock_hz: int | float | None = None

@@ -116,6 +116,7 @@ KEYS: dict[str, tuple[str, Reader]] = {
     "memory.reserve": ("reserve_bytes", quantity("bytes", zero=True)),
     "onchip.size": ("onchip_bytes", quantity("bytes")),
     "onchip.kind": ("onchip_kind", _text),
+    "onchip.bandwidth": ("onchip_bytes_per_s", quantity("bytes/s")),
     "units.count": ("unit_count", _integer),
     "units.kind": ("unit_kind", _text),
     "units.clock": ("clock_hz", quantity("frequency")),

@@ -20,6 +20,8 @@ from mansard.backends.calibrated.solver import Mask, Vector
 FOLDS = 4
 FEWEST = 12  # rows of a set: as many as the largest form has parameters
 FEWEST_HELD = 5  # rows held back, for an error and a band
+LINKED = ("collective", "dispatch", "network", "engine")
+"""Forms of links and of whole networks: nothing of them stays on chip."""
 ODD = 0.8  # of the bound: measured faster, a row is no measurement of what it says
 WIDEST = 3.0  # log error at which a band is cut: a factor of 20
 
@@ -60,6 +62,22 @@ class Columns:
     def bound(self) -> Vector:
         """Return the roofline's seconds."""
         found: Vector = self.law.bound_s(self.sizes, self.chip, np)
+        return found
+
+    def level_bound(self) -> Vector:
+        """Return the roofline's seconds where what the level on chip holds of a run stays there.
+
+        Measured kernels run again and again on the same tensors: of the bytes they touch, as many
+        as the level holds need not come from memory, but all come from the level.
+        """
+        if self.law.name in LINKED:
+            return self.bound()
+        flops, moved = self.law.work(self.sizes, self.chip, np)
+        away = np.maximum(1.0 - self.chip.cache_bytes / self.sizes.get("held", moved), 0.0)
+        least = np.maximum(
+            moved * away / self.chip.bytes_per_s, moved / self.chip.level_bytes_per_s
+        )
+        found: Vector = np.maximum(flops / self.sizes["peak"], least)
         return found
 
 
@@ -111,12 +129,11 @@ def _folds(law: Form, rows: list[Measurement]) -> Vector:
 
 
 def is_trusted(rows: Columns) -> Mask:
-    """Mark the rows no faster than 0.8 of the bound, or small enough to stay on chip.
+    """Mark the rows no faster than 0.8 of the bound, what stays on chip left out.
 
     Others cannot have been measured on what the table states.
     """
-    _, moved = rows.law.work(rows.sizes, rows.chip, np)
-    marked: Mask = (rows.seconds >= ODD * rows.bound()) | (moved <= rows.chip.cache_bytes)
+    marked: Mask = rows.seconds >= ODD * rows.level_bound()
     return marked
 
 

@@ -47,12 +47,14 @@ class ChipFacts:
         sms: units that work side by side.
         cache_bytes: of the last level on chip.
         link_bytes_per_s: to other chips, one direction.
+        level_bytes_per_s: of the last level on chip.
     """
 
     bytes_per_s: float
     sms: float
     cache_bytes: float
     link_bytes_per_s: float
+    level_bytes_per_s: float = float("inf")
 
 
 @dataclass(frozen=True)

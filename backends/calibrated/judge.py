@@ -15,8 +15,7 @@ from mansard.backends.calibrated.parameters import Key, ParameterSet
 from mansard.backends.calibrated.solver import Mask, Vector
 
 TOLERANCE = 1.05  # a measurement may be this much faster than the bound [gate 1]
-ONCHIP = 6.0  # bandwidth of a last level over memory's, at most: the range of `resident`
-ODD = 1.25  # beyond it, with bytes that fit no level on chip, the row is no measurement
+ODD = 1.25  # over the bound of what does not stay on chip, a row is no measurement
 
 Fits = Mapping[Key, tuple[ParameterSet, Columns, Vector]]
 
@@ -29,8 +28,8 @@ class Judged:
         error, median: mean and median absolute relative error.
         naive: the mean of the bound's.
         covered: share of rows inside a band made without their fold.
-        below: rows more than 5 % faster than the bound; ``resident``: of those, the ones that fit
-            on chip and obey that level; ``odd``: the ones no level explains by 25 % or more.
+        below: rows more than 5 % faster than the bound; ``resident``: of those, the ones that what
+            stays on chip between two runs explains; ``odd``: the ones it misses by 25 % or more.
     """
 
     chip: str
@@ -76,11 +75,10 @@ def _judge(chip: str, key: Key, rows: Columns, ratio: Vector, covered: float) ->
     seen = np.isfinite(ratio)
     error = np.abs(1 / ratio[seen] - 1)
     bound = rows.bound()
-    flops, moved = rows.law.work(rows.sizes, rows.chip, np)
-    onchip = np.maximum(flops / rows.sizes["peak"], moved / rows.chip.bytes_per_s / ONCHIP)
+    level = rows.level_bound()
     below = bound > TOLERANCE * rows.seconds
-    resident = below & (moved <= rows.chip.cache_bytes) & (onchip <= TOLERANCE * rows.seconds)
-    odd = below & ~resident & (bound > ODD * rows.seconds)
+    resident = below & (level <= TOLERANCE * rows.seconds)
+    odd = below & ~resident & (level > ODD * rows.seconds)
     return Judged(
         chip=chip,
         key=key,

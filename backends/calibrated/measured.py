@@ -10,16 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mansard.backends.calibrated.collected import Parsed, Record, experts, kept_of, recurrence
 from mansard.backends.calibrated.exchange import SHARE
 from mansard.backends.calibrated.facts import peak
 from mansard.backends.calibrated.parameters import Key
 from mansard.backends.calibrated.registry import form, scheme
-from mansard.backends.calibrated.routing import load
 from mansard.backends.chips import load as load_chip
 from mansard.backends.hardware import Hardware
 from mansard.core.errors import SpecError
-
-Record = Mapping[str, str]
 
 CHIPS = {
     "a100_sxm": "a100-sxm-80gb",
@@ -66,10 +64,6 @@ class Measurement:
     file: str
 
 
-Parsed = tuple[str, str, str, dict[str, float]]
-"""(form, dtype, kernel, sizes)."""
-
-
 def read(path: Path) -> Iterator[Measurement]:
     """Yield the measurements of one table; tables of other kinds yield none.
 
@@ -113,7 +107,12 @@ def _attention(record: Record, chip: Hardware) -> Parsed:
     names = ("batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim")
     batch, q, kv, heads, kv_heads, d = _number(record, *names)
     sizes = {"batch": batch, "q_len": q, "kv_len": kv, "heads": heads, "kv_heads": kv_heads}
-    sizes |= {"qk": d, "v": d, "kept": 2 * d, "kv_bytes": scheme(record["kv_dtype"])[0]}
+    sizes |= {
+        "qk": d,
+        "v": d,
+        "kept": kept_of(record, 2 * d),
+        "kv_bytes": scheme(record["kv_dtype"])[0],
+    }
     if record.get("kind") == "mla":
         sizes |= {"v": 512.0, "kept": 576.0}
     sizes["peak"] = peak(chip, "fp8" if record["dtype"] == "fp8" else "bf16")
@@ -138,23 +137,6 @@ def _mla(record: Record, chip: Hardware) -> Parsed:
         return "mla_decode", dtype, kernel, sizes
     sizes |= {"kv_heads": heads, "qk": 192.0, "v": 128.0, "kept": 320.0, "kv_bytes": 2.0}
     return "mla_prefill", dtype, kernel, sizes
-
-
-def _moe(record: Record, chip: Hardware) -> Parsed:
-    names = ("tokens", "hidden", "inter", "topk", "experts", "moe_tp", "moe_ep")
-    tokens, hidden, inter, top_k, experts, tp, ep = _number(record, *names)
-    _, weight, computes = scheme(record["dtype"])
-    dist = record["dist"]
-    alpha = 0.0 if dist == "balanced" else float(dist.rpartition("_")[2])
-    got = load(int(tokens), int(experts), int(top_k), int(ep), alpha)
-    sizes = {
-        "tokens": tokens, "top_k": top_k, "experts": experts, "rows": got.rows,
-        "active": got.active, "tiles": got.tiles, "tile": got.tile, "hidden": hidden,
-        "inter": inter / tp, "model_inter": inter, "w_bytes": weight,
-        "matrices": 2.0 if "nongated" in record["kernel"] else 3.0,
-        "peak": peak(chip, computes),
-    }  # fmt: skip
-    return "moe", record["dtype"], record["kernel"], sizes
 
 
 def _comm(record: Record, chip: Hardware) -> Parsed:
@@ -191,25 +173,6 @@ def _elementwise(record: Record, chip: Hardware) -> Parsed:
     return "stream", record["dtype"], record["op"], sizes | {"peak": 1e30}
 
 
-def _linear_attention(record: Record, chip: Hardware) -> Parsed:
-    batch, tokens, taps, width = _number(record, "batch", "tokens", "d_conv", "d_model")
-    kh, kd, vh, vd = _number(record, "k_heads", "k_dim", "v_heads", "v_dim_or_state")
-    channels = vh * kd + 2 * vd * 8 if record["kind"] == "mamba2" else 2 * kh * kd + vh * vd
-    if "conv1d" in record["kernel"]:
-        moved = 4 * tokens * channels + 4 * batch * channels * (taps - 1)
-        flops, blocks = 2 * taps * tokens * channels, tokens * channels / 512
-    else:
-        state = batch * vh * kd * vd * 4
-        moved = 2 * tokens * (2 * kh * kd + 2 * vh * vd) + 2 * state
-        flops = tokens * vh * kd * vd * 6
-        blocks = batch * vh
-    chunks = tokens / batch / 64 if record["phase"] == "context" else 1.0
-    sizes = {"bytes": moved, "flops": flops, "steps": chunks, "blocks": blocks}
-    sizes |= {"batch": batch, "tokens": tokens, "width": width, "heads": vh}
-    sizes["peak"] = peak(chip, "bf16")
-    return "scan", record["phase"], record["kernel"], sizes
-
-
 def _mla_bmm(record: Record, chip: Hardware) -> Parsed:
     tokens, heads = _number(record, "tokens", "heads")
     x, w, computes = scheme(record["dtype"])
@@ -227,12 +190,12 @@ READERS: dict[str, Callable[[Record, Hardware], Parsed]] = {
     "attn_decode": _attention,
     "infersim_attn": _attention,
     "mla": _mla,
-    "moe": _moe,
+    "moe": experts,
     "comm": _comm,
     "deepep": _deepep,
     "quantize": _quantize,
     "vidur_elementwise": _elementwise,
     "llmcompass_elementwise": _elementwise,
-    "linear_attn": _linear_attention,
+    "linear_attn": recurrence,
     "mla_bmm": _mla_bmm,
 }

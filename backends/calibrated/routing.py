@@ -1,10 +1,13 @@
-"""Which rows and experts the most loaded rank gets, for the routings measurements were made with.
+"""Which rows and experts the rank that was measured gets, for the routings tables were made with.
 
-``balanced`` deals assignments round. ``power_law`` draws each expert's load from ``x^-alpha`` on
-``[1, 0.8·tokens]`` (on ``[0.01, 2]`` where assignments are fewer than experts), rounds, gives
-what is missing to the largest, and reports the rank with the most; that is how aiconfigurator's
-collector makes its rows (ai-dynamo/aiconfigurator, collector/helper.py). A seeded mean stands in
-for its random draw.
+``balanced`` sends token ``t`` to the experts ``t + j·stride`` and measures the first rank.
+``power_law`` draws each expert's load from ``x^-alpha`` on ``[1, 0.8·tokens]`` (on ``[0.01, 2]``
+where assignments are fewer than experts), rounds, gives out what is missing, and measures the rank
+with the most. What is missing went to the largest experts in tables of 2025, and goes round the
+ranks, to the smallest expert of each, in those of 2026: with few tokens almost all is missing, so
+then the busiest rank has hardly more than its share. So aiconfigurator's collector makes its rows
+(ai-dynamo/aiconfigurator at 095f58a51c, collector/helper.py; commit 13dadba3b changed it). The
+mean of some seeded draws stands in for its random ones.
 """
 
 from __future__ import annotations
@@ -15,13 +18,15 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+Counts = NDArray[np.int64]
+
 DRAWS = 6
 SEED = 7
 
 
 @dataclass(frozen=True)
 class Load:
-    """What the most loaded rank works on.
+    """What the measured rank works on.
 
     Args:
         rows: assignments.
@@ -37,44 +42,116 @@ class Load:
 
 
 @cache
-def load(tokens: int, experts: int, top_k: int, ranks: int, alpha: float) -> Load:
-    """Return the load of the busiest of ``ranks``; ``alpha`` 0 is balanced."""
+def load(
+    tokens: int, experts: int, top_k: int, ranks: int, alpha: float, to_largest: bool = False
+) -> Load:
+    """Return the load of the measured one of ``ranks``.
+
+    Args:
+        tokens: of all ranks.
+        experts: of the model.
+        top_k: of them for a token.
+        ranks: that hold different experts.
+        alpha: of the power law; 0 is balanced.
+        to_largest: whether what rounding leaves over went to the largest experts.
+
+    >>> load(1, 512, 22, 16, 1.01).rows < load(1, 512, 22, 16, 1.01, to_largest=True).rows
+    True
+    """
     mean = max(tokens * top_k / experts, 1.0)
     tile = float(np.clip(2.0 ** np.ceil(np.log2(mean)), 16, 128))
     local = max(experts // ranks, 1)
     if alpha == 0:
-        rows = max(tokens * top_k / ranks, 1.0)
-        active = float(min(local, max(int(np.ceil(tokens * top_k / ranks)), 1)))
-        return Load(rows, active, float(np.ceil(rows / active / tile)) * active, tile)
-    drawn = np.random.default_rng(SEED)
-    seen = [_hottest(_counts(drawn, tokens, experts, top_k, alpha), local) for _ in range(DRAWS)]
+        seen = [_balanced(tokens, experts, top_k)[:local]]
+    else:
+        drawn = np.random.default_rng(SEED)
+        seen = [
+            _hottest(_drawn(drawn, tokens, experts, top_k, ranks, alpha, to_largest), local)
+            for _ in range(DRAWS)
+        ]
     rows = float(np.mean([n.sum() for n in seen]))
     active = float(np.mean([np.count_nonzero(n) for n in seen]))
     tiles = float(np.mean([np.ceil(n / tile).sum() for n in seen]))
     return Load(max(rows, 1.0), max(active, 1.0), max(tiles, 1.0), tile)
 
 
-def _counts(
-    drawn: np.random.Generator, tokens: int, experts: int, top_k: int, alpha: float
-) -> NDArray[np.int64]:
+def _balanced(tokens: int, experts: int, top_k: int) -> Counts:
+    """Return the assignments of each expert where tokens take turns.
+
+    >>> _balanced(4, 8, 2).tolist(), _balanced(1, 8, 2).tolist()
+    ([1, 1, 1, 1, 1, 1, 1, 1], [1, 0, 0, 0, 1, 0, 0, 0])
+    """
+    stride = -(-experts // top_k)
+    step = min(tokens, experts)  # tokens after that repeat the first ones
+    starts = np.arange(step) if tokens >= stride else np.arange(tokens) * stride // tokens
+    chosen = (starts[:, None] + np.arange(top_k) * stride) % experts
+    counts = np.bincount(chosen.ravel(), minlength=experts)
+    if tokens <= experts:
+        return np.asarray(counts, dtype=np.int64)
+    rounds, rest = divmod(tokens, experts)
+    more = np.bincount(chosen[:rest].ravel(), minlength=experts)
+    return np.asarray(counts * rounds + more, dtype=np.int64)
+
+
+def _drawn(
+    drawn: np.random.Generator, tokens: int, experts: int, top_k: int, ranks: int, alpha: float,
+    to_largest: bool,
+) -> Counts:  # fmt: skip
+    """Return the assignments of each expert in one draw of the power law."""
     total = tokens * top_k
     low, high = (1.0, max(0.8 * tokens, 1.0001)) if total > experts else (0.01, 2.0)
     e = 1.0 - alpha
     share = ((high**e - low**e) * drawn.random(experts) + low**e) ** (1.0 / e)
-    counts: NDArray[np.int64] = np.round(share / share.sum() * total).astype(np.int64)
+    counts: Counts = np.round(share / share.sum() * total).astype(np.int64)
+    if to_largest:
+        return _given_to_largest(counts, total)
+    by_rank = np.minimum(counts, tokens).reshape(ranks, -1)
+    missing = total - int(by_rank.sum())
+    parts, rest = divmod(abs(missing), ranks)
+    for rank, own in enumerate(by_rank):
+        turns = parts + (rank < rest)
+        own[:] = (
+            _raised(own, turns, tokens)
+            if missing > 0
+            else tokens - _raised(tokens - own, turns, tokens)
+        )
+    return by_rank.ravel()
+
+
+def _raised(counts: Counts, turns: int, most: int) -> Counts:
+    """Add 1 to the smallest count, ``turns`` times, none above ``most``.
+
+    >>> _raised(np.array([5, 0, 2]), 4, 9).tolist()
+    [5, 3, 3]
+    """
+    order = np.argsort(counts, kind="stable")
+    levels = counts[order].astype(np.int64)
+    turns = min(turns, int((most - levels).sum()))
+    needed = np.arange(1, len(levels) + 1) * np.append(levels[1:], most) - np.cumsum(levels)
+    filled = int(np.searchsorted(needed, turns)) + 1
+    height, rest = divmod(int(levels[:filled].sum()) + turns, filled)
+    raised = levels.copy()
+    raised[:filled] = height
+    raised[:rest] += 1
+    found = np.empty_like(raised)
+    found[order] = raised
+    return found
+
+
+def _given_to_largest(counts: Counts, total: int) -> Counts:
     order = np.argsort(-counts, kind="stable")
     missing = total - int(counts.sum())
     if missing > 0:
-        rounds, rest = divmod(missing, experts)
+        rounds, rest = divmod(missing, len(counts))
         counts += rounds
         counts[order[:rest]] += 1
     for i in range(-missing):
-        smallest = order[-(i % experts) - 1]
+        smallest = order[-(i % len(counts)) - 1]
         counts[smallest if counts[smallest] > 0 else int(np.argmax(counts))] -= 1
     return counts
 
 
-def _hottest(counts: NDArray[np.int64], local: int) -> NDArray[np.int64]:
+def _hottest(counts: Counts, local: int) -> Counts:
     ranks = len(counts) // local
     grouped = counts[: ranks * local].reshape(ranks, local)
     return np.asarray(grouped[int(np.argmax(grouped.sum(axis=1)))], dtype=np.int64)

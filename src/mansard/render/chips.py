@@ -28,7 +28,7 @@ UNSOURCED = "no source recorded"
 FIELDS = (
     "id", "name", "vendor", "kind", "arch", "year", "aliases", "capacity_bytes",
     "bandwidth_bytes_per_s", "memory_type", "reserve_bytes", "onchip_bytes", "onchip_kind",
-    "unit_count", "unit_kind", "clock_hz", "link_name", "link_bytes_per_s",
+    "onchip_bytes_per_s", "unit_count", "unit_kind", "clock_hz", "link_name", "link_bytes_per_s",
     "host_link_bytes_per_s", "tdp_w", "price", "confidence", "notes",
 )  # fmt: skip
 
@@ -100,6 +100,8 @@ def _figures(chip: Hardware) -> Iterator[tuple[str, str]]:
         yield "memory.type", chip.memory_type
     if chip.onchip_bytes:
         yield "onchip.size", f"{format_bytes(chip.onchip_bytes)} {chip.onchip_kind}".strip()
+    if chip.onchip_bytes_per_s:
+        yield "onchip.bandwidth", format_rate(chip.onchip_bytes_per_s)
     if chip.unit_count:
         yield "units.count", f"{chip.unit_count} {chip.unit_kind}".strip()
     if chip.clock_hz:
