@@ -97,7 +97,7 @@ def recurrence(record: Record, chip: Hardware) -> Parsed:
         states = window * (2 if decodes else 1)  # fresh sequences have none to read
         moved = 4 * tokens * channels + states
         held = (2 if first else 4) * tokens * channels + window
-        flops, blocks = 2 * taps * tokens * channels, tokens * channels / 512
+        flops, blocks = 2 * taps * tokens * channels, batch * channels
     else:
         moved, held, flops = _rule(record, first)
         blocks = batch * heads

@@ -24,6 +24,8 @@ SWITCHED = ("hopper", "blackwell")  # families whose chips it was measured on
 LOW_LATENCY = 128.0  # tokens of a rank that its low-latency kernels take at most [SGLang's default]
 UNITS = 24.0  # units the others run on, as measured
 WIDE_BYTES = 2.0  # an element of queries and results
+STATE = 128.0 * 128.0  # elements of a head's state [Yang 2024 GDN, §4]
+COLD = 1e18  # bytes no level holds
 NARROW_BYTES = 1.5  # an element of a cache that takes less is an fp8 one's
 WIDE = ("bf16", "fp16", "fp32", "tf32", "bfloat16", "float16")
 
@@ -173,15 +175,18 @@ def _tile(mean: Number, xp: Any) -> Number:
 
 
 def _scan(row: RowFigures, chip: Hardware, framework: str, xp: Any) -> Figures:
-    """A recurrence over a state, or the short convolution before one."""
+    """A recurrence over a state, or the short convolution before one.
+
+    Between two steps of decode all other layers' bytes pass, so no state waits on chip.
+    """
     batch, q = _size(row, "batch", xp), _size(row, "q_len", xp)
     width, state = _size(row, "width", xp), _size(row, "state", xp)
     decodes = _here(q <= DECODE_LEN)
     phase = "generation" if decodes else "context"
-    heads = xp.maximum(width / 128, 1.0)
+    heads = xp.maximum(state / STATE, 1.0)
     if row.kind == "causal_conv":
         kernel = "gdn/causal_conv1d_update" if decodes else "gdn/causal_conv1d_fn"
-        blocks = batch * q * width / 512
+        blocks = batch * width
     else:
         rule = "fused_recurrent" if decodes else "chunk"
         kernel = f"gdn/{rule}_gated_delta_rule"
@@ -190,7 +195,7 @@ def _scan(row: RowFigures, chip: Hardware, framework: str, xp: Any) -> Figures:
         "bytes": xp.maximum(row.bytes, 1.0), "flops": row.flops, "blocks": blocks,
         "steps": 1.0 if decodes else xp.maximum(q / 64, 1.0), "batch": batch,
         "tokens": batch * q, "width": width, "heads": heads, "state": state,
-        "peak": peak(chip, "bf16"),
+        "held": COLD if decodes else xp.maximum(row.bytes, 1.0), "peak": peak(chip, "bf16"),
     }  # fmt: skip
     return Figures("scan", sizes, phase, framework, kernel, row.bound_s)
 

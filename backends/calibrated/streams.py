@@ -54,14 +54,15 @@ STREAM = Form(
 def _scan_sides(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> dict[str, Number]:
     """Products of chunks, against what is moved."""
     _, e_memory, e_compute, _, _, _, _, resident, _, _ = p
-    memory = cached(z["bytes"] / (e_memory * chip.bytes_per_s), z["bytes"], resident, chip)
+    memory = cached(z["bytes"] / (e_memory * chip.bytes_per_s), z["held"], resident, chip)
     return {COMPUTE: z["flops"] / (e_compute * z["peak"]), MEMORY_BOUND: memory}
 
 
 def _scan(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
     """A recurrence: parallel over sequences and heads, serial over chunks of a sequence.
 
-    Some engines launch its convolution sequence by sequence.
+    Some engines launch its convolution sequence by sequence. ``held`` are the bytes touched: a
+    state that is updated where it lies counts once.
     """
     t0, _, _, step_s, block_s, idle, sharp, _, sequence_s, token_s = p
     compute, memory = _scan_sides(p, z, chip, xp).values()
@@ -74,13 +75,13 @@ def _scan(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
 
 SCAN = Form(
     name="scan",
-    sizes=("bytes", "flops", "steps", "blocks", "batch", "tokens", "peak"),
+    sizes=("bytes", "held", "flops", "steps", "blocks", "batch", "tokens", "peak"),
     parameters=(
         Parameter("t0", 5e-6, 5e-7, 3e-4, 4.5, "launches [s]"),
         Parameter("e_memory", 0.6, 0.02, 1.3, 2.0, "share of the bandwidth"),
         Parameter("e_compute", 0.2, 0.002, 1.2, 3.0, "share of the matrix peak"),
         Parameter("step_s", 1e-7, 1e-10, 1e-5, 6.0, "per serial step [s]"),
-        Parameter("block_s", 1e-10, 1e-13, 1e-6, 6.0, "per block [s]"),
+        Parameter("block_s", 1e-10, 1e-13, 1e-6, 6.0, "per channel or head of a sequence [s]"),
         Parameter("idle", 0.1, 1e-3, 1.2, 3.0, "loss when units are idle"),
         Parameter("sharp", 3.0, 1.0, 10.0, 2.1, "of the knee"),
         Parameter("resident", 1.5, 1.0, 8.0, 2.0, "speed of the last level over memory"),

@@ -78,7 +78,14 @@ def example(law: Form) -> dict[str, float]:
     usual |= {"tokens": 64.0, "top_k": 8.0, "experts": 64.0, "rows": 512.0, "active": 64.0}
     usual |= {"tiles": 64.0, "tile": 16.0, "hidden": 2048.0, "inter": 1024.0, "matrices": 3.0}
     usual |= {"nodes": 1.0, "units": 24.0, "ranks": 8.0, "absorbed": 1.0, "flops": 1e9}
-    usual |= {"bytes": 1e8, "cols": 4096.0, "steps": 4.0, "blocks": 256.0, "groups": 32.0}
+    usual |= {
+        "bytes": 1e8,
+        "cols": 4096.0,
+        "steps": 4.0,
+        "blocks": 256.0,
+        "groups": 32.0,
+        "held": 1e8,
+    }
     usual |= {"layers": 32.0, "parameters": 7e9, "expert_parameters": 0.0, "cache": 2048.0}
     usual |= {"wide": 4096.0, "tp": 1.0, "isl": 128.0, "osl": 128.0, "served": 0.0}
     usual |= {"dp": 1.0, "prefill_s": 1.0, "decode_s": 2.0, "attention_s": 1.0}
