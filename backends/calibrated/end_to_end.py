@@ -11,8 +11,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from mansard.backends.calibrated.collected import Record
 from mansard.backends.calibrated.facts import peak
-from mansard.backends.calibrated.measured import CHIPS, Measurement, Record
+from mansard.backends.calibrated.measured import CHIPS, Measurement
 from mansard.backends.calibrated.network import NETWORK
 from mansard.backends.calibrated.parameters import Key
 from mansard.backends.chips import load as load_chip

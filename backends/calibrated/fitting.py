@@ -72,6 +72,7 @@ class Columns:
         """
         if self.law.name in LINKED:
             return self.bound()
+        moved: Vector
         flops, moved = self.law.work(self.sizes, self.chip, np)
         away = np.maximum(1.0 - self.chip.cache_bytes / self.sizes.get("held", moved), 0.0)
         least = np.maximum(
