@@ -14,6 +14,8 @@ _FOLDER = Path(__file__).parent / "hardware"
 _LARGEST = 1_000_000
 _MOST_DEVICES = 1_000_000
 _DIGITS = re.compile(r"[0-9]+")
+_VENDORS = ("nvidia", "amd", "intel", "google")
+"""Words that benchmarks write before a chip's name."""
 
 
 @cache
@@ -43,21 +45,23 @@ def _fold(name: str) -> str:
 def find(name: str) -> str:
     """Return the id of the bundled chip called ``name``: its id, an alias or its full name.
 
-    Case, spaces and underscores do not matter.
+    Case, spaces and underscores do not matter, nor its vendor before it. A name that several chips
+    share is none of theirs: an A100 has 40 GB or 80 GB.
 
     Raises:
         UnknownNameError: no chip is called that; the hint offers the near ones.
 
-    >>> find("H100 SXM"), find("rtx_a6000")
-    ('h100-sxm', 'rtx-a6000')
+    >>> find("H100 SXM"), find("rtx_a6000"), find("AMD MI250")
+    ('h100-sxm', 'rtx-a6000', 'mi250')
     """
     folded = _fold(name)
-    if folded in bundled():
-        return folded
-    chip = _spellings().get(folded)
-    if chip is None:
-        raise unknown_name("hardware", name, bundled(), see="(mansard hardware list)")
-    return chip
+    vendor, _, rest = folded.partition("-")
+    for one in (folded, rest) if vendor in _VENDORS else (folded,):
+        chip = one if one in bundled() else _spellings().get(one)
+        if chip is not None:
+            return chip
+    asked = rest if rest and vendor in _VENDORS else name
+    raise unknown_name("hardware", asked, bundled(), see="(mansard hardware list)")
 
 
 def load(name: str | Path) -> Hardware:

@@ -84,6 +84,7 @@ class Parts:
         attention_s: of decode attention with a head of the cache for each of the queries.
         grouped_s: of decode attention where query heads share heads of the cache.
         bound_s: of all of it.
+        low_s, high_s: the band of the sum of the kernels.
     """
 
     prefill_s: float
@@ -91,13 +92,16 @@ class Parts:
     attention_s: float
     grouped_s: float
     bound_s: float
+    low_s: float
+    high_s: float
 
 
 def compose(
     program: Program, on: Cluster, scenario: Mapping[str, int], framework: str = ""
 ) -> Parts:
     """Return the kernels of a static batch, summed; no engine around them."""
-    found = answer(program, scenario, (), CalibratedWork(program, on, _predictor(on), framework))
+    work = CalibratedWork(program, on, _predictor(on), framework)
+    found = answer(program, scenario, (), work)
     rows = [
         (name, row, float(row.time_s * row.count * phase.steps))
         for name, phase in found.phases.items()
@@ -108,6 +112,9 @@ def compose(
     for name, row, time_s in rows:
         parts[_part(name, row)] += time_s
         parts["bound_s"] += time_s * float(row.ideal_s or 0.0) / row.time_s
+    for name, phase in found.phases.items():
+        parts["low_s"] += work.bands[name].low * float(phase.steps)
+        parts["high_s"] += work.bands[name].high * float(phase.steps)
     return Parts(**parts)
 
 

@@ -1,11 +1,17 @@
-"""Time to first token of static batches: measured, and as the sets that ship predict it."""
+"""Time to first token of static batches: measured, held back, and as the sets that ship say."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from mansard.backends.calibrated import stacks
 from mansard.backends.calibrated.band import Band
+from mansard.backends.calibrated.fitting import Columns
+from mansard.backends.calibrated.solver import Vector
+from mansard.backends.calibrated.stacks import Fits
 from mansard.backends.calibrated.tables import share, table
 
 
@@ -45,6 +51,31 @@ class StaticBatch:
     model: str
     first: Figure
     whole: Figure
+
+
+def held_back(fitted: Mapping[str, Fits]) -> str:
+    """Return first tokens of models that were left out, a row each."""
+    head = ("chip", "engine", "model", "ranks", "batch", "measured", "left out", "off")
+    lines = [
+        line
+        for chip, fits in fitted.items()
+        for key, (_, rows, ratio) in fits.items()
+        for part, one in stacks.parts(key, rows)
+        if part.family == stacks.FIRST
+        for line in _lines(chip, key.framework, rows.part(one), ratio[one])
+    ]
+    return table(head, lines) if lines else "The folder has no first tokens."
+
+
+def _lines(chip: str, engine: str, rows: Columns, ratio: Vector) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of each row."""
+    z = rows.sizes
+    for i in np.flatnonzero(np.isfinite(ratio)):
+        seconds, off = rows.seconds[i], 1 / ratio[i] - 1
+        model = f"{z['parameters'][i] / 1e9:.1f}B dense"
+        batch = f"{z['batch'][i]:.0f} × {z['prompt'][i]:.0f}"
+        times = (f"{1e3 * v:.{1 if v < 0.1 else 0}f} ms" for v in (seconds, seconds / ratio[i]))
+        yield chip, engine, model, f"{z['tp'][i]:.0f}", batch, *times, f"{100 * off:+.1f} %"
 
 
 NAMES = ("measured", "bound", "calibrated", "band", "")

@@ -9,7 +9,7 @@ from importlib.resources import files
 import numpy as np
 
 from mansard.backends.calibrated import judge, stacks, tables
-from mansard.backends.calibrated.first_tokens import StaticBatch, first_tokens
+from mansard.backends.calibrated.first_tokens import StaticBatch, first_tokens, held_back
 from mansard.backends.calibrated.gates import gates
 from mansard.backends.calibrated.judge import Judged
 from mansard.backends.calibrated.kinds import NETWORKS, OPS
@@ -17,6 +17,7 @@ from mansard.backends.calibrated.plot import scatter
 from mansard.backends.calibrated.refit import Gathered
 from mansard.backends.calibrated.stacks import WHOLE, Fits
 from mansard.backends.calibrated.tables import Ranking, Unmeasured
+from mansard.backends.calibrated.total_bands import total_bands
 
 PLOTS = "accuracy"
 """Folder of the plots, beside the page."""
@@ -30,7 +31,8 @@ def files_of(
     rankings = [(chip, *one) for chip, fits in fitted.items() for one in judge.ranking(fits)]
     total = sum(rows.rows for found in gathered.values() for rows in found)
     drawn = {f"{PLOTS}/{slug(title)}.svg": text for title, text in _plots(fitted).items()}
-    return {name: render(judged, judge.unmeasured(fitted), rankings, total, static), **drawn}
+    own = (held_back(fitted), total_bands(fitted))
+    return {name: render(judged, judge.unmeasured(fitted), rankings, total, static, own), **drawn}
 
 
 def slug(title: str) -> str:
@@ -67,9 +69,19 @@ def _held_back(fits: Fits, forms: tuple[str, ...]) -> Iterator[tuple[float, floa
 
 def render(
     judged: list[Judged], unmeasured: Unmeasured, rankings: list[Ranking], total: int,
-    static: Sequence[StaticBatch] = (),
+    static: Sequence[StaticBatch] = (), engines: tuple[str, str] = ("", ""),
 ) -> str:  # fmt: skip
-    """Return the page; ``total`` rows were read."""
+    """Return the page; ``total`` rows were read.
+
+    Args:
+        judged: sets on what was held back from them.
+        unmeasured: chips left out.
+        rankings: of configurations of one model.
+        total: rows that were read.
+        static: batches as the sets that ship predict them.
+        engines: tables of first tokens held back, and of the bands of totals.
+    """
+    first, bands = engines
     ops = [j for j in judged if j.key.form not in WHOLE]
     networks = [j for j in judged if j.key.form in WHOLE and not math.isnan(j.error)]
     parts = [
@@ -83,7 +95,12 @@ def render(
         "## Chips left out\n\n" + tables.chips_left_out(unmeasured),
         "## End to end, models left out\n\n" + tables.end_to_end(networks),
         "## Time to first token of static batches\n\n" + _text("accuracy_first.md"),
+        first,
+        _text("accuracy_batches.md"),
         first_tokens(static),
+        _text("accuracy_bands.md"),
+        bands,
+        _text("accuracy_totals.md"),
         "## Ranking of configurations\n\n" + tables.ranked(rankings),
         "## The worst sets\n\n" + tables.worst(ops),
         _text("accuracy_tail.md"),

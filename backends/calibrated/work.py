@@ -33,8 +33,10 @@ WORTH_NAMING = 0.01
 
 DENSE = ("gemm", "attention_prefill", "attention_decode", "stream", "collective")
 """Forms of the networks that engines were measured with."""
-UNSURE = ("all measured chips", "was not measured", "no measured link")
+UNSURE = ("was not measured", "no measured link")
 """Words of a basis that stands in for another."""
+FOREIGN, PLAIN_DTYPE = "all measured chips", "bfloat16"
+"""Words of a basis of other chips' kernels, and of the dtype engines were measured in on them."""
 MIXERS = ("attention", "scores", "state_space_dual", "selective_scan", "gated_delta")
 """Kinds of row of which a layer has one."""
 
@@ -220,7 +222,19 @@ def is_judged_whole(
     """
     if engine is None or engine.one.chips or own or engine.one.key.framework != framework:
         return False
-    return all(form in DENSE and not any(w in basis for w in UNSURE) for form, basis in rests)
+    return all(form in DENSE and not _is_unsure(form, basis) for form, basis in rests)
+
+
+def _is_unsure(form: str, basis: str) -> bool:
+    """Say whether no engine was fitted on such kernels.
+
+    On a chip whose kernels nobody measured, those of others stand in; so they did where its engine
+    was fitted, in one dtype.
+    """
+    dtype = {"gemm": PLAIN_DTYPE, "attention_prefill": f"{PLAIN_DTYPE}/{PLAIN_DTYPE}"}
+    dtype["attention_decode"] = dtype["attention_prefill"]
+    foreign = FOREIGN in basis and f", {dtype.get(form, '')}" not in basis
+    return foreign or any(words in basis for words in UNSURE)
 
 
 def phase_band(

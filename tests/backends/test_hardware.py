@@ -274,15 +274,18 @@ def test_narrow_and_scaled_formats_share_the_rate_of_their_width() -> None:
         ("A100 SXM 80GB", "a100-sxm-80gb"),
         ("rtx_4090", "rtx-4090"),
         ("m1", "apple-m1"),
+        ("AMD MI250", "mi250"),
+        ("NVIDIA H200 SXM", "h200-sxm"),
     ],
 )
 def test_a_chip_is_found_by_id_alias_or_full_name_in_any_case(name: str, chip: str) -> None:
     assert find(name) == chip
 
 
-def test_an_ambiguous_name_offers_its_chips() -> None:
+@pytest.mark.parametrize("name", ["h100", "Nvidia H100"])
+def test_an_ambiguous_name_offers_its_chips(name: str) -> None:
     with pytest.raises(UnknownNameError) as caught:
-        load("h100")
+        load(name)
     assert caught.value.hint is not None
     assert all(repr(c) in caught.value.hint for c in ("h100-nvl", "h100-pcie", "h100-sxm"))
 

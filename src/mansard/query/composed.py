@@ -72,6 +72,9 @@ def _composed(model: str, row: Measurement) -> Measurement:
     sizes |= {"steps": z["osl"], "peak": 1.0, "bound_s": parts.bound_s}
     sizes |= {"prefill_s": parts.prefill_s, "decode_s": parts.decode_s}
     sizes |= {"attention_s": parts.attention_s, "grouped_s": parts.grouped_s}
+    kernels_s = parts.prefill_s + parts.decode_s + parts.attention_s + parts.grouped_s
+    sizes |= {"prompt": z["isl"], "kernels_low": parts.low_s / kernels_s}
+    sizes |= {"kernels_high": parts.high_s / kernels_s}
     shape = tuple(sizes[name] for name in ENGINE.shape)
     key = Key("engine", engine)
     return Measurement(key, row.chip, sizes, shape, row.seconds, row.text, row.file)

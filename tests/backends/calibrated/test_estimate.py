@@ -171,8 +171,10 @@ def test_an_answer_of_several_devices_predicts_their_collectives() -> None:
 
 
 def test_a_stack_that_was_measured_has_the_band_of_whole_networks_held_back() -> None:
-    def band(model: str, framework: str) -> tuple[float, float]:
-        found = ms.analyze(model, on="h100-sxm", batch=4, prompt=256, output=8,
+    def band(
+        model: str, framework: str, on: str = "h100-sxm", *techniques: str
+    ) -> tuple[float, float]:
+        found = ms.analyze(model, on=on, batch=4, prompt=256, output=8, techniques=techniques,
                            estimate="calibrated", set={"framework": framework})  # fmt: skip
         assert found.calibrated is not None
         tpot, limits = found.tpot, found.calibrated.bands["tpot_s"]
@@ -182,6 +184,11 @@ def test_a_stack_that_was_measured_has_the_band_of_whole_networks_held_back() ->
     low, high = band("llama-3.1-8b", "vllm")
     engine = find(Key("engine", "vllm"), "h100-sxm", "hopper").one
     assert (low, high) == pytest.approx((engine.low, engine.high))
+    foreign = find(
+        Key("engine", "vllm"), "mi250", ""
+    ).one  # its kernels are other chips', as fitted
+    assert band(LLAMA, "vllm", "mi250") == pytest.approx((foreign.low, foreign.high))
+    assert band(LLAMA, "vllm", "mi250", "quantize{weights=int4}")[1] > 1.2 * foreign.high
     wide = band("qwen3-30b-a3b", "vllm")  # experts: no such network was measured
     assert wide[0] < low
     assert wide[1] > high
