@@ -108,7 +108,7 @@ class Tape:
         """
         whole, _ = self._run(env)
         each = [self._run(group)[0] for group in groups]
-        varying = self._mentioning(set(own))
+        varying = self.mentioning(set(own))
         values: list[Any] = []
         for terms in self.quantities:
             total: Any = 0
@@ -119,7 +119,7 @@ class Tape:
             values.append(total)
         return values
 
-    def _mentioning(self, symbols: set[Symbol]) -> set[int]:
+    def mentioning(self, symbols: set[Symbol]) -> set[int]:
         """Return the atoms that depend on any of the symbols."""
         found: set[int] = set()
         for slot, atom in enumerate(self.atoms):

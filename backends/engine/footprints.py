@@ -10,7 +10,7 @@ import numpy as np
 from mansard.backends.engine.greatest import undominated
 from mansard.backends.engine.lowered import Lowered, Segment
 from mansard.backends.engine.points import Array, Operand, Points, Stack
-from mansard.backends.engine.polynomials import Frozen, Rebound, Space, add, constant, freeze
+from mansard.backends.engine.polynomials import Frozen, Space, add, constant, freeze
 from mansard.backends.engine.timed import NEAR
 from mansard.backends.memory import KEPT, in_flight, resident
 from mansard.backends.quantity import Tape, Terms
@@ -104,7 +104,7 @@ def _sizes(segment: Segment, lowered: Lowered) -> _Sizes:
     alive = [
         [tape.add(v.bytes) for v in values if v.place == MEMORY] for values in live_sets(graph)
     ]
-    bound = Rebound(tape, segment.bind, lowered.space)
+    bound = segment.over(tape, lowered.space)
     return _Sizes(
         {name: (kind, bound.terms(slot)) for name, (kind, slot) in stored.items()},
         tuple(add(bound.terms(slot) for slot in slots) for slots in alive),

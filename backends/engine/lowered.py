@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
 
-from mansard.backends.engine.polynomials import Rebound, Space
-from mansard.backends.quantity import Terms
+from mansard.backends.engine.polynomials import Ragged, Rebound, Space
+from mansard.backends.quantity import Tape, Terms
 from mansard.backends.table import Table, tabulate
 from mansard.core.errors import SpecError
 from mansard.core.records import dataclass
-from mansard.core.symbols import Expr, Symbol
+from mansard.core.symbols import B, Expr, P, S, Symbol, T
 from mansard.ir.program import Call, Loop, Program, Step, Wait
 
 
@@ -31,6 +31,7 @@ class Segment:
         table: its rows.
         rows: the table's quantities over scenario symbols.
         bind: every parameter of the graph.
+        groups: the same of each group of sequences, where the step is ragged.
         waits: whether nothing runs, and only the time passes.
         seconds: of a wait.
     """
@@ -43,8 +44,22 @@ class Segment:
     table: Table | None = None
     rows: Rebound | None = None
     bind: Mapping[Symbol, Expr] = field(default_factory=dict)
+    groups: tuple[Mapping[Symbol, Expr], ...] = ()
     waits: bool = False
     seconds: Terms = field(default_factory=dict)
+
+    def over(self, tape: Tape, space: Space) -> Rebound:
+        """Return the quantities of a tape of its graph over scenario symbols."""
+        return rebound(tape, self.bind, self.groups, space)
+
+
+def rebound(
+    tape: Tape, bind: Mapping[Symbol, Expr], groups: Sequence[Mapping[Symbol, Expr]], space: Space
+) -> Rebound:
+    """Return the quantities of a tape as a call binds it, group by group where it is ragged."""
+    if not groups:
+        return Rebound(tape, bind, space)
+    return Ragged(tape, bind, groups, (B, S, P), space)
 
 
 @dataclass(frozen=True)
@@ -72,7 +87,7 @@ class Lowered:
         program: after its passes.
 
     Raises:
-        NotCompiledError: steps side by side, ragged steps, loops with an index inside another.
+        NotCompiledError: steps side by side, loops with an index inside another.
     """
 
     def __init__(self, program: Program) -> None:
@@ -125,8 +140,6 @@ class Lowered:
         yield Segment(at.phase, factors, waits=True, seconds=self.space.expression(node.time_s))
 
     def _call(self, call: Call, at: _Place) -> Segment:
-        if call.groups:
-            raise NotCompiledError("a ragged step is stepped")
         if call.pool:
             raise NotCompiledError("pools of devices are stepped")
         graph = self.program.graph(call.graph)
@@ -135,9 +148,14 @@ class Lowered:
             self._tables[key] = tabulate(graph.wanting(call.wants), call.graph)
         table = self._tables[key]
         bind = dict(call.bound(graph.defaults))
+        own = [dict(zip((B, S, P, T), (b, s, p, b * s), strict=True)) for b, s, p in call.groups]
         if at.index is not None and at.start:
-            bind = {s: e.xreplace({at.index: at.index + at.start}) for s, e in bind.items()}
+            later = {at.index: at.index + at.start}
+            bind, *own = ({s: e.xreplace(later) for s, e in each.items()} for each in (bind, *own))
+        groups = tuple({**bind, **each} for each in own)
         if at.index is not None and any(self.space.mentions(f, at.index) for f in at.factors):
             raise NotCompiledError("a loop whose trips depend on the step around it is stepped")
-        rows = Rebound(table.tape, bind, self.space)
-        return Segment(at.phase, at.factors, at.times, at.index, call, table, rows, bind, at.waits)
+        rows = rebound(table.tape, bind, groups, self.space)
+        return Segment(
+            at.phase, at.factors, at.times, at.index, call, table, rows, bind, groups, at.waits
+        )

@@ -122,11 +122,12 @@ class Rebound:
     def terms(self, slot: int) -> Terms:
         """Return one quantity."""
         if slot not in self._terms:
-            parts = [scaled(self._monomial(m), c) for m, c in self._tape.quantities[slot].items()]
+            parts = [scaled(self.monomial(m), c) for m, c in self._tape.quantities[slot].items()]
             self._terms[slot] = add(parts)
         return self._terms[slot]
 
-    def _monomial(self, monomial: Monomial) -> Terms:
+    def monomial(self, monomial: Monomial) -> Terms:
+        """Return a product of the tape's atoms."""
         product: Terms = {ONE: 1}
         for slot, exponent in monomial:
             product = times(product, self._raised(self._atom(slot), exponent))
@@ -155,6 +156,34 @@ class Rebound:
         for _ in range(exponent):
             product = times(product, base)
         return product
+
+
+class Ragged(Rebound):
+    """The quantities of a ragged step: what is per sequence is added over its groups.
+
+    A monomial is per sequence that mentions a group's own symbol, as in ``Tape.evaluate_ragged``.
+
+    Args:
+        tape: of a graph, over its parameters.
+        bind: what the call binds them to, the whole step's ``T`` and ``R`` among them.
+        groups: the same, as each group of sequences binds it.
+        own: the symbols that make a monomial per sequence.
+        space: that the results are over.
+    """
+
+    def __init__(
+        self, tape: Tape, bind: Mapping[Symbol, Expr], groups: Iterable[Mapping[Symbol, Expr]],
+        own: Iterable[Symbol], space: Space,
+    ) -> None:  # fmt: skip
+        super().__init__(tape, bind, space)
+        self._groups = [Rebound(tape, group, space) for group in groups]
+        self._own = tape.mentioning(set(own))
+
+    def monomial(self, monomial: Monomial) -> Terms:
+        """Return a product of the tape's atoms; per sequence, its sum over the groups."""
+        if not any(slot in self._own for slot, _ in monomial):
+            return super().monomial(monomial)
+        return add(group.monomial(monomial) for group in self._groups)
 
 
 def number(value: Scalar) -> Terms:

@@ -48,6 +48,12 @@ def test_compiled_figures_equal_the_roofline(name: str, level: str, specs: tuple
     check(optimised(name, level, specs))
 
 
+@pytest.mark.parametrize("name", ["llama-3.1-8b", "gemma-2-2b", "mixtral-8x7b-v0.1", "mamba2-2.7b"])
+def test_ragged_steps_are_compiled_group_by_group(name: str) -> None:
+    """Riders beside each chunk: weights read once a step, caches once a group of sequences."""
+    check(optimised(name, "O1", ("chunk-prefill{size=512 decoding=8 context=700}",)))
+
+
 @pytest.mark.parametrize("count", [2, 100, 200_001])
 def test_what_happens_in_a_loop_of_no_trips_takes_no_time(count: int) -> None:
     """Between ``output - 1`` steps come ``(batch - 1)/(output - 1)`` prefills each: none of 1."""
