@@ -10,7 +10,14 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from mansard.backends.sums import Piece, total_of_greatest
+from mansard.backends.table import TableRow
 from mansard.backends.totals import RowTotal
+
+
+def stream_of(row: TableRow) -> str:
+    """Return which stream of its ``Overlap`` a row is in."""
+    link = next(iter(row.payload), None)
+    return f"device {row.device}" if link is None else f"link {link[1]}"
 
 
 def overlapped_s(rows: Sequence[RowTotal], piece: Piece) -> float:
@@ -21,9 +28,7 @@ def overlapped_s(rows: Sequence[RowTotal], piece: Piece) -> float:
     """
     streams: dict[str, list[RowTotal]] = {}
     for row in rows:
-        link = next(iter(row.row.payload), None)
-        name = f"device {row.row.device}" if link is None else f"link {link[1]}"
-        streams.setdefault(name, []).append(row)
+        streams.setdefault(stream_of(row.row), []).append(row)
     edges = sorted({0, piece.steps, *(c for row in rows for c in _crossings(row, piece))})
     total = 0.0
     for low, after in pairwise(edges):

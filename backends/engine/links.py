@@ -5,7 +5,8 @@ from __future__ import annotations
 from mansard.backends.collectives import Level, seconds
 from mansard.backends.engine.arithmetic import Value, greatest, least
 from mansard.backends.engine.parameters import OpenLevel
-from mansard.backends.engine.polynomials import Space, SpaceAtom, freeze
+from mansard.backends.engine.polynomials import Space, SpaceAtom, add, freeze, number, scaled
+from mansard.backends.engine.transfers import pieces
 from mansard.backends.quantity import Terms
 from mansard.backends.rates import Transfer
 from mansard.core.symbols import Symbol
@@ -30,7 +31,10 @@ def sent_terms(
 
 
 def transfer_terms(space: Space, size: Terms, op: str, levels: tuple[Level, ...]) -> Terms:
-    """Return the seconds of a message as a polynomial of one atom."""
+    """Return the seconds of a message: a polynomial of one atom, or in its size if that is all."""
+    _, slopes, bases = pieces(op, levels)
+    if len(slopes) == 1:
+        return add([scaled(size, float(slopes[0])), number(float(bases[0]))])
     return space.atom(SpaceAtom("transfer", args=(freeze(size),), link=(op, levels)))
 
 

@@ -63,7 +63,15 @@ class Space:
         return Rebound(tape, {}, self).terms(tape.add(value))
 
     def function(self, kind: str, args: Iterable[Terms]) -> Terms:
-        """Return a function of polynomials, evaluated where they are numbers."""
+        """Return a function of polynomials, evaluated where they are numbers.
+
+        Of ``least`` an argument that is nowhere above the other is the answer.
+        """
+        args = tuple(args)
+        if kind == "least":
+            a, b = args
+            if dominates(b, a) or dominates(a, b):
+                return a if dominates(b, a) else b
         frozen = tuple(freeze(a) for a in args)
         numbers = [constant(a) for a in frozen]
         known = [n for n in numbers if n is not None]

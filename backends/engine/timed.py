@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise, product
-from typing import Any
 
 import numpy as np
 
 from mansard.backends.engine.greatest import Greatest, Row, crossing
-from mansard.backends.engine.links import sent_terms
 from mansard.backends.engine.lowered import NotCompiledError, Segment
-from mansard.backends.engine.parameters import Parameter, Rates
+from mansard.backends.engine.parameters import Rates
 from mansard.backends.engine.points import Array, Operand, Points
 from mansard.backends.engine.polynomials import (
     Space,
-    SpaceAtom,
     add,
     constant,
     freeze,
     scaled,
     substituted,
-    times,
 )
+from mansard.backends.engine.rows import rows_of
 from mansard.backends.quantity import Scalar, Terms
-from mansard.backends.rates import LINK
 from mansard.core.symbols import Symbol
 
 NEAR = 1e-9
@@ -47,12 +43,12 @@ class Timed:
     ``bends`` says that products of the step occur between kinks.
 
     Raises:
-        NotCompiledError: rows side by side, or a size that is not affine along the loop.
+        NotCompiledError: a size that is not affine along the loop.
     """
 
     def __init__(self, segment: Segment, rates: Rates, space: Space) -> None:
         self.segment, self._space = segment, space
-        rows = [row for _, row in priced_rows(segment, rates, space)]
+        rows = rows_of(segment, rates, space)
         if not rows and segment.seconds:
             rows = [[segment.seconds]]
         index = segment.index
@@ -127,51 +123,6 @@ def product_of(points: Points, factors: tuple[Terms, ...]) -> Operand:
         factor = np.maximum(points.polynomial(terms), 0.0)
         product = np.where(np.equal(product, 0), 0.0, product * factor) if k else factor
     return product
-
-
-def priced_rows(segment: Segment, rates: Rates, space: Space) -> Iterator[tuple[Any, Row]]:
-    """Yield (table row, seconds of each resource over the scenario symbols), occurrences included.
-
-    Raises:
-        NotCompiledError: rows side by side.
-    """
-    for row, named in named_rows(segment, rates, space):
-        yield row, [terms for _, terms in named]
-
-
-def named_rows(
-    segment: Segment, rates: Rates, space: Space
-) -> Iterator[tuple[Any, list[tuple[str, Terms]]]]:
-    """Yield (table row, [(resource, its seconds)]), occurrences included.
-
-    Raises:
-        NotCompiledError: rows side by side.
-    """
-    if segment.table is None or segment.rows is None:
-        return
-    for row in segment.table.rows:
-        if row.group:
-            raise NotCompiledError("streams side by side are stepped")
-        opened = rates.of(row)
-        count = segment.rows.terms(row.count)
-        found = []
-        for resource, rated in opened.rates.items():
-            parts = [_cost(space, segment.rows.terms(slot), each, p) for slot, each, p in rated]
-            found.append((resource, times(count, add(parts))))
-        if opened.priced.transfers:
-            sent = [
-                sent_terms(space, segment.rows.terms(t.quantity), t, opened.links.get(k))
-                for k, t in enumerate(opened.priced.transfers)
-            ]
-            found.append((LINK, times(count, add(sent))))
-        if found:
-            yield row, found
-
-
-def _cost(space: Space, work: Terms, each: float, over: Parameter | None) -> Terms:
-    if over is None:
-        return scaled(work, each)
-    return times(scaled(work, each), space.atom(SpaceAtom("symbol", over.inverse)))
 
 
 def kinks_of(space: Space, index: Symbol, rows: list[Row]) -> Iterator[tuple[int, Terms]]:

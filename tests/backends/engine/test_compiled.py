@@ -33,10 +33,11 @@ def optimised(name: str, level: str, specs: tuple[str, ...]) -> Program:
     return apply_techniques(load(name), specs, level)[0]
 
 
-def check(program: Program, on: str = "h100-sxm") -> None:
-    compiled = Compiled(program, chip(on))
+def check(program: Program, on: Cluster | None = None) -> None:
+    devices = on or Cluster(chip("h100-sxm"))
+    compiled = Compiled(program, devices)
     columns = np.array(SCENARIOS, dtype=float).T
-    fast, slow = compiled.figures(*columns), Stepwise(program, chip(on)).figures(*columns)
+    fast, slow = compiled.figures(*columns), Stepwise(program, devices).figures(*columns)
     for name in FIGURES:
         for got, expected, scenario in zip(fast[name], slow[name], SCENARIOS, strict=True):
             same = math.isclose(got, expected, rel_tol=1e-12)
@@ -52,6 +53,23 @@ def test_compiled_figures_equal_the_roofline(name: str, level: str, specs: tuple
 def test_ragged_steps_are_compiled_group_by_group(name: str) -> None:
     """Riders beside each chunk: weights read once a step, caches once a group of sequences."""
     check(optimised(name, "O1", ("chunk-prefill{size=512 decoding=8 context=700}",)))
+
+
+BESIDE = [
+    ("llama-3.1-8b", "parallel{tp=2 overlap=true}", 2),
+    ("gemma-2-2b", "parallel{tp=2 overlap=true}", 2),
+    ("deepseek-v3", "parallel{tp=8 overlap=true}", 8),
+    ("llama-3.1-8b", "offload{weights=0.5 kv=0.5}", 1),
+    ("mamba2-2.7b", "offload{weights=0.3}", 1),
+]
+
+
+@pytest.mark.parametrize(("name", "spec", "devices"), BESIDE)
+def test_streams_side_by_side_are_compiled_and_the_longest_counts(
+    name: str, spec: str, devices: int
+) -> None:
+    program = optimised(name, "O1", (spec,))
+    check(program, Cluster(chip("h100-sxm"), per_node=devices, mesh=program.mesh))
 
 
 @pytest.mark.parametrize("count", [2, 100, 200_001])

@@ -23,6 +23,7 @@ from mansard.backends.engine.stepwise import Stepwise
 from mansard.backends.engine.straight import SCALAR
 from mansard.backends.rates import LINK, price
 from mansard.backends.schedule import CallEnvironment, timeline
+from mansard.backends.streams import stream_of
 from mansard.backends.table import tabulate
 from mansard.core.symbols import SCENARIO
 from mansard.frontends.hf.load import load
@@ -75,6 +76,7 @@ def exact_on(
         at = CallEnvironment(stretch, program.graph(call.graph).defaults).on(table.tape)
         for step in range(stretch.first, stretch.last + 1):
             values = at(step)
+            streams: dict[int, dict[str, Fraction]] = {}
             for row in table.rows:
                 priced = price(row, cluster)
                 needs = [
@@ -84,7 +86,11 @@ def exact_on(
                 if priced.transfers:
                     needs.append(Fraction(priced.seconds(LINK, values)))
                 time = max(needs) * Fraction(values[row.count]) * Fraction(stretch.weight)
-                seconds[stretch.phase] = seconds.get(stretch.phase, Fraction(0)) + time
+                name = stream_of(row) if row.group else f"row {id(row)}"
+                beside = streams.setdefault(row.group or id(row), {})
+                beside[name] = beside.get(name, Fraction(0)) + time
+            total = sum((max(some.values()) for some in streams.values()), Fraction(0))
+            seconds[stretch.phase] = seconds.get(stretch.phase, Fraction(0)) + total
     return seconds, Fraction(line.yields.get("decode", 0))
 
 

@@ -134,6 +134,7 @@ LINKED = [
     ("llama-3.1-8b", ("parallel{tp=8}",), (4, 2)),
     ("mixtral-8x7b-v0.1", ("parallel{tp=2 dp=4 ep=8}",), (2, 4)),
     ("llama-3.1-8b", ("parallel{tp=2 pp=4}",), (2, 4)),
+    ("gemma-2-2b", ("parallel{tp=4 overlap=true}",), (2, 2)),
 ]
 
 
@@ -170,8 +171,10 @@ def test_links_are_parameters_and_collectives_choose_their_algorithm_at_each_val
             assert got == pytest.approx(wanted, rel=1e-12), at
 
 
-def test_the_link_to_the_host_is_a_parameter_too() -> None:
-    program, cluster = over_nodes("llama-3.1-8b", ("offload{weights=0.5 overlap=false}",), (1, 1))
+@pytest.mark.parametrize("overlap", ["false", "true"])
+def test_the_link_to_the_host_is_a_parameter_too(overlap: str) -> None:
+    offload = f"offload{{weights=0.5 kv=0.3 overlap={overlap}}}"
+    program, cluster = over_nodes("llama-3.1-8b", (offload,), (1, 1))
     engine = Compiled(program, cluster).varying(open_to(cluster, HOST, BANDWIDTH))
     for rate in (2e9, 6.4e10, 9e11):
         at = {HOST: rate, BANDWIDTH: 2e12}
