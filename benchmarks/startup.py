@@ -26,7 +26,11 @@ LIMITS: dict[tuple[str, ...], float] = {
 """Arguments → CPU seconds, user and system, of the process, whose folder of answers is empty."""
 REMEMBERED: dict[tuple[str, ...], float] = {
     ("analyze", "llama-3.1-8b", "--on", "h100-sxm", "-b", "16", "-p", "8k", "-n", "256"): 0.20,
-}
+    ("solve", "llama-3.1-8b", "--on", "h100-sxm", "--find", "batch", "--maximize",
+     "--subject-to", "tpot<=25ms"): 0.20,
+    ("sweep", "llama-3.1-8b", "--on", "h100-sxm", "--vary", "batch=1..512x2"): 0.20,
+    ("plan", "llama-3.1-8b", "--on", "h100-sxm", "--slo", "tpot<30ms", "--rate", "5/s"): 0.20,
+}  # fmt: skip
 """Arguments → CPU seconds of a question that was asked before."""
 NAMES = dict(zip(
     LIMITS, ("--help", "--version", "hardware list -f csv", "analyze 8B", "analyze 8B -b -p -n",

@@ -91,7 +91,7 @@ def contradictions(group: str) -> list[tuple[Stated, ...]]:
 
 
 def _all_stated() -> Iterator[Stated]:
-    for folder in _folders():
+    for folder in folders():
         if text := _read(os.path.join(folder, "entry_points.txt")):
             yield Stated(_named(folder)[0], folder, text)
 
@@ -119,7 +119,7 @@ def version(name: str) -> str:
     Raises:
         PackageNotFoundError: it is not installed.
     """
-    found = dict(map(_named, reversed([*_folders()])))
+    found = dict(map(_named, reversed([*folders()])))
     if found.get(name):
         return found[name]
     from importlib import metadata
@@ -127,7 +127,7 @@ def version(name: str) -> str:
     return metadata.version(name)
 
 
-def _folders() -> Iterator[str]:
+def folders() -> Iterator[str]:
     """Yield the folders of metadata along the path."""
     for place in dict.fromkeys(sys.path):
         try:

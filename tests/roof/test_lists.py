@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mansard.backends import chips
 from mansard.frontends.hf import bundled
 
@@ -68,6 +70,23 @@ def test_models_show_says_what_was_read_and_where(run: Run) -> None:
     assert record["kv_bytes_per_token"] == 24 * 2 * 2 * 64 * 2
     assert record["facts"]["num_hidden_layers"]["value"] == "24"
     assert "494,032,768" in run("models", "show", "qwen2.5-0.5b").out
+
+
+def test_the_doctor_says_where_answers_are_remembered(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mansard.cli.doctor import _remembered
+
+    assert _remembered()[2].startswith("off: no answer is remembered")
+    monkeypatch.setenv("MANSARD_CACHE", str(tmp_path / "cache"))
+    assert ": empty (" in _remembered()[2]
+    run("models", "show", "qwen2.5-0.5b")
+    well, name, state = _remembered()
+    assert (well, name) == (True, "cache")
+    assert f"{tmp_path / 'cache'}: 1 kept, " in state
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MANSARD_CACHE", str(tmp_path / "file"))
+    assert not _remembered()[0]
 
 
 def test_the_doctor_finds_everything_well(run: Run) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import mansard as ms
-from mansard.query import remember
+from mansard.query import grounds, remember
 from mansard.query.answers import dump, load
 from mansard.query.disk import Disk
 
@@ -175,24 +175,45 @@ def test_the_key_follows_everything_an_answer_depends_on(
     fresh()
     (folder / "generation_config.json").write_text("{}")
     fresh()
-    monkeypatch.setattr(remember, "_own_files", lambda: "another version")
+    monkeypatch.setattr(grounds, "own_files", lambda: "another version")
     fresh()
-    monkeypatch.setattr(remember, "_plugins", lambda: [["p", "p", "p", "1.1", ""]])
+    monkeypatch.setattr(grounds, "loaded_plugins", lambda: [["p-1.1.dist-info", "p", ""]])
+    fresh()
+    monkeypatch.setattr(grounds, "installed_names", lambda: ["sympy-2.0.dist-info"])
     fresh()
     assert None not in keys
 
 
-def test_what_cannot_be_known_is_not_remembered(tmp_path: Path) -> None:
+def test_what_cannot_be_known_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, Any] = {"on": "h100-sxm", "techniques": ()}
-    graph = tmp_path / "model.onnx"
-    graph.write_bytes(b"")
     assert remember.question_key("qwen2.5-0.5b", asked) is not None
-    for model in (str(graph), "some/repository", {"model_type": "llama"}):
-        assert remember.question_key(model, asked) is None
-    assert remember.question_key("qwen2.5-0.5b", {**asked, "on": "missing.toml"}) is None
+    assert remember.question_key({"model_type": "llama"}, asked) is None
     assert remember.question_key("qwen2.5-0.5b", {**asked, "estimate": "calibrated"}) is None
-    spec = "speculative-decode{draft=./model/config.json}"
-    assert remember.question_key("qwen2.5-0.5b", {**asked, "techniques": (spec,)}) is None
+    monkeypatch.setattr(grounds, "loaded_plugins", lambda: None)  # one is being worked on
+    assert remember.question_key("qwen2.5-0.5b", asked) is None
+
+
+def test_a_file_named_by_a_technique_counts_with_its_content(tmp_path: Path) -> None:
+    draft = tmp_path / "config.json"
+    draft.write_text("{}")
+    asked = {"on": "h100-sxm", "techniques": (f"speculative-decode{{draft={draft}}}",)}
+    first = remember.question_key("qwen2.5-0.5b", asked)
+    assert remember.question_key("qwen2.5-0.5b", asked) == first
+    draft.write_text('{"hidden_size": 8}')
+    assert remember.question_key("qwen2.5-0.5b", asked) not in (None, first)
+
+
+def test_a_folder_that_takes_a_bundled_models_name_is_no_longer_that_model(
+    run: Run, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = run(*ASK, "-f", "json")
+    other = {"model_type": "llama", "hidden_size": 64, "intermediate_size": 96,
+             "num_hidden_layers": 2, "num_attention_heads": 8, "vocab_size": 128}  # fmt: skip
+    (tmp_path / "qwen2.5-0.5b").mkdir()
+    (tmp_path / "qwen2.5-0.5b" / "config.json").write_text(json.dumps(other))
+    second = json.loads(run(*ASK, "-f", "json").out)
+    assert second["model"]["family"] == "llama" != json.loads(first.out)["model"]["family"]
 
 
 def test_an_answer_survives_json_to_the_last_digit() -> None:
@@ -213,6 +234,19 @@ def test_only_so_many_answers_are_kept(cache: Path, monkeypatch: pytest.MonkeyPa
     assert [f.stem for f in files(cache)] == ["3", "4", "5"]
     assert disk.read("5") == {"k": 5}
     assert disk.read("0") is None
+
+
+def test_only_so_many_bytes_are_kept_and_the_newest_always(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mansard.query.disk.MOST_TOGETHER", 1000)
+    disk = Disk(cache)
+    for k in range(6):
+        disk.write(f"{k}", {"k": "x" * 300})
+        os.utime(cache / f"{k}.json", (k, k))
+    assert [f.stem for f in files(cache)] == ["4", "5"]
+    disk.write("6", {"k": "x" * 3000})
+    assert [f.stem for f in files(cache)] == ["6"]
 
 
 def test_a_pipe_in_place_of_a_remembered_answer_counts_as_none(run: Run, cache: Path) -> None:

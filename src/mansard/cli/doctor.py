@@ -28,7 +28,7 @@ def doctor(ctx: click.Context) -> None:
     from mansard.plugins.loading import skipping_broken, waiting_at_most
 
     with skipping_broken(), waiting_at_most(PATIENCE_S):
-        found = [*_versions(), *_data()]
+        found = [*_versions(), *_data(), _remembered()]
     for well, name, state in found:
         click.echo(f"{'ok  ' if well else 'BAD '} {name:<10} {state}")
     ctx.exit(0 if all(well for well, _, _ in found) else 1)
@@ -59,6 +59,24 @@ def _data() -> Iterator[Check]:
     yield from ((False, "plugin", note.message) for note in left_out())
     yield from _printed()
     yield from _commands()
+
+
+def _remembered() -> Check:
+    """Say where answers are remembered, and how many there are."""
+    from mansard.core.units import format_bytes
+    from mansard.query.disk import VARIABLE, Disk
+
+    disk = Disk.of_user()
+    if disk is None:
+        return True, "cache", f"off: no answer is remembered ({VARIABLE}=DIR says where)"
+    try:
+        sizes = [entry.stat().st_size for entry in disk.documents()]
+    except FileNotFoundError:
+        sizes = []
+    except OSError as error:
+        return False, "cache", f"{disk.folder}: {error.strerror}; nothing is remembered"
+    told = f"{len(sizes)} kept, {format_bytes(sum(sizes))}" if sizes else "empty"
+    return True, "cache", f"{disk.folder}: {told} ({VARIABLE}=off turns it off)"
 
 
 def _printed() -> Iterator[Check]:

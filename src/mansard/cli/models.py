@@ -10,6 +10,7 @@ import click
 from mansard.cli.listings import listing_the_rest, matching, print_listing, print_record
 from mansard.cli.output import output_options, read_output
 from mansard.cli.root import Group
+from mansard.cli.tape import never_again
 
 if TYPE_CHECKING:
     from mansard.ir.program import Program
@@ -106,6 +107,7 @@ def show_model(model: str, download: bool, form: str | None, out: str | None) ->
         from mansard.query.download import download_config
 
         download_config(model)
+        never_again()
     program = load(model)
     sheet = model_sheet(program)
     record = _sheet_record(program, sheet)

@@ -13,6 +13,7 @@ from typing import IO, Any, TypeVar
 
 import click
 
+from mansard.cli.tape import wrote
 from mansard.core.errors import SpecError
 from mansard.core.records import dataclass
 
@@ -43,6 +44,7 @@ class Output:
             sys.stdout.write(text)
         else:
             write_file(self.path, text)
+            wrote(self.path, text)
 
     def print(self, show: Callable[[IO[str]], None]) -> None:
         """Let ``show`` print to stdout, or to the file without colour."""
@@ -52,6 +54,7 @@ class Output:
             stream = io.StringIO()
             show(stream)
             write_file(self.path, stream.getvalue())
+            wrote(self.path, stream.getvalue())
 
 
 def output_options(forms: Sequence[str] = FORMATS) -> Callable[[F], F]:

@@ -14,6 +14,7 @@ from contextlib import suppress
 
 import click
 
+from mansard.cli.again import answered
 from mansard.cli.paint import paint
 from mansard.cli.root import root
 from mansard.core.errors import MansardError, nearest
@@ -26,14 +27,13 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command; print errors to stderr and return the exit code."""
     _tolerate_narrow_encodings()
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        code = root.main(
-            None if arguments is None else list(arguments),
-            prog_name="mansard",
-            standalone_mode=False,
+        code = answered(
+            words, lambda: root.main(list(words), prog_name="mansard", standalone_mode=False)
         )
         sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        return code
     except MansardError as error:
         return _fail(error.message, error.hint, error.exit_code)
     except click.UsageError as error:

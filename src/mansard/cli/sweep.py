@@ -14,6 +14,7 @@ import click
 from mansard.cli.options import TOKENS
 from mansard.cli.output import FORMATS, Output, output_options, read_output
 from mansard.cli.question import Asked, question_options
+from mansard.cli.tape import never_again, untaped
 from mansard.core.errors import SpecError
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def sweep(
     if len(chips) > 1:
         axes["on"] = chips
     axes |= _read_axes(vary, axes)
+    if engine.startswith("dask"):
+        never_again()  # a cluster is to do it
     found: Sweep | None = None
     question = study(models[0], on=chips[0], **keywords)
     with _bar() as progress, suppress(KeyboardInterrupt):
@@ -124,6 +127,7 @@ def _write_parquet(found: Sweep, to: Output) -> None:
             "parquet needs pyarrow, which is not installed",
             hint="pip install 'mansard[tables]', or write csv",
         ) from None
+    never_again()
     columns = {name: list(column) for name, column in found.columns.items()}
     parquet.write_table(pyarrow.table(columns), path)
 
@@ -139,8 +143,8 @@ def _bar() -> Iterator[Callable[[int, int], None] | None]:
 
     begun = time.monotonic()
     words = TextColumn("{task.completed:,.0f} of {task.total:,.0f} points")
-    bar = Progress(BarColumn(), words, TimeRemainingColumn(), console=Console(stderr=True),
-                   transient=True)  # fmt: skip
+    terminal = Console(file=untaped(sys.stderr))
+    bar = Progress(BarColumn(), words, TimeRemainingColumn(), console=terminal, transient=True)
     task = bar.add_task("points", total=None)
     shown = False
 

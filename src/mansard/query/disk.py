@@ -14,6 +14,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from mansard.core.records import dataclass
 
 VARIABLE = "MANSARD_CACHE"
 MOST_BYTES = 32_000_000
-MOST_FILES = 256
+MOST_FILES = 512
+MOST_TOGETHER = 128_000_000
+"""Bytes of all documents; the oldest are forgotten first."""
 UNFOOLED = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 """Follow no link, and wait for no writer of a pipe; what was opened is looked at before it is read.
 """
@@ -97,11 +100,16 @@ class Disk:
         return self.folder / f"{key}.json"
 
     def _forget_oldest(self) -> None:
-        files = [e for e in os.scandir(self.folder) if e.name.endswith(".json")]
-        if len(files) > MOST_FILES:
-            files.sort(key=lambda e: e.stat().st_mtime)
-            for entry in files[: len(files) - MOST_FILES]:
-                os.unlink(entry.path)
+        sizes = {entry.path: entry.stat() for entry in self.documents()}
+        newest = sorted(sizes, key=lambda path: sizes[path].st_mtime_ns, reverse=True)
+        together = accumulate(sizes[path].st_size for path in newest)
+        for at, (path, size) in enumerate(zip(newest, together, strict=True)):
+            if at >= MOST_FILES or (at and size > MOST_TOGETHER):
+                os.unlink(path)
+
+    def documents(self) -> list[os.DirEntry[str]]:
+        """Return the files of documents; raises OSError where there is no folder."""
+        return [entry for entry in os.scandir(self.folder) if entry.name.endswith(".json")]
 
 
 def _is_own(about: os.stat_result, is_kind: Any) -> bool:

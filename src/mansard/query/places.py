@@ -63,8 +63,9 @@ def layers(
     ]
     if scenario is not None:
         found.append(read_file(scenario, "scenario"))
-    found += [read_file(path, "project") for path in _above(folder)]
-    found += [read_file(path, "user") for path in (user_file(env),) if path.is_file()]
+    project = _above(folder)
+    found += [read_file(path, "project") for path in project]
+    found += [read_file(path, "user") for path in files_of(env, folder)[len(project) :]]
     return (*found, Layer("default", DEFAULTS))
 
 
@@ -88,6 +89,11 @@ def user_file(env: Mapping[str, str]) -> Path:
     """Return where the user's own settings lie."""
     root = env.get("XDG_CONFIG_HOME") or str(Path(env.get("HOME", "~")).expanduser() / ".config")
     return Path(root) / "mansard" / "config.toml"
+
+
+def files_of(env: Mapping[str, str], folder: Path) -> tuple[Path, ...]:
+    """Return the files that say settings of every question: the project's, the user's."""
+    return (*_above(folder), *(path for path in (user_file(env),) if path.is_file()))
 
 
 def _above(folder: Path) -> list[Path]:
