@@ -1,7 +1,20 @@
 """Which way a quantity goes as one symbol grows: a certificate, or none.
 
-Every atom is nonnegative. A monomial grows when each factor grows or stays; a sum when each term
-does. ``1 - (1-q)**n`` grows though a coefficient is negative, since the power falls.
+Every atom is nonnegative. A product grows when each factor grows or stays; a sum when each term
+does. ``1 - (1-q)**n`` is one factor and grows, since the power falls.
+
+**A cost per sequence.** ``f(b)/b`` falls, ``b`` = 1, 2, …, in these cases, ``f`` nowhere negative:
+
+1. ``f = b``: it is 1. ``f`` that stays or falls: so does ``f/b``.
+2. Sums, the least and the greatest of such functions, and one of them times what stays or falls.
+3. A collective's time ``t(s)`` with ``s(b)/b`` falling: each algorithm takes ``α·s + β``, neither
+   of both negative, so ``α·s/b + β/b`` falls, and ``t`` is made of such by case 2.
+4. What ``n(b)`` tokens touch, ``g(n) = 1 - (1-q)**n``, with ``n`` growing and ``n(b)/b`` falling.
+   ``g`` is concave (its second difference is ``-q²·(1-q)**n``) and ``g(0) = 0``, so ``g(n)/n``
+   falls with ``n``: with ``m < n``, ``m = (m/n)·n + (1 - m/n)·0``, hence
+   ``g(m) ≥ (m/n)·g(n)``. Then ``g(n(b))/b = g(n)/n · n/b`` is a product of two that fall.
+
+Nothing is said of ``ceil_div(b, n)``: over ``b`` it is a sawtooth.
 """
 
 from __future__ import annotations
@@ -10,7 +23,8 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from mansard.backends.engine.polynomials import Space, SpaceAtom, constant
-from mansard.backends.quantity import Terms
+from mansard.backends.inverse.products import NONE, Product, products
+from mansard.backends.quantity import Monomial, Terms
 from mansard.core.symbols import Symbol
 
 UP, STILL, DOWN = 1, 0, -1
@@ -45,7 +59,8 @@ class Directions:
     def of(self, terms: Terms, symbol: Symbol) -> Way:
         """Return which way a polynomial goes."""
         return together(
-            turned(self._monomial(m, symbol), 1 if c > 0 else -1) for m, c in terms.items()
+            turned(self._product(p, symbol), 1 if p.scale > 0 else -1)
+            for p in products(self.space, terms)
         )
 
     def of_cost(self, terms: Terms, symbol: Symbol) -> Way:
@@ -63,11 +78,14 @@ class Directions:
         straight = all(e == 1 for m in terms for slot, e in m if slot in slots)
         return UP if plain and straight else None
 
-    def _monomial(self, monomial: tuple[tuple[int, int], ...], symbol: Symbol) -> Way:
-        return together(
-            turned(self.atom(slot, symbol), 1 if exponent > 0 else -1)
-            for slot, exponent in monomial
-        )
+    def _product(self, product: Product, symbol: Symbol) -> Way:
+        return together([*self._factors(product.atoms, symbol), self._touched(product, symbol)])
+
+    def _factors(self, monomial: Monomial, symbol: Symbol) -> list[Way]:
+        return [turned(self.atom(s, symbol), 1 if e > 0 else -1) for s, e in monomial]
+
+    def _touched(self, product: Product, symbol: Symbol) -> Way:
+        return STILL if product.touched == NONE else turned(self.atom(product.touched, symbol))
 
     def atom(self, slot: int, symbol: Symbol) -> Way:
         """Return which way an atom goes."""
@@ -101,10 +119,29 @@ class Directions:
 
     def per(self, terms: Terms, symbol: Symbol) -> Way:
         """Return which way a polynomial goes when divided by the symbol."""
-        slot = next(iter(self.space.atom(SpaceAtom("symbol", symbol))))[0][0]
-        divided: Terms = {}
-        for monomial, c in terms.items():
-            powers = dict(monomial)
-            powers[slot] = powers.get(slot, 0) - 1
-            divided[tuple(sorted((s, e) for s, e in powers.items() if e))] = c
-        return self.of(divided, symbol)
+        return together(self._per(p, symbol) for p in products(self.space, terms))
+
+    def _per(self, product: Product, symbol: Symbol) -> Way:
+        (own, _), *_ = next(iter(self.space.atom(SpaceAtom("symbol", symbol))))
+        once = (own, 1) in product.atoms
+        rest = tuple(factor for factor in product.atoms if factor != (own, 1))
+        ways = [*self._factors(rest, symbol), self._touched(product, symbol)]
+        sign = 1 if product.scale > 0 else -1
+        if once:  # what is left of it
+            return turned(together(ways), sign)
+        growing = [k for k, way in enumerate(ways) if way not in (STILL, DOWN)]
+        if growing and not (len(growing) == 1 and self._falls(product, growing[0], symbol)):
+            return None
+        return turned(DOWN, sign)
+
+    def _falls(self, product: Product, which: int, symbol: Symbol) -> bool:
+        """Say whether one factor falls when divided by the symbol; the last is what is touched."""
+        if which < len(product.atoms):
+            slot, exponent = product.atoms[which]
+            atom = self.space.atoms[slot]
+            if exponent != 1 or atom.kind not in ("least", "transfer"):
+                return False
+            return all(self.per(dict(a), symbol) in (STILL, DOWN) for a in atom.args)
+        tokens = dict(self.space.atoms[product.touched].args[1])
+        grows = self.of(tokens, symbol) in (STILL, UP)
+        return grows and self.per(tokens, symbol) in (STILL, DOWN)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from mansard.backends.engine.lowered import Segment
+from mansard.backends.inverse.covered import competing
 from mansard.backends.inverse.direction import STILL, UP, Directions, Way, together, turned
 from mansard.backends.inverse.sections import Priced, Section
 from mansard.backends.inverse.stored import alive, storages
+from mansard.backends.quantity import Terms
 from mansard.core.symbols import SCENARIO, Symbol
 
 KINDS = ("weights", "kv_cache", "activations")
@@ -22,6 +24,7 @@ class Ways:
     def __init__(self, priced: Priced, unknown: Symbol) -> None:
         self.priced, self.unknown = priced, unknown
         self._directions = Directions(priced.space)
+        self._competing: dict[int, list[Terms]] = {}
 
     def figure(self, name: str) -> Way:
         """Return which way a figure goes; None when there is no certificate."""
@@ -57,10 +60,17 @@ class Ways:
 
     def _step(self, section: Section, symbol: Symbol | None = None) -> Way:
         """Return which way the time of a row in one step goes."""
-        rows, along = section.resources.values(), symbol or self.unknown
+        rows, along = self._rows(section), symbol or self.unknown
         if along == SCENARIO["batch"]:  # any number of sequences, beside any lengths
             return together(self._directions.of_cost(t, along) for t in rows)
         return together(self._directions.of(t, along) for t in rows)
+
+    def _rows(self, section: Section) -> list[Terms]:
+        """Return the seconds of each resource of a row that may be its slowest."""
+        if id(section) not in self._competing:
+            kept = list(section.kept.values())
+            self._competing[id(section)] = competing(self.priced.space, kept)
+        return self._competing[id(section)]
 
     def _repeats(self, segment: Segment) -> list[Way]:
         counts = [*segment.factors, *([segment.times] if segment.times is not None else [])]
@@ -102,7 +112,7 @@ class Ways:
             self._directions.per(terms, self.unknown)
             for phase in self.priced.phases
             for section in self.priced.of_phase(phase)
-            for terms in section.resources.values()
+            for terms in self._rows(section)
         ]
         repeats = [
             w

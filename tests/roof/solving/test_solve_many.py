@@ -21,9 +21,19 @@ STUDIES: dict[str, dict[str, Any]] = {
     "experts": {"source": "mixtral-8x7b-v0.1", "on": "mi300x"},
     "window": {"source": "gemma-2-2b", "on": "l40s"},
     "latent": {"source": "deepseek-v3", "on": "h100-sxm:16", "techniques": ["parallel{tp=16}"]},
-}
+    "int4": {"source": "mixtral-8x7b-v0.1", "on": "l40s",
+             "techniques": ["quantize{weights=int4 group=128}"]},
+    "ranks": {"source": "mixtral-8x7b-v0.1", "on": "h100-sxm:8",
+              "techniques": ["parallel{tp=2 dp=4 ep=8}"]},
+}  # fmt: skip
 COUNT = 320
-EACH = {"dense": COUNT, "experts": COUNT, "window": COUNT, "latent": 40}
+EACH = {"dense": COUNT, "experts": COUNT, "window": COUNT, "latent": 40, "int4": 60, "ranks": 40}
+EXPERTS: dict[str, dict[str, Any]] = {
+    "mixtral": STUDIES["experts"],
+    "mixtral, int4": STUDIES["int4"],
+    "deepseek-v3": STUDIES["latent"],
+    "gpt-oss": {"source": "gpt-oss-20b", "on": "h100-sxm"},
+}
 
 
 @cache
@@ -74,6 +84,25 @@ def test_least_batches_for_a_throughput_are_those_of_solve(name: str) -> None:
                   "minimize", "1..100k")  # fmt: skip
     assert (found == -1).any()
     assert (found > 1).any()
+
+
+@pytest.mark.parametrize("name", EXPERTS)
+def test_throughput_with_experts_is_that_of_every_batch_looked_at(name: str) -> None:
+    """A batch touches more experts and reads them once: what a sequence costs falls."""
+    study = ms.study(**EXPERTS[name], prompt=1024, output=32)
+    draws, batches = np.random.default_rng(10), np.arange(1, 4097)
+    prompt, output = draws.integers(1, 9000, 24), draws.integers(2, 900, 24)
+    rates = np.array(
+        [study.compiled.figures(batches, p, n, ("throughput",))["throughput"]
+         for p, n in zip(prompt, output, strict=True)]
+    )  # fmt: skip
+    assert (np.diff(rates) >= -1e-12 * rates[:, 1:]).all()
+    limit, over = float(0.7 * np.median(rates[:, -1])), {"prompt": prompt, "output": output}
+    enough = f"throughput >= {limit!r}/s"
+    found = study.solve_many("batch", minimize=True, subject_to=enough, over=over, within="1..4096")
+    holds = rates >= limit
+    assert found.values.tolist() == np.where(holds.any(1), holds.argmax(1) + 1, -1).tolist()
+    assert 0 < found.found.sum() < 24
 
 
 @pytest.mark.parametrize("name", ["experts", "dense"])
@@ -129,7 +158,7 @@ OVER = {"prompt": [1024, 2048]}
 @pytest.mark.parametrize(
     ("name", "find", "keywords", "says"),
     [
-        ("experts", "batch", {"subject_to": "throughput >= 500/s"}, "not certain which way"),
+        ("ranks", "batch", {"subject_to": "throughput >= 500/s"}, "not certain which way"),
         ("dense", "batch", {"subject_to": "tpot >= 1us"}, "free upwards"),
         ("dense", "batch", {"subject_to": "tpot = 20ms"}, "single values"),
         ("dense", "batch", {"subject_to": ()}, "nothing constrains"),
