@@ -10,7 +10,7 @@ WORKERS ?= auto
 SECONDS ?= 55
 MEASURED ?= ../shared/data/measured
 
-.PHONY: help demo test check types lint fuzz format bench accuracy bench-ui viewer check-plugins breadth extras lowest clean
+.PHONY: help demo test check types lint fuzz format bench accuracy accuracy-check bench-ui viewer check-plugins breadth extras lowest clean
 
 help: ## show these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -44,6 +44,10 @@ accuracy: $(VENV)/dev.stamp ## make docs/accuracy.md again from MEASURED; fails 
 	mkdir -p build
 	$(BIN)/python -m mansard.query.accuracy validate $(MEASURED) build/accuracy.md
 	diff -u docs/accuracy.md build/accuracy.md
+
+accuracy-check: $(VENV)/dev.stamp ## hold the page's lines on whole networks to the code, where MEASURED is (half a minute)
+	@test -d $(MEASURED) || { echo "no $(MEASURED): nothing is checked"; exit 0; }; \
+	$(BIN)/python -m mansard.query.accuracy check $(MEASURED) docs/accuracy.md
 
 bench: $(VENV)/dev.stamp ## run every script in benchmarks/ and end with one table (ARGS="engine" one)
 	@LLM_VIEWER='$(LLM_VIEWER)' GENZ='$(GENZ)' $(BIN)/python benchmarks/harness/run.py $(ARGS)

@@ -35,6 +35,18 @@ def files_of(
     return {name: render(judged, judge.unmeasured(fitted), rankings, total, static, own), **drawn}
 
 
+def whole_networks(fitted: dict[str, Fits]) -> list[str]:
+    """Return the page's lines on whole networks: first tokens, models left out, rankings."""
+    judged = judge.judge(fitted)
+    rankings = [(chip, *one) for chip, fits in fitted.items() for one in judge.ranking(fits)]
+    found = (tables.end_to_end(_known(judged)), tables.ranked(rankings), held_back(fitted))
+    return [line for one in found for line in one.splitlines()]
+
+
+def _known(judged: list[Judged]) -> list[Judged]:
+    return [j for j in judged if j.key.form in WHOLE and not math.isnan(j.error)]
+
+
 def slug(title: str) -> str:
     """Return a title as the name of a file.
 
@@ -83,7 +95,7 @@ def render(
     """
     first, bands = engines
     ops = [j for j in judged if j.key.form not in WHOLE]
-    networks = [j for j in judged if j.key.form in WHOLE and not math.isnan(j.error)]
+    networks = _known(judged)
     parts = [
         _text("accuracy_head.md"),
         _counted(judged, total),

@@ -40,7 +40,8 @@ def gather(
         SpecError: there are none.
     """
     rows: dict[str, list[Measurement]] = defaultdict(list)
-    for path in sorted((folder / "ops").glob("*.csv")):
+    kernels = any(name in forms for name in FORMS if name not in stacks.WHOLE)
+    for path in sorted((folder / "ops").glob("*.csv")) if kernels else ():
         for row in read(path):
             rows[row.chip].append(row)
     for row in (*(row for _, row in end_to_end.read(folder)), *composed):

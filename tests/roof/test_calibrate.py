@@ -70,6 +70,20 @@ def test_without_a_file_the_calibration_is_data_on_stdout(run: Run, tmp_path: Pa
     assert "held back" in ran.err
 
 
+@pytest.mark.parametrize(("again", "told"), [(1, False), (64, True)])
+def test_a_long_table_is_said_to_take_a_while_and_a_short_one_is_not(
+    run: Run, tmp_path: Path, again: int, told: bool
+) -> None:
+    """80 rows over and over: a row that repeats another word for word counts once."""
+    table = made(tmp_path / "mine.csv")
+    head, *rows = table.read_text("utf-8").splitlines()
+    table.write_text("\n".join([head, *rows * again]) + "\n", encoding="utf-8")
+    ran = run("calibrate", str(table), "--chip", "l40s", "-o", str(tmp_path / "mine.toml"))
+    assert ran.code == 0
+    assert ("reading and fitting 5121 lines, some seconds" in ran.err) is told
+    assert re.search(r"gemm mine bfloat16 +80 +16 ", ran.out)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
