@@ -22,7 +22,6 @@ from mansard.backends.calibrated.stacks import WHOLE
 from mansard.core.errors import MansardError, SpecError, unknown_name
 from mansard.query.composed import composed, static_batches
 
-
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?![\w.])")
 ROUNDED, ROUNDED_SHARE = 0.005, 0.15
 """How far a number of the page may be from what is computed now: of it, and in itself."""
