@@ -26,9 +26,11 @@ FROM_INSTANCE = (
 # Per-layer lists that a class makes of nothing that it declares.
 LISTS = {"lfm3": ("layer_types",), "dots3_note_text": ("layer_types",)}
 
-# Configs inside a config that hold keys of the model itself, and declared tuples of layer kinds.
+# Configs inside a config that hold keys of the model itself; declared tuples of layer kinds, and of
+# a height and a width, which are one number where they are equal.
 NESTED = ("attn_config", "ffn_config")
 PATTERNS = ("block_types",)
+SIDES = ("image_size", "patch_size", "merge_kernel_size")
 
 
 def row(config_class: Any, noise: list[str]) -> dict[str, Any]:
@@ -56,9 +58,10 @@ def row(config_class: Any, noise: list[str]) -> dict[str, Any]:
                 for key, value in nested.to_dict().items()
                 if isinstance(value, (int, float, str, type(None))) and key != "model_type"
             }
-    for name in PATTERNS:
-        if isinstance(pattern := declared.get(name), tuple):
-            values[name] = list(pattern)
+    for name in (*PATTERNS, *SIDES):
+        if isinstance(value := declared.get(name), tuple):
+            square = name in SIDES and len(set(value)) == 1
+            values[name] = value[0] if square else list(value)
     values["tie_word_embeddings"] = getattr(instance, "tie_word_embeddings", False)
     return {
         "attribute_map": dict(config_class.attribute_map),

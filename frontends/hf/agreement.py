@@ -10,8 +10,8 @@ from mansard.frontends.hf.fields import Fields
 from mansard.frontends.hf.keys import show
 from mansard.frontends.hf.schedule import Schedule
 
-CHECKS = ("equal", "divides")
-"""Two settings are the same number; the first divides the second."""
+CHECKS = ("equal", "divides", "at_most")
+"""Two settings are the same number; the first divides the second, or is no more than it."""
 
 
 def check_agreement(fields: Fields) -> None:
@@ -30,6 +30,9 @@ def check_agreement(fields: Fields) -> None:
             if kind == "equal" and a != b:
                 said = f"{_side(fields, left, a)}, but {_side(fields, right, b)}"
                 raise SpecError(f"{fields.where}: {said}", hint="make them the same")
+            if kind == "at_most" and a > b:
+                said = f"{spelled(fields, left)} is more than {_side(fields, right, b)}"
+                raise SpecError(f"{fields.where}: {said}", hint=f"make the first 1 to {b}")
             if kind == "divides" and any(n % a for n in (b if isinstance(b, list) else [b])):
                 said = f"{spelled(fields, left)} does not divide {_side(fields, right, b)}"
                 raise SpecError(

@@ -205,6 +205,9 @@ class HeadCard:
     pools: Setting = False
     rows: Setting = 0
     scaled: bool = False
+    norm: str = ""
+    squares: bool = False
+    narrows: bool = False
     transform: bool = False
     transform_bias: Setting = True
     tied: Setting = "tie_word_embeddings"

@@ -56,5 +56,5 @@ def _nulls(fields: Fields) -> Iterator[str]:
 def _sizes(field: Field) -> bool:
     """Say whether a field is a size that a wrong value of would show in the numbers."""
     key = canonical_keys().get(field.key)
-    sized = key is not None and key.kind in ("size", "count") and not key.quiet
+    sized = key is not None and key.kind in ("size", "count", "side") and not key.quiet
     return sized and field.value not in (None, 0)

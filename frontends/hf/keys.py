@@ -15,7 +15,7 @@ from mansard.core.errors import SpecError
 from mansard.core.records import dataclass
 from mansard.frontends.hf.card_text import Lazy
 
-Kind = Literal["size", "count", "number", "flag", "text", "list", "pattern", "auto", "word"]
+Kind = Literal["size", "count", "number", "flag", "text", "list", "pattern", "auto", "word", "side"]
 _WANTED = {
     "size": "a whole number of at least 1",
     "count": "a whole number of at least 0",
@@ -25,6 +25,7 @@ _WANTED = {
     "list": "a list",
     "pattern": "a list with one entry a layer, or a string with one letter a layer",
     "word": "a string, true or false",
+    "side": "a whole number of at least 1, or two that are equal",
     "auto": 'a whole number of at least 1, or "auto"',
 }
 _LINE = re.compile(r'^"?([\w.]+)"? = \{.*\}$', re.MULTILINE)
@@ -61,8 +62,10 @@ class Key:
         if self.per_layer and isinstance(value, list) and None not in value:
             return [self.check(each, where, spelled) for each in value]
         wanted, bad = _WANTED[self.kind], False
+        if self.kind == "side" and isinstance(value, list) and len(set(map(str, value))) == 1:
+            value = value[0]  # a square, written as its height and its width
         match self.kind:
-            case "size" | "count" | "auto":
+            case "size" | "count" | "auto" | "side":
                 if isinstance(value, float) and value.is_integer():
                     value = int(value)
                 bad = not isinstance(value, int) or isinstance(value, bool)

@@ -12,8 +12,9 @@ from mansard.frontends.hf.ends import Transform
 from mansard.frontends.hf.fields import Fields
 from mansard.frontends.hf.keys import show
 from mansard.frontends.hf.mixers import Cross, make_mixer
+from mansard.frontends.hf.picks import choice
 from mansard.frontends.hf.schedule import mentioned
-from mansard.frontends.hf.towers import Frames, Head, HeadKind, Patches, Spectrogram, Stem
+from mansard.frontends.hf.towers import Frames, Head, HeadKind, HeadNorm, Patches, Spectrogram, Stem
 
 IMAGE = 896
 """Side of an image where a model takes any and its config states none [pixels]: 64 patches of 14,
@@ -87,7 +88,7 @@ def head_of(fields: Fields) -> Head | None:
     depth = fields.setting(card.depth)
     count = fields.setting(fields.card.layers)
     merge = fields.setting(card.merge)
-    if not 1 <= merge <= MOST_MERGED:
+    if merge is None or not 1 <= merge <= MOST_MERGED:
         keys = ", ".join(mentioned(card.merge))
         raise SpecError(
             f"{fields.where}: squares of {merge} patches a side become one token ({keys})",
@@ -109,6 +110,9 @@ def head_of(fields: Fields) -> Head | None:
         pools=fields.flag(card.pools),
         rows=fields.setting(card.rows) or 0,
         scaled=card.scaled,
+        norm=choice(fields, "norm of a head", card.norm, HeadNorm),
+        squares=card.squares,
+        narrows=card.narrows,
         widths=tuple(int(fields.setting(width)) for width in card.widths),
     )
 

@@ -14,7 +14,8 @@ HeadKind = Literal[
 ]  # fmt: skip
 
 
-Cut = Literal["closest", "fullest", "covering"]
+HeadNorm = Literal["", "layer", "rms"]
+Cut = Literal["closest", "fullest", "covering", "shaped"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Patches:
         rows: of the table of positions; 0 has none.
         batched: tables have a leading axis of 1.
         norm: a norm after the positions are added.
-        mask: a learned token for patches that training hides; stored, and not used.
+        mask: axes in front of the learned token for patches that training hides, which is stored
+            and not used; 0 has none.
         merge: side of the square of patches that becomes one token.
         tiles: an image is cut in at most so many tiles, each as large as ``image``; fewer are
             padded.
@@ -42,8 +44,13 @@ class Patches:
         crops: of the stem's own size that a larger image is cut in at most, beside an overview of
             it; each is a sequence of the stack.
         cut: which canvas of crops an image is laid on: the ``closest`` that holds it, the
-            ``fullest`` it can be enlarged to, or the one its own pixels are ``covering``.
+            ``fullest`` it can be enlarged to, the one its own pixels are ``covering``, or the one
+            ``shaped`` most like it.
         budget: squares an image is resized to have at most, its shape kept; 0 knows none.
+        longest: pixels of a side, and ``most`` patches, that an image is scaled down to; what is
+            left of a square at its edges is padded. 0 knows no bound.
+        columns: of the table of positions where that is stored as a plane.
+        near: rows of the table that a position is mixed of where images are of any size.
     """
 
     channels: int
@@ -55,7 +62,7 @@ class Patches:
     rows: int = 0
     batched: bool = False
     norm: bool = False
-    mask: bool = False
+    mask: int = 0
     merge: int = 1
     tiles: int = 1
     layouts: int = 0
@@ -65,14 +72,23 @@ class Patches:
     crops: int = 1
     cut: Cut = "closest"
     budget: int = 0
+    longest: int = 0
+    most: int = 0
+    columns: int = 0
+    near: int = 4
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Return the patches along each side of an image of so many pixels.
 
         A flexible stem resizes each side to the nearest multiple of what one token covers; one
-        with a budget scales both to fill it, and rounds down.
+        with a budget scales both to fill it, and rounds down; one with bounds scales down to keep
+        them, and pads.
         """
         unit = self.size * self.merge
+        if self.longest or self.most:
+            down = self._down(height, width)
+            tall, wide = (-(-max(1, int(side * down)) // unit) for side in (height, width))
+            return tall * self.merge, wide * self.merge
         if self.budget:
             fill = math.sqrt(self.budget * unit**2 / (height * width))
             most = (max(1, int(fill * side / unit)) for side in (height, width))
@@ -83,6 +99,14 @@ class Patches:
         each = (max(1, round(side / unit)) * self.merge for side in (height, width))
         rows, columns = each
         return rows, columns
+
+    def _down(self, height: int, width: int) -> float:
+        """Return what both sides are multiplied by so that no bound is crossed."""
+        down = min(1.0, *(self.longest / side for side in (height, width) if self.longest))
+        if self.most:
+            patches = max(1, height // self.size) * max(1, width // self.size)
+            down = min(down, math.sqrt(self.most / patches))
+        return down
 
 
 @dataclass(frozen=True)
@@ -152,6 +176,8 @@ class Head:
         rows: of a table whose tokens the same linear projects; stored beside it.
         scaled: rows are scaled before they are normalized.
         widths: what each linear of ``shuffle`` reads, then what the last one makes.
+        norm: of what ``mlp`` reads: ``layer`` or ``rms``; it is over patches, or over ``squares``.
+        narrows: a linear before those of ``mlp`` makes each square as wide as a patch.
     """
 
     kind: HeadKind = "none"
@@ -170,6 +196,9 @@ class Head:
     separators: bool = False
     rows: int = 0
     scaled: bool = False
+    norm: HeadNorm = ""
+    squares: bool = False
+    narrows: bool = False
 
     def misfit(self, hidden: int) -> str:
         """Say where ``widths`` do not fit a stack so wide, or each other; empty where they do."""

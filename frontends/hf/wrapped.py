@@ -29,7 +29,8 @@ def unwrapped(config: RawConfig) -> tuple[RawConfig, Wrapper | None]:
     inner = config.values.get(wrapper.text)
     if inner is None:
         rest = {k: v for k, v in config.values.items() if k not in wrapper.towers}
-        return RawConfig(config.where, {**rest, **_type(wrapper, {})}), wrapper
+        kind = {"model_type": wrapper.absent} if wrapper.absent else _type(wrapper, {})
+        return RawConfig(config.where, {**rest, **kind}), wrapper
     if not isinstance(inner, Mapping):
         raise SpecError(
             f"{config.where}: {wrapper.text} is {show(inner)}", hint="write an object of its keys"
@@ -42,7 +43,10 @@ def unwrapped(config: RawConfig) -> tuple[RawConfig, Wrapper | None]:
 
 
 def wrapper_of(values: Mapping[str, Any]) -> Wrapper | None:
-    """Return the wrapper of a config's ``model_type``; a plain one where it nests its own kind."""
+    """Return the wrapper of a config's ``model_type``, or of its class.
+
+    It is a plain one where the config nests its own kind.
+    """
     kind = values.get("model_type")
     if not isinstance(kind, str):
         return None
@@ -51,6 +55,15 @@ def wrapper_of(values: Mapping[str, Any]) -> Wrapper | None:
     nest = next((key for key in NESTS if isinstance(values.get(key), Mapping)), None)
     if nest is None or kind not in builtin_cards():
         return None
+    classes = values.get("architectures")
+    if (
+        isinstance(classes, list)
+        and classes
+        and classes[0] not in builtin_cards()[kind].architectures
+    ):
+        for whole in builtin_wrappers().values():
+            if classes[0] in whole.architectures and whole.text == nest:
+                return whole
     return Wrapper(kind, builtin_cards()[kind].architectures, nest, kind)
 
 
@@ -104,22 +117,24 @@ def tower_config(
     Raises:
         SpecError: it is no object.
     """
-    inner = config.values.get(part.key)
+    inner, cards = config.values.get(part.key), part.cards
     if inner is None:
         if not part.default:
             return None
         inner = {}
+        if part.absent:
+            cards = {part.absent: part.absent}
     if not isinstance(inner, Mapping):
         raise SpecError(
             f"{config.where}: {part.key} is {show(inner)}", hint="write an object of its keys"
         )
-    kind = _stated_type(inner, f"{config.where}: {part.key}") or next(iter(part.cards))
-    if kind not in part.cards:
+    kind = _stated_type(inner, f"{config.where}: {part.key}") or next(iter(cards))
+    if kind not in cards:
         return None
     known = {key: config.values[key] for key in part.reads if key in config.values}
     own = {"dtype": arch.dtype, **known, "language_hidden_size": arch.hidden}
     where = f"{config.where}: {part.key}"
-    return RawConfig(where, {**own, **inner, "model_type": kind}), part.cards[kind]
+    return RawConfig(where, {**own, **inner, "model_type": kind}), cards[kind]
 
 
 def _stated_type(inner: Mapping[str, Any], where: str) -> str:

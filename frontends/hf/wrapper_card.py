@@ -15,6 +15,7 @@ class TowerPart:
     key: str = "vision_config"
     reads: tuple[str, ...] = ()
     default: bool = False
+    absent: str = ""
     beside: tuple[str, ...] = ()
     rename: tuple[tuple[str, str], ...] = ()
 
@@ -27,13 +28,16 @@ class Wrapper:
         text: the config's key; where it is absent the language model's keys stand at the top.
         inner: the language model's ``model_type`` where its own config states none, or whatever
             it states where ``fixed``.
+        absent: the language model's ``model_type`` where its config is left out, and the class
+            makes another than ``inner``.
         rename: (how a tensor's path begins, how it does in the whole model), first match counts.
         towers: keys of the other parts, which are not lowered unless ``vision`` or ``audio``
             names them.
         vision: of the part that sees: the key of its config, the card of each model_type that may
             stand there (the first is what it is unless it says so), the keys of the whole model it
             reads, and how its tensors are named; if ``default`` its class makes one where the
-            config states none; keys ``beside`` it say what it does anyway.
+            config states none, of card ``absent`` where that is another; keys ``beside`` it say
+            what it does anyway.
         audio: the same of the part that hears.
         at_top: keys that count at the top before those of the language model.
     """
@@ -43,6 +47,7 @@ class Wrapper:
     text: str = "text_config"
     inner: str = ""
     fixed: bool = False
+    absent: str = ""
     rename: tuple[tuple[str, str], ...] = ()
     towers: tuple[str, ...] = ("vision_config", "audio_config")
     vision: TowerPart | None = None

@@ -524,7 +524,7 @@ class TestBadInput:
         config = {
             "model_type": "llava",
             "text_config": {},
-            "vision_config": {"model_type": "pixtral"},
+            "vision_config": {"model_type": "dinov3_vit"},
         }
         arch = read_architecture(config)
         assert arch.vision is None

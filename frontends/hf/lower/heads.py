@@ -81,11 +81,16 @@ def _mlp(scope: Scope, x: Value, head: Head) -> Value:
     start = getattr(scope.arch.stem, "start", 0)
     if start:
         x = scope(Slice(x, 0, start * B, T - start * B), "patches")
+    if head.norm and not head.squares:
+        x = scope.norm(x, "merge_norm", head.norm)
     if head.mean:
         taps = head.merge**2
         x = scope(Pool((x,), (x.shape[0] / taps, x.shape[-1]), taps=taps), "average")
     elif head.merge > 1:
         x = _squares(scope, x, head)
+    if head.norm and head.squares:
+        x = scope.norm(x, "merge_norm", head.norm)
+    x = scope.linear(x, "merge_narrow", scope.arch.hidden) if head.narrows else x
     y = scope.linear(x, "merge_fc1", head.width, bias=head.bias)
     y = scope(Activation(y, head.activation), "merge_act")
     return _features(scope, y, "merge_fc2", head)

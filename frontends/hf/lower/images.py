@@ -82,7 +82,7 @@ def _resized(side: int, height: int, width: int) -> SpecError:
 def _cut(stem: Patches, head: Head | None, height: int, width: int) -> Image:
     """Return an image cut in crops, which are read beside an overview where they are several."""
     rows, columns = CANVASES[stem.cut](stem, height, width)
-    crops = rows * columns + (stem.cut != "closest" or rows * columns > 1)
+    crops = rows * columns + (stem.cut in OVERSEEN or rows * columns > 1)
     one = image_of(replace(stem, crops=1, cut="closest"), head, (stem.image, stem.image))
     side = math.isqrt(one.tokens)
     high, wide = rows * side, columns * side
@@ -124,13 +124,20 @@ def _fullest(stem: Patches, height: int, width: int) -> tuple[int, int]:
 def _covering(stem: Patches, height: int, width: int) -> tuple[int, int]:
     """Return the crops an image's own pixels cover; of too many, the closest shape.
 
-    Of equal shapes the larger counts where the image fills half of it (transformers 5.23.0,
-    image_processing_phi4_multimodal.py).
+    transformers 5.23.0, image_processing_phi4_multimodal.py.
     """
     most, side = stem.crops, stem.image
     rows, columns = math.ceil(height / side), math.ceil(width / side)
-    if rows * columns <= most:
-        return rows, columns
+    return (rows, columns) if rows * columns <= most else _shaped(stem, height, width)
+
+
+def _shaped(stem: Patches, height: int, width: int) -> tuple[int, int]:
+    """Return the canvas of crops whose shape is closest to an image's.
+
+    Of equal shapes the larger counts where the image fills half of it (transformers 5.23.0,
+    image_processing_got_ocr2.py).
+    """
+    most, side = stem.crops, stem.image
     canvases = [(r, c) for r in range(1, most + 1) for c in range(1, most // r + 1)]
     off = {at: abs(width / height - at[1] / at[0]) for at in canvases}
     best = sorted((at for at in canvases if off[at] == min(off.values())), key=math.prod)
@@ -148,5 +155,8 @@ CANVASES: dict[Cut, Callable[[Patches, int, int], tuple[int, int]]] = {
     "closest": _closest,
     "fullest": _fullest,
     "covering": _covering,
+    "shaped": _shaped,
 }
 """How many rows and columns of crops an image is laid on."""
+OVERSEEN: tuple[Cut, ...] = ("fullest", "covering")
+"""Those that add an overview to an image of one crop, too."""

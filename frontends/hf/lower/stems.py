@@ -26,7 +26,7 @@ def begun(scope: Scope, stem: Stem) -> tuple[Value, tuple[Value, ...]]:
     x = _patches(scope, stem)
     if not stem.mask:
         return x, ()
-    token = scope.param("mask_token", 1, scope.arch.hidden)
+    token = scope.param("mask_token", *(1,) * stem.mask, scope.arch.hidden)
     return x, (scope(Elementwise((x, token), x.shape, fn="mask"), "masked"),)
 
 
@@ -62,8 +62,7 @@ def _placed(scope: Scope, x: Value, stem: Patches) -> Value:
     if stem.axes > 1:
         return _on_axes(scope, x, stem)
     hidden = scope.arch.hidden
-    shape = (1, stem.rows, hidden) if stem.batched else (stem.rows, hidden)
-    table = scope.param("positions", *shape)
+    table = scope.param("positions", *_table(stem), hidden)
     if stem.layouts:
         gate = scope(Activation(scope.param("position_gate", 1), "tanh"), "position_gate")
         x = scope(Elementwise((x, table, gate), x.shape, fn="add", per=2), "position_add")
@@ -71,9 +70,17 @@ def _placed(scope: Scope, x: Value, stem: Patches) -> Value:
         return _looked_up(
             scope, x, scope.tensor(_path(scope, "tiles"), stem.layouts + 1, wide), gate
         )
-    if stem.merge > 1:  # four products, three sums of them, and the sum with x
-        return scope(Elementwise((x, table), x.shape, fn="interpolate", per=8), "position_add")
+    if stem.merge > 1:  # a product and a sum a row that is near, and the first sum is that with x
+        mixed = Elementwise((x, table), x.shape, fn="interpolate", per=2 * stem.near)
+        return scope(mixed, "position_add")
     return scope(Add((x, table)), "position_add")
+
+
+def _table(stem: Patches) -> tuple[int, ...]:
+    """Return the sizes of a table of positions before that of a row."""
+    if stem.columns:
+        return (stem.rows // stem.columns, stem.columns)
+    return (1, stem.rows) if stem.batched else (stem.rows,)
 
 
 def _on_axes(scope: Scope, x: Value, stem: Patches) -> Value:
