@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 
 from mansard.core.records import dataclass
 
 Number = int | float
+PREFILL, DECODE, ENCODE = "prefill", "decode", "encode"
+
+
+def called_once(phases: Iterable[str]) -> bool:
+    """Say whether phases make no tokens: a batch is called once, and its latency their total."""
+    named = set(phases)
+    return bool(named) and not named & {PREFILL, DECODE}
 
 
 @dataclass(frozen=True)

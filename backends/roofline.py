@@ -9,7 +9,15 @@ from dataclasses import field
 import sympy as sp
 
 from mansard.backends.cluster import Cluster
-from mansard.backends.estimate import Memory, Metrics, Phase
+from mansard.backends.estimate import (
+    DECODE,
+    ENCODE,
+    PREFILL,
+    Memory,
+    Metrics,
+    Phase,
+    called_once,
+)
 from mansard.backends.hardware import Hardware
 from mansard.backends.memory import memory
 from mansard.backends.rates import OVERHEAD, RESOURCES, price
@@ -31,8 +39,6 @@ from mansard.core.records import dataclass
 from mansard.core.symbols import SCENARIO
 from mansard.ir.footprint import model_facts
 from mansard.ir.program import Program
-
-PREFILL, DECODE, ENCODE = "prefill", "decode", "encode"
 
 
 @dataclass(frozen=True)
@@ -281,8 +287,14 @@ def _metrics(
 
     The first token waits for what is encoded before the prefill. A sequence passes through the
     phases one after the other; the next batch follows a period later, which is shorter where pools
-    work side by side on successive batches.
+    work side by side on successive batches. What makes no tokens takes the total of its phases,
+    and its throughput is a batch's sequences over that.
     """
+    if called_once(phases):
+        total_s = sum(phase.total_s for phase in phases.values())
+        known = period_s and "batch" in scenario
+        rate = scenario["batch"] / period_s if known else None
+        return Metrics(latency_s=total_s, throughput_tok_s=rate)
     prefill, decode = phases.get(PREFILL), phases.get(DECODE)
     ttft = prefill.total_s if prefill else None
     if ttft is not None and ENCODE in phases:

@@ -17,8 +17,9 @@ MILLION = 1_000_000
 
 
 def spent(
-    metrics: Metrics, chip: Hardware, devices: int, tokens: float, price: float | None
-) -> Metrics:
+    metrics: Metrics, chip: Hardware, devices: int, batch: int, tokens: float | None,
+    price: float | None,
+) -> Metrics:  # fmt: skip
     """Return the metrics with energy and money of one batch.
 
     Energy takes every device at its thermal design power throughout: above what a memory-bound
@@ -30,19 +31,20 @@ def spent(
         metrics: of the answer; without a throughput nothing is added.
         chip: its ``tdp_w``, where known.
         devices: that are taken.
-        tokens: the batch generates.
+        batch: sequences of it.
+        tokens: each generates; None where there are none to pay for, and throughput is sequences.
         price: of a device and hour, in any currency; None for no cost.
     """
     rate = metrics.throughput_tok_s
     if not rate:
         return metrics
-    device_s = devices * tokens / rate
+    device_s = devices * batch * (tokens or 1.0) / rate
     cost = None if price is None else price * device_s / HOUR_S
     return replace(
         metrics,
         energy_j=_at_tdp(chip, device_s) if metrics.energy_j is None else metrics.energy_j,
         cost=cost,
-        cost_per_mtok=None if cost is None else cost / tokens * MILLION,
+        cost_per_mtok=cost / (batch * tokens) * MILLION if cost is not None and tokens else None,
     )
 
 

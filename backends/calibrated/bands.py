@@ -11,7 +11,7 @@ import numpy as np
 from mansard.backends.engine.figures import BANDED
 from mansard.backends.engine.points import Operand
 from mansard.backends.engine.rowwise import PhaseTimes
-from mansard.backends.roofline import ENCODE, PREFILL
+from mansard.backends.estimate import ENCODE, PREFILL
 
 BANDS = tuple(f"{name}_{end}" for name in BANDED for end in ("low", "high"))
 """Names of the ends of bands."""

@@ -31,8 +31,8 @@ from mansard.backends.engine.points import Array, Operand
 from mansard.backends.engine.rowwise import PhaseTimes, tokens_of
 from mansard.backends.engine.stepwise import Stepwise
 from mansard.backends.engine.timed import Timed
+from mansard.backends.estimate import PREFILL
 from mansard.backends.hardware import Hardware
-from mansard.backends.roofline import PREFILL
 from mansard.ir.program import Program
 
 CHUNK = 16384

@@ -12,9 +12,9 @@ from mansard.backends.calibrated.parameters import Calibration, Key
 from mansard.backends.calibrated.predict import Predictor
 from mansard.backends.calibrated.work import Basis, CalibratedWork
 from mansard.backends.cluster import Cluster
-from mansard.backends.estimate import Row
+from mansard.backends.estimate import ENCODE, PREFILL, Row
 from mansard.backends.hardware import Hardware
-from mansard.backends.roofline import ENCODE, PREFILL, Answer, answer
+from mansard.backends.roofline import Answer, answer
 from mansard.core.errors import SpecError
 from mansard.ir.program import Program
 

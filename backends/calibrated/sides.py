@@ -25,7 +25,7 @@ from mansard.backends.cluster import Cluster
 from mansard.backends.engine.lowered import Lowered, Segment
 from mansard.backends.engine.points import Array, Points
 from mansard.backends.engine.polynomials import Space
-from mansard.backends.engine.timed import product_of, trips_of
+from mansard.backends.engine.timed import product_of, trips_at
 from mansard.backends.inverse.flips import ENUMERATED, Flip
 from mansard.backends.rates import OVERHEAD
 from mansard.core.symbols import SCENARIO, Symbol
@@ -132,7 +132,7 @@ class _Place:
         for sizes, weight in self.lengths:
             env: dict[Symbol, object] = {SCENARIO[k]: v for k, v in sizes.items() if k in SCENARIO}
             points = Points(self.space, {**env, self.unknown: xs}, len(xs))
-            whole, part = trips_of(segment, points)
+            whole, part = trips_at(segment, points)
             often = (whole + part) * product_of(points, segment.factors)
             if segment.index is not None:
                 points = points.at(segment.index, np.maximum(whole - 1.0, 0.0) / 2)

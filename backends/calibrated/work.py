@@ -15,9 +15,9 @@ from mansard.backends.calibrated.predict import Fit, Predictor
 from mansard.backends.calibrated.pricing import CalibratedTotal, Kernel, calibrated, routing_of
 from mansard.backends.calibrated.said import at_the_bound, engine_words, medians, own_without_engine
 from mansard.backends.cluster import Cluster
-from mansard.backends.estimate import Phase, Row
+from mansard.backends.estimate import PREFILL, Phase, Row
 from mansard.backends.rates import price
-from mansard.backends.roofline import PREFILL, PhaseSum, Work
+from mansard.backends.roofline import PhaseSum, Work
 from mansard.backends.schedule import CallEnvironment, Stretch
 from mansard.backends.sums import Piece, Point
 from mansard.backends.table import TableRow

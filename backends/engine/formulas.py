@@ -16,8 +16,8 @@ from mansard.backends.engine.ranges import UNBOUNDED, Interval, Ranges
 from mansard.backends.engine.straight import Straight
 from mansard.backends.engine.timed import Timed
 from mansard.backends.engine.trips import trips_of
+from mansard.backends.estimate import DECODE, ENCODE, PREFILL, called_once
 from mansard.backends.quantity import Terms
-from mansard.backends.roofline import DECODE, ENCODE, PREFILL
 from mansard.core.symbols import Symbol, batch, output, prompt
 
 SYMBOLS: dict[str, Symbol] = {"batch": batch, "prompt": prompt, "output": output}
@@ -108,11 +108,16 @@ class Formulas:
         rate = do("div", do("mul", b, n), period)
         if known and tpot == unknown:
             rate = do("where", do("less", one, n), unknown, rate)
+        once = called_once(seconds)
+        if once:
+            latency, known, rate = period, True, do("div", b, period)
         line.show("ttft", ttft)
         line.show("tpot", tpot)
         line.show("latency", latency)
         line.show("throughput", rate if known else unknown)
-        several = do("where", do("less", one, n), unknown, period) if tpot == unknown else period
+        several = period
+        if tpot == unknown and not once:
+            several = do("where", do("less", one, n), unknown, period)
         line.show("total", period)
         line.show("period", several if known else unknown)
         line.show("tokens_per_s_per_user", do("div", one, tpot))

@@ -16,7 +16,7 @@ from mansard.backends.engine.parameters import Rates
 from mansard.backends.engine.points import Array, Operand, Points
 from mansard.backends.engine.stepwise import Stepwise
 from mansard.backends.engine.timed import Timed, product_of
-from mansard.backends.roofline import DECODE, ENCODE, PREFILL
+from mansard.backends.estimate import DECODE, ENCODE, PREFILL, called_once
 from mansard.core.symbols import batch, output, prompt
 
 CHUNK = 8192
@@ -155,6 +155,8 @@ class PhaseTimes:
     @cached_property
     def latency(self) -> Operand:
         """A request from its start to its end."""
+        if called_once(self.seconds):
+            return self.total
         rest = np.where(np.equal(self.output, 1), 0.0, (self.output - 1) * self.tpot)
         named = (ENCODE, PREFILL, DECODE)
         between = sum((v for k, v in self.seconds.items() if k not in named), 0.0)
@@ -172,8 +174,9 @@ class PhaseTimes:
 
     @property
     def throughput(self) -> Operand:
-        """Tokens a second of all sequences."""
-        return self.batch * self.output / self.period
+        """Tokens a second of all sequences; of what makes none, sequences."""
+        made = 1.0 if called_once(self.seconds) else self.output
+        return self.batch * made / self.period
 
     @property
     def tokens_per_s_per_user(self) -> Operand:

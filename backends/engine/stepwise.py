@@ -9,6 +9,7 @@ import numpy as np
 from mansard.backends.cluster import Cluster
 from mansard.backends.engine.figures import BANDED, FIGURES
 from mansard.backends.engine.points import Array, Operand
+from mansard.backends.estimate import called_once
 from mansard.backends.hardware import Hardware
 from mansard.backends.roofline import Answer, estimate
 from mansard.ir.program import Program
@@ -70,7 +71,8 @@ def _figures(answer: Answer, scenario: Mapping[str, int]) -> dict[str, float | N
     phases = {k: answer.phases[k].time_s if k in answer.phases else None
               for k in ("prefill", "decode")}  # fmt: skip
     rate = m.throughput_tok_s
-    period = scenario["batch"] * scenario["output"] / rate if rate else None
+    made = scenario["batch"] * (1 if called_once(answer.phases) else scenario["output"])
+    period = made / rate if rate else None
     return {
         "ttft": m.ttft_s, "tpot": m.tpot_s, "latency": m.latency_s,
         "throughput": m.throughput_tok_s, "tokens_per_s_per_user": m.tokens_per_s_per_user,

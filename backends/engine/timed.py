@@ -60,7 +60,7 @@ class Timed:
 
     def trips(self, points: Points) -> tuple[Operand, Operand]:
         """Return whole trips of the loop around it, and the fraction of one more."""
-        return trips_of(self.segment, points)
+        return trips_at(self.segment, points)
 
     def often(self, points: Points) -> Operand:
         """Return how often it happens beside its loop."""
@@ -102,7 +102,7 @@ class Timed:
         return total
 
 
-def trips_of(segment: Segment, points: Points) -> tuple[Operand, Operand]:
+def trips_at(segment: Segment, points: Points) -> tuple[Operand, Operand]:
     """Return whole trips of the loop around a segment, and the fraction of one more."""
     if segment.times is None:
         return 1.0, 0.0

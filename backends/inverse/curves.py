@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from mansard.backends.engine.lowered import Segment
+from mansard.backends.estimate import called_once
 from mansard.backends.inverse.broken import ZERO, Broken, greatest, line, summed
 from mansard.backends.inverse.forms import Bound, NotAffineError
 from mansard.backends.inverse.sections import Priced
@@ -137,6 +138,9 @@ class Curves:
         return summed([f for f in found if f is not None])
 
     def _latency(self) -> Broken | None:
+        if called_once(self.priced.phases):
+            found = [self.seconds(phase) for phase in self.priced.phases]
+            return summed([f for f in found if f is not None])
         ttft, tpot = self.figure("ttft"), self.figure("tpot")
         if self.unknown == "output":
             raise NotAffineError("output times the mean step")

@@ -9,6 +9,7 @@ from typing import ClassVar
 import mansard as ms
 from mansard.backends import roofline
 from mansard.backends.cluster import Cluster
+from mansard.backends.estimate import called_once
 from mansard.core.units import format_time
 from mansard.ir.program import Program
 
@@ -48,15 +49,17 @@ class Carbon:
                 f"carbon: no source gives the power of {on.chip.id}", hint="write power=300W"
             )
         rate = answer.metrics.throughput_tok_s
-        tokens = scenario["batch"] * scenario["output"]
+        once = called_once(answer.phases)
+        made = scenario["batch"] * (1 if once else scenario["output"])
         steps_s = sum(phase.total_s for phase in answer.phases.values())
-        device_s = on.devices * (tokens / rate if rate else steps_s)
+        device_s = on.devices * (made / rate if rate else steps_s)
         energy_j = (float(watts) + self.host) * device_s
         operational = energy_j * self.pue / KWH_J * self.grid
         embodied = device_s / (self.lifetime * YEAR_S) * self.embodied * 1e3
         figures = {
             "operational_g": operational, "embodied_g": embodied,
-            "total_g": operational + embodied, "per_token_g": (operational + embodied) / tokens,
+            "total_g": operational + embodied,
+            **({} if once else {"per_token_g": (operational + embodied) / made}),
         }  # fmt: skip
         notes = answer.notes
         if not self.embodied:

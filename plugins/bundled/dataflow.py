@@ -58,7 +58,7 @@ class Dataflow:
         }  # fmt: skip
         steps = sum(float(phase.steps) for phase in phases.values())
         memory = replace(lone.memory, capacity=on.chip.capacity_bytes * n)
-        metrics = _later(answer.metrics, hops_s, steps, scenario)
+        metrics = _later(answer.metrics, hops_s, steps)
         figures = {"chips": float(n), "hops_of_a_token_s": hops_s}
         why = "as given" if self.chips else "as many as weights and caches fill"
         assumes = (
@@ -91,7 +91,13 @@ class _Spread(roofline.Work):
         return replace(usual, priced=replace(usual.priced, rates=rates))
 
 
-def _later(metrics: Metrics, hops_s: float, steps: float, scenario: Mapping[str, int]) -> Metrics:
+def _rate(metrics: Metrics, latency_s: float | None) -> float | None:
+    """Return what is made a second when the same takes another time."""
+    before, rate = metrics.latency_s, metrics.throughput_tok_s
+    return rate * before / latency_s if rate and before and latency_s else None
+
+
+def _later(metrics: Metrics, hops_s: float, steps: float) -> Metrics:
     """Return the metrics with the hops of every step."""
 
     def plus(value: float | None, extra: float) -> float | None:
@@ -104,6 +110,6 @@ def _later(metrics: Metrics, hops_s: float, steps: float, scenario: Mapping[str,
         ttft_s=plus(metrics.ttft_s, hops_s),
         tpot_s=tpot,
         latency_s=latency,
-        throughput_tok_s=scenario["batch"] * scenario["output"] / latency if latency else None,
+        throughput_tok_s=_rate(metrics, latency),
         tokens_per_s_per_user=1 / tpot if tpot else None,
     )

@@ -9,7 +9,7 @@ from typing import ClassVar
 import mansard as ms
 from mansard.backends import roofline
 from mansard.backends.cluster import Cluster
-from mansard.backends.estimate import Phase
+from mansard.backends.estimate import Phase, called_once
 from mansard.backends.hardware import Hardware
 from mansard.backends.totals import RowTotal
 from mansard.ir.program import Program
@@ -80,8 +80,9 @@ class Energy:
             figures |= self._greatest(name, rows, devices)
         total = sum(levels.values())
         whole = {f"{level}_j": joule for level, joule in levels.items() if joule}
-        tokens = scenario["batch"] * scenario["output"]
-        known = {"per_token_j": total / tokens, "whole_batch_j": total, **whole, **figures}
+        known = {"whole_batch_j": total, **whole, **figures}
+        if not called_once(answer.phases):
+            known = {"per_token_j": total / (scenario["batch"] * scenario["output"]), **known}
         if on.chip.tdp_w is not None:
             known["tdp_over_that_time_j"] = on.chip.tdp_w * devices * _time_s(answer.phases)
         metrics = replace(answer.metrics, energy_j=total)

@@ -6,7 +6,6 @@ import pytest
 from tests.conftest import Run
 
 import mansard as ms
-from mansard.core.errors import SpecError
 
 ONCE = ("dit-xl-2-256", "bert-base-uncased")
 
@@ -21,7 +20,11 @@ def test_each_row_has_the_total_and_the_throughput_that_analyze_prints(name: str
         assert row["throughput_tok_s"] == pytest.approx(row["batch"] / total, rel=1e-12)
         assert row["memory"] == answer.memory.total
         assert row["prompt"] == answer.scenario.prompt
-        assert row["ttft_s"] is row["tpot_s"] is row["energy_j"] is row["cost_per_mtok"] is None
+        assert (row["latency_s"], row["throughput_tok_s"]) == pytest.approx(
+            (answer.latency, answer.throughput), rel=1e-12
+        )
+        assert row["energy_j"] == pytest.approx(answer.metrics.energy_j, rel=1e-12)
+        assert row["ttft_s"] is row["tpot_s"] is row["cost_per_mtok"] is None
     said = set(ms.analyze(name, on="l4").notes)
     assert said <= set(found.notes)
 
@@ -43,15 +46,6 @@ def test_a_prompt_longer_than_an_encoder_reads_is_marked_and_the_same_as_analyze
 def test_a_size_that_a_model_does_not_have_is_said_to_count_for_nothing() -> None:
     found = ms.study("dit-xl-2-256", on="l4").sweep({"prompt": "256,512"})
     assert any("prompt counts for nothing" in n.message for n in found.notes if n.code == "M009")
-
-
-def test_a_calibrated_answer_over_lengths_is_refused_with_the_command_that_has_one() -> None:
-    asked = ms.study("qwen2.5-0.5b", on="h100-sxm", prompt="uniform(100,110)", output=8,
-                     estimate="calibrated")  # fmt: skip
-    with pytest.raises(SpecError) as problem:
-        asked.analyze()
-    assert "sweep" in (problem.value.hint or "")
-    assert all(row["tpot_s"] for row in asked.sweep({"batch": "1,2"}).rows)
 
 
 def test_rows_of_mean_lengths_are_only_spoken_of_where_they_are_shown(run: Run) -> None:

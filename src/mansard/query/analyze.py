@@ -35,6 +35,7 @@ from mansard.query.scenario import DEFAULT_OUTPUT, DEFAULT_PROMPT, Scenario, mak
 from mansard.query.sequence import (
     as_long_as_it_takes,
     fixed_batch,
+    generates,
     longest,
     prefilled,
     steps_there_are,
@@ -188,13 +189,21 @@ def answered(
         program=program,
         phases=answer.phases,
         memory=memory,
-        metrics=spent(metrics, target.chip, target.devices, asked.batch * tokens, price),
+        metrics=spent(
+            metrics,
+            target.chip,
+            target.devices,
+            asked.batch,
+            tokens if generates(program) else None,
+            price,
+        ),
         notes=_once(said),
         price=priced,
         figures=answer.figures,
         assumes=answer.assumes,
         cluster=ready.cluster,
         calibrated=said_beside,
+        lengths={} if mix is None else mix.written,
     )
 
 

@@ -30,6 +30,7 @@ def dump(estimate: Estimate) -> Plain:
         "phases": {name: _phase(phase) for name, phase in estimate.phases.items()},
         "memory": _memory(estimate.memory),
         "metrics": _fields(estimate.metrics),
+        "lengths": dict(estimate.lengths),
         "backend": estimate.backend,
         "figures": dict(estimate.figures),
         "assumes": list(estimate.assumes),
@@ -80,6 +81,7 @@ def load(plain: Mapping[str, Any], chip: Hardware) -> Estimate:
         backend=plain["backend"],
         figures=plain["figures"],
         assumes=tuple(plain["assumes"]),
+        lengths=plain["lengths"],
     )
     estimate.__dict__["sizes"] = frozenset(plain["sizes"])
     estimate.__dict__["decodes_several"] = plain["decodes_several"]

@@ -64,6 +64,8 @@ class Comparison:
         before, after = self.base.value(metric), entry.value(metric)
         if entry is self.base or not before or after is None:
             return None
+        if metric == "throughput" and len(self._made) > 1:
+            return None  # images are no tokens
         return after / before - 1
 
     def best(self, metric: str) -> frozenset[Entry]:
@@ -80,8 +82,15 @@ class Comparison:
         }  # fmt: skip
         if better == NEITHER or len(set(values.values())) < 2:
             return frozenset()
+        if metric == "throughput" and len(self._made) > 1:
+            return frozenset()
         top = max(values.values()) if better == HIGHER else min(values.values())
         return frozenset(e for e, v in values.items() if v == top)
+
+    @property
+    def _made(self) -> frozenset[str]:
+        """What the answers make."""
+        return frozenset(e.estimate.makes for e in self.entries if e.estimate)
 
     def records(self) -> list[dict[str, Any]]:
         """Return one flat record an answer, the metrics by their JSON names."""
@@ -98,6 +107,7 @@ class Comparison:
         yield "params", estimate.model.params if estimate else None
         for name, metric in METRICS.items():
             yield metric.field, entry.value(name)
+        yield "makes", estimate.makes if estimate else None
         if any(e.estimate and e.estimate.calibrated for e in self.entries):
             yield from record(estimate).items()
         yield "fits", estimate.memory.fits if estimate else None

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from mansard.backends.cluster import Cluster
-from mansard.backends.estimate import Memory, Metrics, Phase, Row
+from mansard.backends.estimate import Memory, Metrics, Phase, Row, called_once
 from mansard.backends.hardware import Hardware
 from mansard.core.errors import unknown_name
 from mansard.core.facts import ModelFacts
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from mansard.core.symbols import Expr
     from mansard.ir.program import Loop, Program, Step
     from mansard.query.calibration import Calibrated
+
+
+DENOISE = "denoise"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,8 @@ class Estimate(Shown):
         assumes: what a plugin's backend says its figures rest on, a sentence each.
         cluster: the devices, with the program's mesh on them; None of a remembered answer.
         calibrated: bands, the bound beside and what they rest on; None of the bound itself.
+        lengths: prompt or output → the distribution it is, as it was written; the scenario then
+            has its mean.
     """
 
     renderer: ClassVar[str] = "terminal"
@@ -74,6 +79,7 @@ class Estimate(Shown):
     assumes: tuple[str, ...] = field(default=(), kw_only=True)
     cluster: Cluster | None = field(default=None, repr=False)
     calibrated: Calibrated | None = None
+    lengths: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
     @property
     def ttft(self) -> float | None:
@@ -155,6 +161,23 @@ class Estimate(Shown):
     def decodes_several(self) -> bool:
         """Whether a decode step does not make one token: figures are then of a token."""
         return any(loop.yields != 1 for loop in _decoding(self.program.schedule))
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The scenario as plain JSON values, and under ``lengths`` what it has the means of."""
+        lengths = {"lengths": dict(self.lengths)} if self.lengths else {}
+        return {**self.scenario.symbols, **lengths}
+
+    @property
+    def makes(self) -> str:
+        """What throughput counts: tokens, or of a model that is called once what it makes."""
+        if not called_once(self.phases):
+            return "tokens"
+        if DENOISE in self.phases:
+            return "images"
+        if "prompt" in self.sizes:
+            return "sequences"
+        return "inputs" if self.model.source == "onnx" else "images"
 
     @cached_property
     def kv_growth(self) -> tuple[int | float, int | float]:

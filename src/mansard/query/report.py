@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mansard.backends.estimate import Memory, Phase, Row
+from mansard.query.missing import missing
 
 if TYPE_CHECKING:
     from mansard.query.estimate import Estimate
@@ -39,13 +40,12 @@ MODEL_FIELDS = (
 
 def result(estimate: Estimate) -> dict[str, Any]:
     """Return the whole document."""
-    asked = estimate.scenario
     document = {
         "schema": SCHEMA,
         "mansard": _version(),
         "model": model_record(estimate),
         "hardware": {"name": estimate.chip.id, "devices": estimate.devices},
-        "scenario": asked.symbols,
+        "scenario": estimate.asked,
         "techniques": [
             {
                 "name": t.name,
@@ -59,6 +59,8 @@ def result(estimate: Estimate) -> dict[str, Any]:
         "phases": {name: phase_record(phase) for name, phase in estimate.phases.items()},
         "memory": memory_record(estimate.memory),
         "metrics": {name: getattr(estimate.metrics, name) for name in METRICS},
+        "makes": estimate.makes,
+        "unknown": missing(estimate),
         "warnings": [{"code": n.code, "message": n.message} for n in estimate.notes],
     }
     if estimate.calibrated is not None:

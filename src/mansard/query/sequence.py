@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import sympy as sp
 
@@ -39,6 +40,18 @@ def prefilled(scenario: Scenario, origin: Origin) -> int:
         return scenario.prompt
     values = {SCENARIO["prompt"]: sp.Integer(scenario.prompt), SCENARIO["output"]: sp.S.Zero}
     return int(origin.lengths[-1].xreplace(values)) or scenario.prompt
+
+
+def generates(program: Program) -> bool:
+    """Say whether a program makes tokens one by one."""
+    return bool({"prefill", "decode"} & set(_phases(program.schedule)))
+
+
+def _phases(steps: Iterable[Any]) -> Iterator[str]:
+    """Yield the phases of steps, those that run side by side too."""
+    for step in steps:
+        yield getattr(step, "phase", "")
+        yield from _phases(getattr(step, "steps", ()))
 
 
 def fixed_batch(scenario: Scenario, program: Program) -> tuple[Note, ...]:

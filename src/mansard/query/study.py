@@ -198,7 +198,7 @@ class Study:
         prompt, output = self.lengths or (asked.prompt, asked.output)
         return {
             "batch": asked.batch, "techniques": self.techniques,
-            "prompt": None if step else prompt, "output": None if step else output,
+            "prompt": None if step or self.unsaid else prompt, "output": None if step else output,
             "context": asked.prompt if step else None, "level": self.level,
             "phase": asked.phase, "set": self.set, "estimate": self.kind, "price": self.price,
         }  # fmt: skip

@@ -140,7 +140,8 @@ def _with(study: Study, changes: Mapping[str, object]) -> Study:
         phase="decode" if step else asked.phase,
         single_step=step,
     )
-    return replace(changed(study, rest), scenario=scenario)
+    unsaid = study.unsaid and not {"prompt", "context"} & set(sizes)
+    return replace(changed(study, rest), scenario=scenario, unsaid=unsaid)
 
 
 def _one(name: str, value: object) -> object:

@@ -103,10 +103,16 @@ def _block(comparison: Comparison, entries: Sequence[Entry]) -> Table:
                 cells = (Text(_beside(e, name)[part], QUIET) for e in entries)
                 shown.add_row(Text(f"  {part}", QUIET), *cells)
     shown.add_row(Text("fits", QUIET), *map(_fits, entries))
-    for phase in ("prefill", "decode"):
+    for phase in _bounded(comparison):
         if any(e.estimate and phase in e.estimate.phases for e in comparison.entries):
             shown.add_row(Text(f"{phase} bound", QUIET), *(_bound(e, phase) for e in entries))
     return shown
+
+
+def _bounded(comparison: Comparison) -> dict[str, None]:
+    """Return the phases whose bound is shown: of what is called once, every one."""
+    once = [e.estimate for e in comparison.entries if e.estimate and e.estimate.makes != "tokens"]
+    return dict.fromkeys(("prefill", "decode", *(p for e in once for p in e.phases)))
 
 
 def _beside(entry: Entry, name: str) -> dict[str, str]:
@@ -140,7 +146,8 @@ def _cell(comparison: Comparison, entry: Entry, name: str) -> Text:
     if value is None:
         return Text("–", QUIET)
     best = entry in comparison.best(name)
-    text = Text(words.figure(name, value), STRONG if best else "")
+    makes = entry.estimate.makes if entry.estimate else ""
+    text = Text(words.figure(name, value, makes), STRONG if best else "")
     if best:
         text.append(f" {BEST}", GOOD)
     change = comparison.change(entry, name)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from mansard.core.units import format_bytes, format_count, format_time
 from mansard.query.metrics import METRICS
-from mansard.query.solving.explanation import DEFINITIONS, Explanation, Part, changes
+from mansard.query.solving.explanation import ONCE, Explanation, Part, changes, definition_of
 from mansard.query.solving.fits import bases_of
 from mansard.query.solving.wording import written
 from mansard.render import words
@@ -171,8 +171,9 @@ def _one(of: Explanation, part: Part, width: int) -> Iterator[RenderableType]:
 
 
 def _passes(of: Explanation) -> Iterator[RenderableType]:
-    phase = DEFINITIONS[of.metric][0]
-    what = of.metric if len(phase) == 1 or not phase else "time"
+    wanted, _ = definition_of(of.metric, of.estimate)
+    alone = len(wanted) < 2 and of.metric not in ONCE
+    what = of.metric if alone else "time"
     yield Text.assemble(("Techniques", STRONG), (f"  {what} before and after each", QUIET))
     table = titled(("technique", False), ("before", True), ("after", True), ("changed", False))
     dimension = METRICS[of.metric].dimension if what == of.metric else "time"

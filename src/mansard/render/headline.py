@@ -12,7 +12,6 @@ from mansard.render import words
 from mansard.render.ink import Text
 from mansard.render.layout import Panel
 from mansard.render.palette import BAD, GOOD, QUIET, STRONG, bound_style
-from mansard.render.steps import totals
 
 if TYPE_CHECKING:
     from rich.text import Text as RichText
@@ -85,7 +84,7 @@ def packed(parts: Sequence[T], width: int, gap: T, indent: int = 0) -> Iterator[
 
 def _metrics(estimate: Estimate) -> Iterator[Text]:
     cost = words.cost(estimate.metrics)
-    figures = (*words.measured(estimate.metrics), *totals(estimate))
+    figures = words.measured(estimate)
     for name, value in (*figures, *([("cost", cost)] if cost else [])):
         yield Text.assemble((f"{name} ", QUIET), (value, STRONG))
 

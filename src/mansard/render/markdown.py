@@ -10,7 +10,7 @@ from mansard.core.units import format_bytes, format_count, format_time
 from mansard.render import words
 from mansard.render.lines import View, lines
 from mansard.render.markdown_table import escape, table
-from mansard.render.steps import each, totals
+from mansard.render.steps import each
 from mansard.render.technique_words import said, written
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _document(estimate: Estimate, view: View) -> Iterator[str]:
 
 def _metrics(estimate: Estimate) -> Iterator[tuple[str, str]]:
     m = estimate.metrics
-    whole = totals(estimate)
+    whole = words.totals(estimate)
     yield from whole
     if not whole:
         yield "time to first token", format_time(m.ttft_s)

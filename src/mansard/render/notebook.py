@@ -23,10 +23,7 @@ def html(estimate: Estimate) -> str:
     """Return an estimate as HTML; every name is escaped."""
     metrics = estimate.metrics
     shown = [
-        ("TTFT", format_time(metrics.ttft_s)),
-        ("TPOT", format_time(metrics.tpot_s)),
-        ("latency", format_time(metrics.latency_s)),
-        ("throughput", words.tokens_per_s(metrics.throughput_tok_s)),
+        *(pair for pair in words.measured(estimate) if pair[0] != "per user"),
         ("memory", f"{format_bytes(estimate.memory.total)} of {words.capacity(estimate.memory)}"),
     ]
     if cost := words.cost(metrics):

@@ -93,5 +93,5 @@ def _metrics(estimate: Estimate) -> Iterator[Text]:
     memory = estimate.memory
     of = f" / {format_bytes(memory.capacity)}" if memory.capacity is not None else ""
     held = ("memory", f"{format_bytes(memory.total)}{of}")
-    for name, value in (*words.measured(estimate.metrics), held):
+    for name, value in (*words.measured(estimate), held):
         yield Text.assemble((f"{name} ", QUIET), (value, STRONG))

@@ -63,7 +63,8 @@ def _metric(found: WhatIf, name: str) -> tuple[str, str, str, Text]:
     share = after / before - 1 if before else 0.0
     good = (share < 0) == (metric.better == "lower")
     style = "" if abs(share) < 5e-3 else GOOD if good else BAD
-    written = (words.figure(name, before), words.figure(name, after))
+    written = (words.figure(name, before, found.before.makes),
+               words.figure(name, after, found.after.makes))  # fmt: skip
     return metric.label, *written, Text(words.change(share), style)
 
 

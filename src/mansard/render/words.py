@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -90,8 +91,11 @@ def title(estimate: Estimate) -> str:
     return f"{estimate.model.name} · {estimate.chip.name or estimate.chip.id}{devices}{by}"
 
 
-def measured(metrics: Metrics) -> list[tuple[str, str]]:
+def measured(estimate: Estimate) -> list[tuple[str, str]]:
     """Return (name, value) of what users steer by, as far as it is known."""
+    metrics = estimate.metrics
+    if estimate.makes != "tokens":
+        return totals(estimate)
     found = (
         ("TTFT", format_time(metrics.ttft_s)),
         ("TPOT", format_time(metrics.tpot_s)),
@@ -102,15 +106,40 @@ def measured(metrics: Metrics) -> list[tuple[str, str]]:
     return [(name, value) for name, value in found if value != "-"]
 
 
+def totals(estimate: Estimate) -> list[tuple[str, str]]:
+    """Return total time and throughput of a model that generates nothing; else nothing."""
+    total_s, rate = estimate.latency, estimate.throughput
+    if estimate.makes == "tokens" or not total_s or not rate:
+        return []
+    return [("total", format_time(total_s)), ("throughput", made_per_s(rate, estimate.makes))]
+
+
 def cost(metrics: Metrics) -> str:
     """Say what a batch costs, and a million of its tokens; nothing where no price was given."""
-    if metrics.cost is None or metrics.cost_per_mtok is None:
+    if metrics.cost is None:
         return ""
+    if metrics.cost_per_mtok is None:
+        return f"{metrics.cost:.3g} $"
     return f"{metrics.cost:.3g} $ ({metrics.cost_per_mtok:.3g} $ per M tokens)"
 
 
-def figure(metric: str, value: float) -> str:
-    """Return a metric's value with its unit."""
+def made_per_s(rate: float, makes: str) -> str:
+    """Write a throughput of what a model makes."""
+    if makes == "tokens":
+        return tokens_per_s(rate)
+    return f"{rate:,.0f} {makes}/s" if rate >= 100 else f"{rate:.3g} {makes}/s"
+
+
+def figure(metric: str, value: float, makes: str = "tokens") -> str:
+    """Return a metric's value with its unit.
+
+    Args:
+        metric: by its name.
+        value: of it.
+        makes: what throughput counts.
+    """
+    if metric == "throughput":
+        return made_per_s(value, makes)
     match METRICS[metric].dimension:
         case "time":
             return format_time(value)
@@ -152,7 +181,27 @@ def scenario(estimate: Estimate) -> list[str]:
     if asked.single_step:
         return [f"batch {asked.batch}", f"one step over {asked.prompt} cached tokens"]
     lengths = (("prompt", asked.prompt), ("output", asked.output))
-    return [f"batch {asked.batch}", *(f"{n} {size}" for n, size in lengths if n in estimate.sizes)]
+    shown = (_length(estimate, n, size) for n, size in lengths if n in estimate.sizes)
+    return [f"batch {asked.batch}", *shown]
+
+
+def _length(estimate: Estimate, name: str, mean: int) -> str:
+    """Write a length: a number, or the distribution with its mean."""
+    text = estimate.lengths.get(name)
+    if text is None:
+        return f"{name} {mean}"
+    return f"{name} {distribution(text)}, mean {mean:,}"
+
+
+def distribution(text: str) -> str:
+    """Write a distribution of lengths; of a file its name.
+
+    >>> distribution("lognormal(2k,0.8)"), distribution("/data/trace.csv")
+    ('lognormal(2k, 0.8)', 'trace.csv')
+    """
+    if text.strip().lower().endswith(".csv"):
+        return text.strip().replace("\\", "/").rpartition("/")[2]
+    return re.sub(r"\s*,\s*", ", ", text.strip())
 
 
 def prefilled(estimate: Estimate) -> Scenario:

@@ -117,7 +117,7 @@ class Answers:
         return Study(
             self.names.model(question.model), question.on, question.scenario, question.techniques,
             question.level, dict(question.changed), question.kind, question.price,
-            mix=question.mix,
+            question.lengths, question.mix, question.unsaid,
         )  # fmt: skip
 
 

@@ -33,6 +33,7 @@ class Question:
         price: of a device and hour.
         mix: lengths as distributions, where they are.
         unsaid: whether nobody gave the prompt.
+        lengths: of prompt and output as they were given, where one is a distribution.
     """
 
     model: str
@@ -45,6 +46,7 @@ class Question:
     price: float | None = None
     mix: Mix | None = None
     unsaid: bool = False
+    lengths: tuple[int | str | None, int | str | None] | None = None
 
     @property
     def program(self) -> tuple[object, ...]:
@@ -88,6 +90,7 @@ def read_question(body: Mapping[str, Any], names: Names) -> Question:
         price=values.get("price"),
         mix=mix,
         unsaid=prompt is None and context is None,
+        lengths=None if mix is None else (prompt, output),
     )
 
 

@@ -7,6 +7,8 @@ there are or by quadrature. A mean length in their place is right only where cos
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from mansard.core.records import dataclass
@@ -31,6 +33,7 @@ class Mix:
         outputs: likewise.
         weights: of each; they add to 1.
         spread: which of the two are distributions.
+        written: how each of those was.
     """
 
     text: str
@@ -38,6 +41,7 @@ class Mix:
     outputs: tuple[float, ...]
     weights: tuple[float, ...]
     spread: tuple[str, ...] = BOTH
+    written: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def means(self) -> tuple[float, float]:

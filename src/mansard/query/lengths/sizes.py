@@ -71,7 +71,8 @@ def read_mix(prompt: object, output: object, default: tuple[int, int]) -> Mix | 
     weights = tuple(a * b for a in p.weights for b in n.weights)
     given = {"prompt": prompt, "output": output}
     spread = tuple(name for name, value in given.items() if is_spread(value))
-    return Mix(f"prompt {p.text}, output {n.text}", prompts, outputs, weights, spread)
+    texts = {name: str(given[name]) for name in spread}
+    return Mix(f"prompt {p.text}, output {n.text}", prompts, outputs, weights, spread, texts)
 
 
 def _one(given: object, otherwise: int, column: str) -> Lengths:
@@ -90,4 +91,5 @@ def _pairs(path: str) -> Mix:
     return Mix(
         f"pairs of {path}", tuple(float(p) for (p, _), _ in found),
         tuple(float(n) for (_, n), _ in found), tuple(c / total for _, c in found),
+        written={"prompt": path, "output": path},
     )  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mansard.backends.chips import parse_target
-from mansard.backends.roofline import DECODE
+from mansard.backends.estimate import DECODE
 from mansard.backends.spending import HOUR_S, MILLION
 from mansard.core.errors import MansardError, SpecError
 from mansard.core.notes import Note

@@ -16,7 +16,7 @@ def document(schema: str, estimate: Estimate, body: dict[str, Any]) -> dict[str,
         "mansard": version("mansard"),
         "model": {"name": estimate.model.name},
         "hardware": {"name": estimate.chip.id, "devices": estimate.devices},
-        "scenario": estimate.scenario.symbols,
+        "scenario": estimate.asked,
         **body,
         "warnings": [{"code": n.code, "message": n.message} for n in estimate.notes],
     })  # fmt: skip

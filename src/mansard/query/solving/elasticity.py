@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from mansard.backends.estimate import called_once
 from mansard.backends.hardware import Hardware
 from mansard.backends.inverse.attribution import LATENCY, Attribution
 from mansard.backends.inverse.sections import NETWORK, Priced
@@ -27,6 +28,7 @@ TIMES = ("ttft", "tpot", "latency", "prefill", "decode")
 STEP = 0.005
 """Share by which a rate is changed, where an elasticity is a difference of two answers."""
 RATES = ("throughput", "tokens_per_s_per_user")
+_PHASES = ("prefill", "decode")
 PER_TOKEN = ("tpot", "tokens_per_s_per_user")
 
 
@@ -204,6 +206,8 @@ def _metric(shares: Attribution, metric: str, output: Fraction) -> dict[str, Fra
                             hint="ask for at least 2 output tokens")  # fmt: skip
         return need(phase, Fraction(times) if made is None else Fraction(times) / made)
 
+    if called_once(phases) and metric not in ("ttft", "tpot", "tokens_per_s_per_user", *_PHASES):
+        return _added([need(phase) for phase in phases])
     match metric:
         case "ttft":
             return need("prefill")

@@ -17,7 +17,14 @@ from mansard.query.find import find_row
 from mansard.query.metrics import SPENT, quantities
 from mansard.query.scenario import LARGEST
 from mansard.query.solving.crossing import Crossovers, check_size_name, crossovers
-from mansard.query.solving.explanation import DEFINITIONS, Explanation, Origin, Part, Stretch
+from mansard.query.solving.explanation import (
+    DEFINITIONS,
+    Explanation,
+    Origin,
+    Part,
+    Stretch,
+    definition_of,
+)
 from mansard.query.solving.question import Question
 from mansard.query.solving.sampling import Sample, sampled
 
@@ -46,7 +53,7 @@ def explain(
     question = study.question
     question.check_priced(metric)
     estimate = question.rows
-    wanted, definition = DEFINITIONS[metric]
+    wanted, definition = definition_of(metric, estimate)
     value = quantities(estimate)[metric]
     if value is None:
         raise SpecError(f"this answer has no {metric}",

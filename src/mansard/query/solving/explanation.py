@@ -37,6 +37,21 @@ DEFINITIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
 """Metric → the phases whose rows it is made of, and what it is."""
 
 
+ONCE: Mapping[str, str] = {
+    "latency": "the total of its phases", "throughput": "batch / latency",
+    "energy": "power · devices · latency", "cost": "price · devices · latency",
+}  # fmt: skip
+"""The same of models that make no tokens; their rows are those of every phase."""
+
+
+def definition_of(metric: str, estimate: Estimate) -> tuple[tuple[str, ...], str]:
+    """Return the phases a metric is made of in an answer, and what it is."""
+    wanted, said = DEFINITIONS[metric]
+    if estimate.makes != "tokens" and metric in ONCE:
+        return tuple(estimate.phases), ONCE[metric]
+    return wanted, said
+
+
 @dataclass(frozen=True)
 class Stretch:
     """A range of the parameter over which the metric is ``base + slope·parameter``.
@@ -187,16 +202,17 @@ class Explanation(Shown):
 def changes(of: Explanation) -> Iterator[tuple[Effect, float | None, float | None]]:
     """Yield each technique with the metric's time before and after it."""
     for effect in of.effects:
-        yield effect, _before(effect.before, of.metric), _before(effect.after, of.metric)
+        wanted, _ = definition_of(of.metric, of.estimate)
+        before, after = (_before(f, of.metric, wanted) for f in (effect.before, effect.after))
+        yield effect, before, after
 
 
-def _before(figures: Any, metric: str) -> float | None:
+def _before(figures: Any, metric: str, wanted: tuple[str, ...]) -> float | None:
     """Return the part of a metric that figures between techniques tell: a phase or memory."""
     if metric in ("memory", "weights", "kv_cache", "activations"):
         memory = figures.memory
         return float(memory.total if metric == "memory" else getattr(memory, metric))
     phases = figures.phases
-    wanted = DEFINITIONS[metric][0]
     if not all(p in phases for p in wanted):
         return None
     if metric in ("ttft", "prefill", "tpot", "decode"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import sympy as sp
 
 from mansard.backends.engine.lowered import NotCompiledError
+from mansard.backends.estimate import called_once
 from mansard.backends.inverse.sections import Priced
 from mansard.backends.inverse.symbolic import Formulas
 from mansard.core.errors import SpecError, unknown_name
@@ -97,6 +98,9 @@ def metric_of(formulas: Formulas, metric: str, bind: dict[str, int]) -> Expr:
         seconds = need(phase)
         return seconds if tokens is None else divided(seconds, tokens)
 
+    if called_once(phases) and metric in ("latency", "throughput"):
+        total = sp.Add(*(formulas.phase(p) for p in phases))
+        return total if metric == "latency" else batch / total
     match metric:
         case "ttft":
             return need("prefill")

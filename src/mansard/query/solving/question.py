@@ -27,7 +27,8 @@ from mansard.query.engines import Engine
 from mansard.query.estimate import Estimate
 from mansard.query.lengths import Averaged, metrics_of, read_mix, said
 from mansard.query.metrics import METRICS, SPENT, quantities
-from mansard.query.scenario import make_scenario
+from mansard.query.scenario import Scenario, make_scenario
+from mansard.query.sequence import as_long_as_it_takes, generates
 from mansard.query.study import Study
 
 if TYPE_CHECKING:
@@ -113,10 +114,18 @@ class Question:
         engine, mix = self.study.compiled, self.study.mix
         return engine if mix is None else Averaged(engine, mix)
 
+    @cached_property
+    def scenario(self) -> Scenario:
+        """What is asked; a prompt nobody gave is no longer than a model takes that only reads."""
+        study = self.study
+        if not study.unsaid or study.mix is not None:
+            return study.scenario
+        return as_long_as_it_takes(study.scenario, study.prepared.origin)[0]
+
     @property
     def sizes(self) -> dict[str, float]:
         """Batch, prompt and output; of lengths that are a distribution, the expected ones."""
-        sizes: dict[str, float] = dict(self.study.scenario.symbols)
+        sizes = self._symbols
         if self.study.mix is not None:
             sizes["prompt"], sizes["output"] = self.study.mix.means
         return sizes
@@ -124,12 +133,24 @@ class Question:
     @property
     def each(self) -> Iterator[tuple[dict[str, float], float]]:
         """Yield batch, prompt and output of every length, with the length's weight."""
-        scenario, mix = self.study.scenario.symbols, self.study.mix
+        sizes, mix = self._symbols, self.study.mix
         if mix is None:
-            yield dict(scenario), 1.0
+            yield sizes, 1.0
             return
         for prompt, output, weight in zip(mix.prompts, mix.outputs, mix.weights, strict=True):
-            yield {**scenario, "prompt": prompt, "output": output}, weight
+            yield {**sizes, "prompt": prompt, "output": output}, weight
+
+    @property
+    def _symbols(self) -> dict[str, float]:
+        sizes: dict[str, float] = dict(self.scenario.symbols)
+        if not self.generates:
+            sizes["output"] = 1  # throughput is batch·output over time, and a batch is made once
+        return sizes
+
+    @cached_property
+    def generates(self) -> bool:
+        """Whether the model makes tokens; of one that is called once, latency is the total."""
+        return generates(self.study.prepared.program)
 
     @property
     def decodes(self) -> bool:
@@ -238,7 +259,8 @@ class Question:
         } | sizes  # fmt: skip
         if "context" in sizes:
             given |= {"prompt": None, "output": None, "phase": "both"}
-        study = replace(self.study, scenario=make_scenario(**given))
+        unsaid = self.study.unsaid and not {"prompt", "context"} & set(sizes)
+        study = replace(self.study, scenario=make_scenario(**given), unsaid=unsaid)
         if self.study.lengths is None or not {"prompt", "output"} & set(sizes):
             return Question(study)
         prompt, output = self.study.lengths

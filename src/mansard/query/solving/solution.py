@@ -112,7 +112,7 @@ class Solution(Shown):
                 }
                 for c in self.checks
             ],
-            "scenario": (at or asked).scenario.symbols,
+            "scenario": (at or asked).asked,
             "metrics": dict(self.metrics) if at is not None else None,
             "memory": memory_record(at.memory) if at is not None else None,
             "warnings": [{"code": n.code, "message": n.message} for n in at.notes] if at else [],

@@ -20,11 +20,11 @@ from mansard.query.concerns import UNRESERVED
 from mansard.query.lengths import Averaged
 from mansard.query.prepare import Prepared
 from mansard.query.scenario import Scenario
-from mansard.query.sequence import as_long_as_it_takes
+from mansard.query.sequence import as_long_as_it_takes, generates
 from mansard.query.study import Study
 from mansard.query.sweeps.axes import Axis, placed
 from mansard.query.sweeps.fields import JOINS, OneByOne, as_number, is_field, varied
-from mansard.query.sweeps.once import Once, generates
+from mansard.query.sweeps.once import Once
 from mansard.query.target import target_of
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from mansard.query.metrics import METRICS
 from mansard.query.sweeps.cases import Engines, Layout, figures_at, parameter
 from mansard.query.sweeps.cases import numbers as numbers_of
 from mansard.query.sweeps.metrics import FITS, SHOWN, figures_of, valued
-from mansard.query.sweeps.once import priced
+from mansard.query.sweeps.once import makes_tokens
 from mansard.query.sweeps.reduce import Array, Numbers
 
 if TYPE_CHECKING:
@@ -98,8 +98,9 @@ def assembled(
 def spent(engine: Engine, figures: Mapping[str, Any], price: float | None) -> dict[str, Any]:
     """Return figures with the energy and the money of a batch."""
     chip, devices = engine.cluster.chip, engine.cluster.devices
-    price = priced(engine, price)
-    return {**figures, **{name: valued(name, figures, chip, devices, price) for name in SPENT}}
+    made = SPENT if makes_tokens(engine) else SPENT[:-1]
+    known = {name: valued(name, figures, chip, devices, price) for name in made}
+    return {**figures, **dict.fromkeys(SPENT, np.nan), **known}
 
 
 def indices(layout: Layout, numbers: Numbers) -> dict[str, Numbers]:

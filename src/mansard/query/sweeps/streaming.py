@@ -15,7 +15,7 @@ from mansard.query.sweeps.asked import Asked
 from mansard.query.sweeps.blocks import Numbering, Span, blocks
 from mansard.query.sweeps.cases import Engines, Layout, unusable
 from mansard.query.sweeps.metrics import figure_of, valued
-from mansard.query.sweeps.once import priced
+from mansard.query.sweeps.once import makes_tokens
 from mansard.query.sweeps.reduce import Reduction
 from mansard.query.target import DevicesError
 
@@ -84,11 +84,14 @@ def stream(
         for block in blocks(layout, span, found, names, engine):
             place = Numbering(layout, number, span, block)
             count = math.prod(block.shape)
-            price = priced(found, layout.study.price)
+            price = layout.study.price
             chip, devices = found.cluster.chip, found.cluster.devices
             values = {
                 m: np.broadcast_to(
-                    valued(m, block.values, chip, devices, price), block.shape
+                    valued(m, block.values, chip, devices, price)
+                    if m != "cost_per_mtok" or makes_tokens(found)
+                    else np.nan,
+                    block.shape,
                 ).ravel()
                 for m in asked.metrics
             }
