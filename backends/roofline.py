@@ -20,6 +20,7 @@ from mansard.backends.estimate import (
 )
 from mansard.backends.hardware import Hardware
 from mansard.backends.memory import memory
+from mansard.backends.quantity import Tape
 from mansard.backends.rates import OVERHEAD, RESOURCES, price
 from mansard.backends.schedule import (
     Branch,
@@ -30,7 +31,7 @@ from mansard.backends.schedule import (
     timeline,
 )
 from mansard.backends.streams import overlapped_s
-from mansard.backends.sums import Piece, Point, pieces
+from mansard.backends.sums import Piece, pieces
 from mansard.backends.table import Table, TableRow, tabulate
 from mansard.backends.totals import RowTotal, waiting, whole
 from mansard.core.facts import ModelFacts
@@ -193,9 +194,9 @@ class Work:
             self._tables[graph, wants] = tabulate(wanted, graph)
         return self._tables[graph, wants]
 
-    def _cut(self, piece: Piece, env: CallEnvironment, at: Point) -> Iterable[Piece]:
-        """Return the parts of a piece over which a row's time is taken as affine."""
-        return (piece,)
+    def _pieces(self, tape: Tape, stretch: Stretch, env: CallEnvironment) -> Iterable[Piece]:
+        """Return the parts of a stretch over which a row's time is taken as affine."""
+        return pieces(tape, env.on(tape), stretch.first, stretch.last)
 
     def _stretch(self, stretch: Stretch, done: PhaseSum) -> None:
         call = stretch.call
@@ -207,9 +208,8 @@ class Work:
         ]
         env = CallEnvironment(stretch, self._program.graph(call.graph).defaults)
         time_s = 0.0
-        at = env.on(table.tape)
-        cut = list(pieces(table.tape, at, stretch.first, stretch.last))
-        for piece in (part for each in cut for part in self._cut(each, env, at)):
+        cut = list(self._pieces(table.tape, stretch, env))
+        for piece in cut:
             side_by_side: dict[int, list[RowTotal]] = {}
             for row in rows:
                 taken = row.take(piece, stretch.weight)
@@ -234,7 +234,7 @@ def _step_s(rows: Sequence[RowTotal], piece: Piece, which: int) -> float:
     groups: dict[int, list[RowTotal]] = {}
     for row in rows:
         groups.setdefault(row.row.group, []).append(row)
-    alone = sum(row.step_s(values) for row in groups.pop(0, []))
+    alone = sum(row.end_s(piece, which) for row in groups.pop(0, []))
     return alone + sum(overlapped_s(members, point) for members in groups.values())
 
 

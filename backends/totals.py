@@ -74,6 +74,10 @@ class RowTotal:
         won = total_of_greatest(starts, ends, piece.steps)
         return {name: w * again for name, w in zip(names, won, strict=True)}
 
+    def end_s(self, piece: Piece, which: int) -> float:
+        """Return the time of the row in the first call of a piece (0) or its last one (-1) [s]."""
+        return self.step_s(piece.start if which == 0 else piece.end)
+
     def step_s(self, values: Sequence[Any]) -> float:
         """Return the time of the row in one call, all its occurrences [s]."""
         times = (self.priced.seconds(name, values) for name in self.priced.resources)

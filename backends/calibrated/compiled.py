@@ -212,7 +212,7 @@ class CalibratedCompiled:
             phase, waits = segment.segment.phase, segment.segment.waits
             spread = spreads.setdefault(phase, Spread())
             for (kind, form), value in ready.at(part, where).items():
-                if kind in ("time", "waits", "engine"):
+                if kind in ("time", "waits"):
                     seconds[phase] = seconds[phase] + value if phase in seconds else value
                 elif not waits:
                     spread.add(kind, form, value)

@@ -1,9 +1,9 @@
-"""Rows along a loop over the context, summed between knots that all scenarios share.
+"""Rows along a loop over the context, whose times are known at knots that all scenarios share.
 
 A loop's context begins at the prompt, or at nothing where a decoder attends to an encoder's memory.
 
 Where a step's time depends on the batch and the context alone, a sweep needs it at the knots once
-for every batch, and at the two ends of each scenario's own loop.
+for every batch; what a scenario's own loop takes is looked up between them (``curves``).
 """
 
 from __future__ import annotations
@@ -14,18 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mansard.backends.calibrated.columns import (
-    Frame,
-    Part,
-    Parts,
-    Table,
-    distinct,
-    is_worth,
-    mapped,
-    points_of,
-    stretch,
-    tabulated,
-)
+from mansard.backends.calibrated.columns import Frame, Parts, points_of
 from mansard.backends.calibrated.kernel_rows import KernelRow, added_rows
 from mansard.backends.calibrated.knots import knots
 from mansard.backends.engine.lowered import NotCompiledError, Segment
@@ -55,19 +44,8 @@ class LoopRows:
         foreign = (output,) if self._after_prompt else (output, prompt)
         if any(row.mentions(space, symbol) for row in rows for symbol in foreign):
             raise NotCompiledError("a step that depends on more than the context is stepped")
-        turns = _turns(segment, space)
-        contexts = {k - offset for k in knots()}
-        self._ends = np.array(sorted(k for k in {*contexts, *turns} if k >= 0), dtype=float)
-
-    def sums(self, frame: Frame, bands: bool, whole: Operand) -> LoopSums:
-        """Return what sums the loops of some scenarios.
-
-        Args:
-            frame: the scenarios, all of them.
-            bands: whether half-widths count.
-            whole: trips of each.
-        """
-        return LoopSums(self, frame, bands, whole)
+        contexts = {*(k - offset for k in knots()), *_turns(segment, space)}
+        self._nodes = np.array(sorted(k for k in contexts if k >= -offset), dtype=float)
 
     def at(self, b: Operand, context: Operand, bands: bool) -> Parts:
         """Return the rows of one step, at batches and contexts."""
@@ -79,10 +57,10 @@ class LoopRows:
         """Return the context each loop begins with."""
         return frame.prompt if self._after_prompt else np.zeros([1] * frame.prompt.ndim)
 
-    def between(self, low: float, high: float) -> Any:
-        """Return the ends of parts from the one that holds ``low`` to the one before ``high``."""
-        first, last = np.searchsorted(self._ends, (low, high))
-        return self._ends[first : max(last, first + 1)]
+    def nodes(self, low: float, high: float) -> Any:
+        """Return the contexts at which times are known, from below ``low`` to above ``high``."""
+        first, last = np.searchsorted(self._nodes, (low, high), side="right")
+        return self._nodes[max(first - 1, 0) : last + 1]
 
 
 def _begun(segment: Segment) -> tuple[bool, int]:
@@ -104,7 +82,7 @@ def _begun(segment: Segment) -> tuple[bool, int]:
 
 
 def _turns(segment: Segment, space: Space) -> set[int]:
-    """Return the contexts of the last steps before a window or a budget bends.
+    """Return the contexts about which a window or a budget bends.
 
     A stretch is cut on both sides of the step in which a ``least`` turns, as ``sums.pieces`` does.
     """
@@ -114,7 +92,7 @@ def _turns(segment: Segment, space: Space) -> set[int]:
     turns: set[int] = set()
     for slot in dict(kinks_of(space, segment.index, [every])) if segment.index else ():
         at = _root(space, difference(space, slot), segment)
-        turns |= {math.floor(at) - 1, math.floor(at)}
+        turns |= {math.floor(at) - 1, math.floor(at), math.floor(at) + 1}
     return turns
 
 
@@ -131,108 +109,3 @@ def _root(space: Space, terms: Terms, segment: Segment) -> float:
     if not plain or slope is None or others not in ({}, {prompt: slope}):
         raise NotCompiledError("a window that depends on more than the context is stepped")
     return float(-terms.get(ONE, 0) / slope)
-
-
-class LoopSums:
-    """Sums over the loops of some scenarios, from tables over their batches and contexts.
-
-    From the context ``x`` a loop starts with to the one ``y`` it ends with, the parts between
-    are a difference of running sums; what is left at both ends depends on one context each:
-    ``Σ = head(batch, x) + tail(batch, y)``, but where both are in one part.
-
-    Args:
-        loop: whose steps are summed.
-        frame: the scenarios, all of them.
-        bands: whether half-widths count.
-        whole: trips of each.
-    """
-
-    def __init__(self, loop: LoopRows, frame: Frame, bands: bool, whole: Operand) -> None:
-        self._loop, self._bands, self._frame = loop, bands, frame
-        first = loop.begins(frame)
-        last = first + np.maximum(whole - 1.0, 0.0)
-        self._ends = loop.between(float(first.min()), float(last.max()))
-        sizes, _ = frame.batches
-        at = tabulated(self._step, sizes, self._ends).parts
-        after = tabulated(self._step, sizes, self._ends + 1).parts
-        length = np.diff(self._ends)[:, None]
-        self._at, self._after = at, after
-        self._before = {
-            key: _running((after[key][:-1] + values[1:]) / 2 * length) for key, values in at.items()
-        }
-        contexts, self._which = distinct(last)
-        begun, self._begun = distinct(first)
-        worth = is_worth(sizes.size, begun.size, frame.size)
-        self._starts = tabulated(self._step, sizes, begun) if worth else None
-        self._tails: tuple[Table, Table] | None = None
-        if is_worth(sizes.size, contexts.size, frame.size):
-            ends = tabulated(self._step, sizes, contexts)
-            leave = np.searchsorted(self._ends, contexts)[:, None]
-            which = np.arange(sizes.size)
-            self._tails = ends, Table(self._tail(ends.parts, which, leave, contexts[:, None]))
-
-    def over(self, part: Part, where: tuple[slice, ...], steps: Operand) -> Parts:
-        """Return the sums from each prompt over ``steps`` steps; nothing where that is none.
-
-        Args:
-            part: some of the scenarios.
-            where: a stretch along each of their axes.
-            steps: trips of the loop.
-        """
-        first = self._loop.begins(part.frame)
-        last = first + np.maximum(steps - 1.0, 0.0)
-        enter, leave = np.searchsorted(self._ends, first), np.searchsorted(self._ends, last)
-        if self._starts is None:
-            starts = self._step(part.frame.batch, first)
-        else:
-            starts = self._starts.at(part.batches, stretch(self._begun, where))
-        heads = self._head(starts, part.batches, enter, first)
-        same = enter == leave
-        if self._tails is None:
-            ends = self._step(part.frame.batch, last)
-            tails = self._tail(ends, part.batches, leave, last)
-        else:
-            which = stretch(self._which, where)
-            ends = self._tails[0].at(part.batches, which) if same.any() else {}
-            tails = self._tails[1].at(part.batches, which)
-        found = {key: tail + heads[key] for key, tail in tails.items()}
-        if same.any():
-            n = last - first + 1.0
-            found = {
-                key: np.where(same, (starts[key] + ends[key]) / 2 * n, value)
-                for key, value in found.items()
-            }
-        some = steps > 0
-        return found if np.all(some) else mapped(found, lambda value: np.where(some, value, 0.0))
-
-    def one(self, part: Part, step: Any) -> Parts:
-        """Return the rows of one step of each loop."""
-        return self._step(part.frame.batch, self._loop.begins(part.frame) + step)
-
-    def _step(self, b: Operand, context: Operand) -> Parts:
-        return self._loop.at(b, context, self._bands)
-
-    def _head(self, starts: Parts, which: Any, enter: Any, first: Any) -> Parts:
-        """Return the part a loop starts in, from its start on, less all that is before its end."""
-        inside = np.minimum(enter, self._ends.size - 1)
-        left = self._ends[inside] - first + 1.0
-        return {
-            key: (start + self._at[key][inside, which]) / 2 * left
-            - self._before[key][inside, which]
-            for key, start in starts.items()
-        }
-
-    def _tail(self, ends: Parts, which: Any, leave: Any, last: Any) -> Parts:
-        """Return all that is before the part a loop ends in, and that part up to its end."""
-        before = np.maximum(leave - 1, 0)
-        left = last - self._ends[before]
-        return {
-            key: (self._after[key][before, which] + end) / 2 * left
-            + self._before[key][before, which]
-            for key, end in ends.items()
-        }
-
-
-def _running(lengths: Any) -> Any:
-    """Return what comes before each of some parts, and before what follows the last."""
-    return np.concatenate([np.zeros((1, lengths.shape[1])), np.cumsum(lengths, axis=0)])

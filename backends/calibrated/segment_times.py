@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -18,10 +18,11 @@ from mansard.backends.calibrated.columns import (
     points_of,
     tabulated,
 )
+from mansard.backends.calibrated.curves import LoopSums
 from mansard.backends.calibrated.engine import slowing
 from mansard.backends.calibrated.kernel_rows import KernelRow, added_rows, kernel_rows
 from mansard.backends.calibrated.lookup import Found
-from mansard.backends.calibrated.loop_rows import LoopRows, LoopSums
+from mansard.backends.calibrated.loop_rows import LoopRows
 from mansard.backends.calibrated.predict import Predictor
 from mansard.backends.calibrated.work import MIXERS
 from mansard.backends.cluster import Cluster
@@ -89,14 +90,32 @@ class SegmentTimes:
         return added_rows(self.of_prompt, points_of(self.space, b, p, np.nan), bands)
 
     def at_batches(self, sizes: Operand, bands: bool) -> Parts:
-        """Return the rows that depend on the batch alone, of one call."""
-        found = added_rows(self.of_batch, points_of(self.space, sizes, np.nan, np.nan), bands)
+        """Return what depends on the batch alone, of one call: rows, and the engine's own time."""
+        points = points_of(self.space, sizes, np.nan, np.nan)
+        found: Parts = added_rows(self.of_batch, points, bands)
+        if self._engine is not None and not self._overhead_varies:
+            found = added(found, {("time", ""): self.overhead_s(points)})
         return mapped(found, lambda value: np.broadcast_to(value, np.shape(sizes)))
 
-    def overhead_s(self, points: Points) -> Operand | None:
-        """Return the time of one call outside its kernels [s]; None where no engine counts it."""
-        if self._engine is None:
-            return None
+    def at_outputs(self, points: Points, bands: bool) -> Parts:
+        """Return what depends on the tokens to generate too, of one call."""
+        found: Parts = added_rows(self.of_output, points, bands)
+        if self._engine is not None and self._overhead_varies:
+            found = added(found, {("time", ""): self.overhead_s(points)})
+        return found
+
+    @cached_property
+    def _overhead_varies(self) -> bool:
+        segment = self.segment
+        assert segment.table is not None
+        assert segment.rows is not None
+        counts = [segment.rows.terms(row.count) for row in segment.table.rows]
+        depends = [*counts, self.space.expression(segment.bind[B])]
+        return any(self.space.mentions(t, s) for t in depends for s in (prompt, output))
+
+    def overhead_s(self, points: Points) -> Operand:
+        """Return the time of one call outside its kernels [s]."""
+        assert self._engine is not None
         return outside_s(self.segment, self.space, self._engine, self._several, points)
 
 
@@ -135,7 +154,7 @@ class Prepared:
         self._loop: LoopSums | None = None
         if segment.moving is not None:
             whole, _ = segment.timed.trips(frame.points(segment.space))
-            self._loop = segment.moving.sums(frame, bands, whole)
+            self._loop = LoopSums(segment.moving, frame, bands, whole)
 
     def at(self, part: Part, where: tuple[slice, ...]) -> Parts:
         """Return the time of some of the points, stretches along each of the frame's axes."""
@@ -149,10 +168,7 @@ class Prepared:
         each = mapped(self._sizes, lambda value: value[part.batches])
         if segment.of_prompt:
             each = added(each, self._prompts(part))
-        each = added(each, added_rows(segment.of_output, points, self._bands))
-        over_s = segment.overhead_s(points)
-        if over_s is not None:
-            each = added(each, {("engine", ""): over_s})
+        each = added(each, segment.at_outputs(points, self._bands))
         total = mapped(each, lambda value: value * times)
         if self._loop is None:
             return total

@@ -9,17 +9,18 @@ from typing import Any
 from mansard.backends.calibrated.band import Band
 from mansard.backends.calibrated.engine import slowing
 from mansard.backends.calibrated.form import PLAIN, Number
-from mansard.backends.calibrated.knots import after_knots, cut_at
+from mansard.backends.calibrated.knots import around, chords
 from mansard.backends.calibrated.lookup import Found
 from mansard.backends.calibrated.predict import Fit, Predictor
 from mansard.backends.calibrated.pricing import CalibratedTotal, Kernel, calibrated, routing_of
 from mansard.backends.calibrated.said import at_the_bound, engine_words, medians, own_without_engine
 from mansard.backends.cluster import Cluster
 from mansard.backends.estimate import PREFILL, Phase, Row
+from mansard.backends.quantity import Tape
 from mansard.backends.rates import price
 from mansard.backends.roofline import PhaseSum, Work
 from mansard.backends.schedule import CallEnvironment, Stretch
-from mansard.backends.sums import Piece, Point
+from mansard.backends.sums import Piece, pieces
 from mansard.backends.table import TableRow
 from mansard.core.notes import Note
 from mansard.core.symbols import B, P
@@ -179,12 +180,17 @@ class CalibratedWork(Work):
             done.times.append((stretch.branch, each * times))
             done.trip(stretch, each * times, (each, each))
 
-    def _cut(self, piece: Piece, env: CallEnvironment, at: Point) -> Iterable[Piece]:
-        """Cut a long piece at contexts that are the same for every loop: predictions bend."""
-        if piece.steps <= 2:
-            return (piece,)
-        first, last = (float(env.at(step).get(P, 0)) for step in (piece.first, piece.last))
-        return cut_at(piece, after_knots(first, last, piece.steps), at)
+    def _pieces(self, tape: Tape, stretch: Stretch, env: CallEnvironment) -> Iterable[Piece]:
+        """Cut a loop at contexts that are the same for every loop: predictions bend."""
+        at, first, last = env.on(tape), stretch.first, stretch.last
+        if stretch.index is None:
+            return super()._pieces(tape, stretch, env)
+        here, there = env.at(first), env.at(last if last > first else first + 1)
+        begins, ends = (float(sizes.get(P, 0)) for sizes in (here, there))
+        slope = (ends - begins) / max(last - first, 1)
+        alone = slope != 0 and all(v == there[s] for s, v in here.items() if s != P)
+        nodes = around(begins, slope, first, last, alone)
+        return chords(pieces(tape, at, nodes[0], nodes[-1]), nodes, first, last, at)
 
     def _overhead_s(self, stretch: Stretch) -> float:
         """Return the time of one call outside its kernels [s]."""
