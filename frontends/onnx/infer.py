@@ -74,6 +74,7 @@ class Inference:
                 self.facts,
                 lambda b, given, g=graph: self.graph(b, given, g),  # type: ignore[misc]
                 choice=self.branches.get(node.label, self.branches.get("", "")),
+                every=self.branches.get("", ""),
                 nonzero=lambda name, g=graph: self._nonzero(g, name),  # type: ignore[misc]
             )
             for name, value in zip(node.outputs, self._outputs(call, graph), strict=False):

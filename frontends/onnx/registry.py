@@ -37,6 +37,7 @@ class Call:
         run: infers a body inside the node.
         inner: the graphs inside the node, as they are inferred.
         choice: the branch the caller wants of an ``If`` its data decide, or nothing.
+        every: the one wanted of every ``If`` that is not named.
         nonzero: the share of a name's elements expected not to be zero, or nothing.
     """
 
@@ -46,6 +47,7 @@ class Call:
     run: Callable[[Body, tuple[Value, ...]], Graph]
     inner: dict[str, Graph] = field(default_factory=dict)
     choice: str = ""
+    every: str = ""
     nonzero: Callable[[str], Fraction | None] = lambda _: None
 
     def attr(self, name: str, default: T) -> T:

@@ -33,11 +33,8 @@ def _chosen(call: Call, wanted: str, other: str) -> Sequence[Value]:
     try:
         found = call.enter(f"{wanted}_branch", ())
     except SpecError as error:
-        hint = (
-            error.hint
-            if "--branch" in (error.hint or "")
-            else f"--branch '{label}={other}', or node by node"
-        )
+        inner = error.hint or ""
+        hint = inner if "--branch" in inner else _instead(call, wanted, other)
         raise SpecError(error.message, hint=hint) from error
     try:
         call.enter(f"{other}_branch", ())
@@ -46,6 +43,20 @@ def _chosen(call: Call, wanted: str, other: str) -> Sequence[Value]:
         text = f"{label}: the {wanted} branch is counted; sizes rule out the other"
         call.facts.assume(f"{text} ({error.message[:120]})")
     return found
+
+
+def _instead(call: Call, wanted: str, other: str) -> str:
+    """Say what to ask for where a branch does not fit.
+
+    Else of every node is else of those inside a branch too, and mostly these do not fit then.
+    """
+    label = call.node.label
+    if call.every == "else":
+        return (
+            f"--branch '{label}={wanted}' by itself leaves every other If at then;"
+            f" '{label}={other}' takes the other branch"
+        )
+    return f"--branch '{label}={other}' takes the other branch"
 
 
 def _ranks_differ(a: Value, b: Value) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 from tests.frontends.onnx.graphs import BINDINGS, Inputs, compare, executed, model, resolved
 
+from mansard.core.errors import SpecError
 from mansard.frontends.onnx.load import model_of
 from mansard.frontends.onnx.resolve import resolve
 from mansard.frontends.onnx.values import Optional, Sequence, Tensor
@@ -169,3 +171,25 @@ def test_a_weight_stays_a_weight_through_what_only_arranges_it() -> None:
     found = resolved(model(nodes, {"x0": ("f", ["a", 4])}, ["y0"], [w, s]))
     assert [found.values[n].constant for n in "dtcq"] == [True] * 4
     assert not found.values["y0"].constant
+
+
+INSIDE = """ g (bool c, float[a,4] x) => (float[?,?] y) {
+    y = If(c) <then_branch = t () => (float[?,?] u) { u = Identity(x) },
+               else_branch = e () => (float[?,?] v) {
+                   w = If(c) <then_branch = p () => (float[?,?] k) { k = Identity(x) },
+                              else_branch = q () => (float[?,?,?] l) {
+                                  z = Constant<value_ints=[0]>()  l = Unsqueeze(x, z) }>
+                   v = Gemm<transB=1>(w, x) }>
+}"""
+
+
+def test_a_hint_names_the_node_alone_where_else_of_every_node_does_not_fit() -> None:
+    proto = parser.parse_model(HEAD + INSIDE)
+    with pytest.raises(SpecError) as problem:
+        resolved(proto, branches={"": "else"})
+    assert problem.value.hint is not None
+    label = problem.value.message.split("'")[1]
+    assert problem.value.hint.startswith(f"--branch '{label}=else' by itself")
+    found = resolved(proto, branches={"": "then", label: "else"}).values["y"]
+    assert isinstance(found, Tensor)
+    assert [str(dim) for dim in found.dims] == ["a", "a"]
