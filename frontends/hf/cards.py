@@ -205,7 +205,8 @@ class HeadCard:
     pools: Setting = False
     rows: Setting = 0
     scaled: bool = False
-    norm: str = ""
+    inner: Setting = 0
+    norm: Setting = ""
     squares: bool = False
     narrows: bool = False
     transform: bool = False

@@ -56,6 +56,8 @@ def stem_of(fields: Fields) -> Stem | None:
     if card.kind != "patches":
         raise unknown_name("stem of a card", card.kind, STEMS)
     rows = given.pop("rows", True)
+    if pins := given.get("pins"):
+        given["pins"] = _pins(fields, pins, given["image"])
     stem = Patches(**{"image": IMAGE, **given})
     if stem.image < stem.size:
         raise SpecError(
@@ -65,6 +67,16 @@ def stem_of(fields: Fields) -> Stem | None:
     if rows is True:  # one position a token
         rows = (stem.image // stem.size) ** 2 + stem.start
     return Patches(**{"image": IMAGE, **given, "rows": int(rows)})
+
+
+def _pins(fields: Fields, pins: Any, image: int) -> tuple[tuple[int, int], ...]:
+    """Return the canvases a config lists, each a whole number of crops high and wide."""
+    for pin in pins:
+        sides = pin if isinstance(pin, list) and len(pin) == 2 else [0]
+        if not all(type(side) is int and side > 0 and side % image == 0 for side in sides):
+            hint = f"write [height, width], multiples of {image} pixels"
+            raise SpecError(f"{fields.where}: image_grid_pinpoints holds {show(pin)}", hint=hint)
+    return tuple((tall, wide) for tall, wide in pins)
 
 
 def _network(fields: Fields, net: ConvNet) -> ConvNet:
@@ -112,6 +124,7 @@ def head_of(fields: Fields) -> Head | None:
         scaled=card.scaled,
         norm=choice(fields, "norm of a head", card.norm, HeadNorm),
         squares=card.squares,
+        inner=fields.setting(card.inner) or 0,
         narrows=card.narrows,
         widths=tuple(int(fields.setting(width)) for width in card.widths),
     )

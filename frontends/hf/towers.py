@@ -10,12 +10,12 @@ from mansard.frontends.hf.convnets import ConvNet
 
 HeadKind = Literal[
     "none", "pooler", "pick", "project", "match", "attention", "mlp", "merge", "average", "tiles",
-    "shuffle", "pooled", "embedder",
+    "shuffle", "pooled", "embedder", "linear", "downsample",
 ]  # fmt: skip
 
 
 HeadNorm = Literal["", "layer", "rms"]
-Cut = Literal["closest", "fullest", "covering", "shaped"]
+Cut = Literal["closest", "fullest", "covering", "shaped", "pinned", "enlarged"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,12 @@ class Patches:
         crops: of the stem's own size that a larger image is cut in at most, beside an overview of
             it; each is a sequence of the stack.
         cut: which canvas of crops an image is laid on: the ``closest`` that holds it, the
-            ``fullest`` it can be enlarged to, the one its own pixels are ``covering``, or the one
-            ``shaped`` most like it.
+            ``fullest`` it can be enlarged to, the one its own pixels are ``covering``, the one
+            ``shaped`` most like it, one of those ``pinned``, or that of its longer side
+            ``enlarged`` to the largest square's.
+        pins: canvases an image may be laid on [pixels]; what only pads it there makes no tokens.
+        kept: crops' worth of tokens that those of a larger canvas are averaged down to; 0 keeps
+            all.
         budget: squares an image is resized to have at most, its shape kept; 0 knows none.
         longest: pixels of a side, and ``most`` patches, that an image is scaled down to; what is
             left of a square at its edges is padded. 0 knows no bound.
@@ -76,6 +80,8 @@ class Patches:
     most: int = 0
     columns: int = 0
     near: int = 4
+    pins: tuple[tuple[int, int], ...] = ()
+    kept: int = 0
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Return the patches along each side of an image of so many pixels.
@@ -158,9 +164,10 @@ class Head:
         kind: ``none``; ``pooler`` (a row of each sequence, a linear, tanh); ``pick`` (the row
             alone); ``project`` (the row and a linear); ``match`` (that, compared with images);
             ``attention`` (a learned query attends over all rows); and what hands images or sounds
-            to a language model: ``mlp``, ``merge`` and ``shuffle`` (squares of patches side by
-            side), ``average`` and ``pooled`` (their mean), ``embedder`` (every so many rows,
-            normalized); or to its cross-attention: ``tiles`` (states of several layers).
+            to a language model: ``mlp``, ``linear``, ``merge``, ``shuffle`` and ``downsample``
+            (squares of patches side by side), ``average`` and ``pooled`` (their mean),
+            ``embedder`` (every so many rows, normalized); or to its cross-attention: ``tiles``
+            (states of several layers).
         width: of the result.
         bias: of the linear.
         picks_first: the final norm is that of the picked row.
@@ -176,6 +183,7 @@ class Head:
         rows: of a table whose tokens the same linear projects; stored beside it.
         scaled: rows are scaled before they are normalized.
         widths: what each linear of ``shuffle`` reads, then what the last one makes.
+        inner: width between the linears of ``mlp`` and ``downsample`` where it is not the result's.
         norm: of what ``mlp`` reads: ``layer`` or ``rms``; it is over patches, or over ``squares``.
         narrows: a linear before those of ``mlp`` makes each square as wide as a patch.
     """
@@ -196,6 +204,7 @@ class Head:
     separators: bool = False
     rows: int = 0
     scaled: bool = False
+    inner: int = 0
     norm: HeadNorm = ""
     squares: bool = False
     narrows: bool = False

@@ -146,7 +146,10 @@ def _stated_type(inner: Mapping[str, Any], where: str) -> str:
 
 
 def _type(wrapper: Wrapper, inner: Mapping[str, Any]) -> dict[str, str]:
-    stated = _stated_type(inner, wrapper.text) in builtin_cards()
+    kind = _stated_type(inner, wrapper.text)
+    if kind in wrapper.texts:
+        return {"model_type": wrapper.texts[kind]}
+    stated = kind in builtin_cards()
     if not wrapper.inner or (stated and not wrapper.fixed):
         return {}
     return {"model_type": wrapper.inner}

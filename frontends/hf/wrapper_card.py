@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 
 from mansard.core.records import dataclass
 
@@ -28,6 +29,7 @@ class Wrapper:
         text: the config's key; where it is absent the language model's keys stand at the top.
         inner: the language model's ``model_type`` where its own config states none, or whatever
             it states where ``fixed``.
+        texts: the card of a language model's ``model_type`` where it is another in here.
         absent: the language model's ``model_type`` where its config is left out, and the class
             makes another than ``inner``.
         rename: (how a tensor's path begins, how it does in the whole model), first match counts.
@@ -47,6 +49,7 @@ class Wrapper:
     text: str = "text_config"
     inner: str = ""
     fixed: bool = False
+    texts: Mapping[str, str] = field(default_factory=dict)
     absent: str = ""
     rename: tuple[tuple[str, str], ...] = ()
     towers: tuple[str, ...] = ("vision_config", "audio_config")

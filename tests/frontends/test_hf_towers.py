@@ -11,12 +11,13 @@ import pytest
 import sympy as sp
 
 from mansard.core.errors import MansardError
-from mansard.core.symbols import S, batch, prompt
+from mansard.core.symbols import P, S, batch, prompt
 from mansard.frontends.hf.load import load
 from mansard.frontends.hf.lower.whole import model_parameters, model_tensors
 from mansard.frontends.hf.resolve import read_architecture
 from mansard.ir.cost import MATRIX
 from mansard.ir.footprint import model_facts
+from mansard.ir.ops import Scores
 from mansard.ir.program import Call, Program, binding
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "hf_towers.json"
@@ -207,6 +208,89 @@ class TestKimi:
         assert "language_model.lm_head.weight" in own
 
 
+class TestLlavaNext:
+    """CLIP's tower of 336 pixels, and SigLIP's of 384, on the canvases their configs list."""
+
+    @pytest.mark.parametrize(
+        ("size", "crops", "tokens"),
+        [
+            ("336", 3, 24 * 25 + 576),  # of 336x672, what only pads it is left out
+            ("672", 5, 48 * 49 + 576),
+            ("480x640", 5, 36 * 49 + 576),
+            ("2000x300", 4, 72 * 11 + 576),
+        ],
+    )
+    def test_an_image_is_laid_on_the_canvas_that_keeps_most_of_it(
+        self, size: str, crops: int, tokens: int
+    ) -> None:
+        """select_best_resolution and unpad_image of transformers 5.23.0; a token ends each line."""
+        config = seeing("llava_next", "llama")
+        del config["vision_config"]
+        program = load(config, inputs={"images": "1", "image_size": size})
+        assert seen(program) == (577, crops * batch, prompt + tokens)
+
+    @pytest.mark.parametrize(
+        ("size", "crops", "tokens"),
+        [("384", 2, 27 * 28 + 729), ("768x1152", 7, 54 * 82 + 729), ("4000", 37, 81 * 82 + 729)],
+    )
+    def test_onevision_averages_a_large_canvas_down_to_nine_crops(
+        self, size: str, crops: int, tokens: int
+    ) -> None:
+        """pack_image_features of transformers 5.23.0."""
+        config = seeing("llava_onevision", "qwen2")
+        del config["vision_config"]
+        program = load(config, inputs={"images": "1", "image_size": size})
+        assert seen(program) == (729, crops * batch, prompt + tokens)
+
+
+class TestSmolVlm:
+    @pytest.mark.parametrize(
+        ("size", "crops"), [("512", 17), ("100x400", 5), ("1080x1920", 13), ("2000x10", 5)]
+    )
+    def test_every_image_is_enlarged_to_four_crops_of_its_longer_side(
+        self, size: str, crops: int
+    ) -> None:
+        """64 tokens a crop of 512 pixels: squares of 16 patches; transformers 5.23.0."""
+        config = seeing("smolvlm", "llama", {"image_size": 512, "patch_size": 16}, scale_factor=4)
+        program = load(config, inputs={"images": "1", "image_size": size})
+        assert seen(program) == (1024, crops * batch, prompt + 64 * crops)
+
+    def test_a_tower_and_its_linear_multiply_what_the_library_counts(self) -> None:
+        """2 layers, 16 patches, squares of 4 to 128: transformers 5.23.0's Idefics3."""
+        layer = 2 * 16 * (4 * H * H + 2 * H * FF) + 2 * (2 * H) * 16 * 16
+        ends = 2 * 16 * H * 3 * 14 * 14 + 2 * 4 * 4 * H * WIDE
+        config = seeing("idefics3", "llama", {"image_size": 56, "patch_size": 14}, scale_factor=2)
+        assert features(config, 16) == 2 * layer + ends == 3_432_448
+
+
+class TestPaliGemma:
+    def test_the_prompt_sees_all_of_itself(self) -> None:
+        config = seeing("paligemma", "gemma", {"image_size": 56, "patch_size": 14})
+        config["text_config"]["head_dim"] = 32
+        program = load(config, inputs={"images": "1"})
+        assert seen(program) == (16, batch, prompt + 16)
+        (scores,) = {op.mask for op, _ in program.graph().walk() if isinstance(op, Scores)}
+        pairs = sp.S(scores.pairs(S, P, P + S)).subs({S: 5, P: 3})
+        assert (scores.kind, pairs) == ("full", 5 * 8)
+
+
+class TestGlm:
+    def test_a_tower_and_its_merger_multiply_what_the_library_counts(self) -> None:
+        """2 gated layers of 128, 16 by 24 patches, squares of 4 to 128, a gated block of 96.
+
+        transformers 5.23.0, torch.utils.flop_counter.
+        """
+        n, squares = 16 * 24, 96
+        layer = 2 * n * (4 * H * H + 3 * H * WIDE) + 2 * (2 * H) * n * n
+        ends = 2 * n * H * 3 * 2 * 14 * 14
+        ends += 2 * squares * (4 * H * WIDE + WIDE * WIDE + 3 * WIDE * FF)
+        tower = {"depth": 2, "num_heads": 4, "out_hidden_size": WIDE, "patch_size": 14}
+        config = seeing("glm4v", "glm4v_text", {**tower, "image_size": 56})
+        for key in ("num_hidden_layers", "num_attention_heads"):
+            del config["vision_config"][key]
+        assert features(config, n) == 2 * layer + ends == 212_729_856
+
+
 class TestBadInput:
     @pytest.mark.parametrize(
         ("config", "said"),
@@ -217,6 +301,8 @@ class TestBadInput:
             ),
             (seeing("internvl", "qwen2", {"use_mean_pooling": False}), "use_mean_pooling is False"),
             (seeing("internvl", "qwen2", downsample_ratio=0), "divided by 0"),
+            (seeing("llava_next", "llama", image_grid_pinpoints=[[336, 500]]), r"\[336, 500\]"),
+            (seeing("paligemma", "gemma", projection_dim=99), "projection_dim 99"),
             (seeing("mistral3", "mistral", spatial_merge_size=0), "spatial_merge_size is 0"),
             (seeing("mistral3", "mistral", vision_feature_layer=-9), "features of layer -9"),
             (seeing("mistral3", "mistral", vision_feature_layer=[-1, -2]), "vision_feature_layer"),

@@ -8,7 +8,7 @@ from mansard.core.symbols import B, S, T, ceil_div, product
 from mansard.frontends.hf.lower.pooling import attended
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.frontends.hf.towers import Head
-from mansard.ir.ops import Activation, LastRows, Linear, Reshape, Scale, Slice
+from mansard.ir.ops import Activation, LastRows, Linear, Multiply, Reshape, Scale, Slice
 from mansard.ir.ops.tensor import Elementwise, MatMul, Move, Pool
 from mansard.ir.value import Value
 
@@ -91,8 +91,28 @@ def _mlp(scope: Scope, x: Value, head: Head) -> Value:
     if head.norm and head.squares:
         x = scope.norm(x, "merge_norm", head.norm)
     x = scope.linear(x, "merge_narrow", scope.arch.hidden) if head.narrows else x
-    y = scope.linear(x, "merge_fc1", head.width, bias=head.bias)
+    y = scope.linear(x, "merge_fc1", head.inner or head.width, bias=head.bias)
     y = scope(Activation(y, head.activation), "merge_act")
+    return _features(scope, y, "merge_fc2", head)
+
+
+def _linear(scope: Scope, x: Value, head: Head) -> Value:
+    """Append one linear, of patches or of squares of them."""
+    x = _squares(scope, x, head) if head.merge > 1 else x
+    return _features(scope, x, "project", head)
+
+
+def _downsample(scope: Scope, x: Value, head: Head) -> Value:
+    """Append GLM-4V's: a convolution of squares, a linear, a norm, and a gated block."""
+    path, taps = scope.arch.names.path("squares"), (head.merge, head.merge)
+    w = scope.tensor(f"{path}.weight", head.width, scope.arch.hidden, *taps)
+    flat = scope(Reshape(w, (head.width, _square(scope, head))), "squares_flat")
+    bias = scope.tensor(f"{path}.bias", head.width)
+    y = scope(Linear(_squares(scope, x, head), flat, bias), "downsample")
+    y = scope.norm(scope.linear(y, "merge_fc1", head.width), "merge_norm", "layer")
+    y = scope(Activation(y, "gelu"), "merge_act")
+    gate, up = scope.linear(y, "merge_gate", head.inner), scope.linear(y, "merge_up", head.inner)
+    y = scope(Multiply(scope(Activation(gate, head.activation), "merge_gate_act"), up), "merge_mul")
     return _features(scope, y, "merge_fc2", head)
 
 
@@ -200,5 +220,7 @@ PROJECTORS: dict[str, Callable[[Scope, Value, Head], Value]] = {
     "shuffle": _shuffle,
     "pooled": _pooled,
     "embedder": _embedder,
+    "linear": _linear,
+    "downsample": _downsample,
 }
 """What hands images to a language model."""
