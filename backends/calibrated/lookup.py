@@ -33,6 +33,10 @@ RELAXED = (
 What nothing matches is dropped, the least telling first: kernel, framework, dtype, family.
 """
 
+ALIKE = {"layernorm": "input_layernorm", "gelu": "mlp_act"}
+"""Kernel that no engine was measured with → one that streams as it does: the other norm, the other
+activation. The rows there are were launched from Python, which takes longer than they do."""
+
 MEDIAN = "median of"
 """Begins the name of a source that is a median over chips."""
 
@@ -85,16 +89,10 @@ def find(key: Key, chip: str, family: str, own: Calibration | None = None) -> Fo
         SpecError: no chip at all was calibrated for this form.
     """
     sources = _sources(chip, family, own)
-    # Another kernel, or engine, of this chip tells less than the same one of a sibling.
-    passes: tuple[Tries, ...] = (EXACT + RELAXED,)
-    if key.form == "stream":
-        passes = (EXACT, RELAXED)
-    elif key.form in ("network", "engine"):
-        passes = (EXACT[:1], EXACT[1:] + RELAXED)
-    for names in passes:
+    for asked, names in _passes(key):
         for calibration, wider, name in sources:
             alike = tuple(n for n in names if "dtype" in n[0]) if calibration is own else names
-            found = _within(calibration, key, alike)
+            found = _within(calibration, asked, alike)
             if found is not None:
                 one, relaxed = found
                 return Found(one, wider * relaxed, _basis(one, key, name))
@@ -102,6 +100,19 @@ def find(key: Key, chip: str, family: str, own: Calibration | None = None) -> Fo
         f"no calibration holds {key.form!r}",
         hint="use the bound, or fit a chip: mansard calibrate",
     )
+
+
+def _passes(key: Key) -> tuple[tuple[Key, Tries], ...]:
+    """Return what to ask every source for before the next, the nearest first.
+
+    Another kernel, or engine, of this chip tells less than the same one of a sibling.
+    """
+    if key.form == "stream":
+        alike = replace(key, kernel=ALIKE.get(key.kernel, key.kernel))
+        return (key, EXACT), (alike, EXACT), (alike, RELAXED)
+    if key.form in ("network", "engine"):
+        return (key, EXACT[:1]), (key, EXACT[1:] + RELAXED)
+    return ((key, EXACT + RELAXED),)
 
 
 def one_for_all(found: Found, asked: str, chip: str, family: str) -> Found:

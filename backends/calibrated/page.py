@@ -129,7 +129,8 @@ def _shown() -> str:
 def _counted(judged: list[Judged], total: int) -> str:
     rows = sum(j.rows for j in judged)
     left = (
-        f"{total - rows} are of sets with too few rows or one shape, and are judged nowhere below."
+        f"{total - rows} are of sets with too few rows or one shape, or whose fastest row takes"
+        " longer than a host to launch it, and are judged nowhere below."
     )
     return f"**Rows.** {total} were read; {rows} are judged; {left}"
 

@@ -62,6 +62,8 @@ def fit_all(gathered: Gathered) -> dict[str, Fits]:
         for rows in columns:
             if rows.key.form in stacks.WHOLE:
                 whole.append(Stack(chip, rows))
+            elif fitting.is_of_host(rows):
+                continue
             elif (kept := fitting.trusted(rows)).rows >= fitting.FEWEST and kept.shapes >= 2:
                 ratio = fitting.held_back(rows)
                 judged = np.where(fitting.is_trusted(rows), ratio, np.nan)

@@ -39,8 +39,15 @@ CHECKPOINTS = {
     "gpt-j-6b": "gpt-j-6b",
     "llama-2-70b": "llama-2-70b",
     "llama-3-70b": "llama-3.1-70b",
+    "opt-6.7b": "opt-6.7b",
+    "bloom-7b1": "bloom-7b1",
+    "decilm-7b": "mistral-7b-v0.1",
 }
 """Models of ``networks.toml`` → bundled ones of the same sizes."""
+
+SETTINGS = {"decilm-7b": {"num_key_value_heads": "4"}}
+"""What differs from the bundled one: vLLM gives every layer of DeciLM the most heads of any, four
+[vllm/model_executor/models/decilm.py]."""
 
 
 def engine_of(framework: str) -> str:
@@ -65,7 +72,7 @@ def composed(folder: Path) -> Iterator[Measurement]:
 def _composed(model: str, row: Measurement) -> Measurement:
     z = row.sizes
     engine = engine_of(row.key.framework)
-    program, on = _spread(CHECKPOINTS[model], row.chip, int(z["tp"]), row.key.dtype == "fp8")
+    program, on = _spread(model, row.chip, int(z["tp"]), row.key.dtype == "fp8")
     scenario = {"batch": int(z["batch"]), "prompt": int(z["isl"]), "output": int(z["osl"])}
     parts = compose(program, on, scenario, engine)
     sizes = {n: z[n] for n in ("layers", "hidden", "parameters", "tp", "batch")}
@@ -93,7 +100,7 @@ def static_batches(folder: Path) -> Iterator[StaticBatch]:
 
 def _static(model: str, record: Mapping[str, str]) -> StaticBatch:
     chip, engine = end_to_end.GPUS[record["gpu"]], engine_of(record["framework"])
-    program, on = _spread(CHECKPOINTS[model], chip, int(record["tp"]), False)
+    program, on = _spread(model, chip, int(record["tp"]), False)
     names = {"batch": "batch", "prompt": "isl", "output": "osl"}
     scenario = {symbol: int(record[name]) for symbol, name in names.items()}
     found = estimate(program, on, scenario, framework=engine)
@@ -116,5 +123,6 @@ def _spread(model: str, chip: str, tp: int, narrow: bool) -> tuple[Program, Clus
     """Return a model after its passes, and the devices it is spread over."""
     techniques = ["quantize{weights=fp8 activations=fp8 kv=fp8}"] * narrow
     techniques += [f"parallel{{tp={tp}}}"] * (tp > 1)
-    program, _ = apply_techniques(load_with(model, {}), techniques, "O1")
+    loaded = load_with(CHECKPOINTS[model], SETTINGS.get(model, {}))
+    program, _ = apply_techniques(loaded, techniques, "O1")
     return program, cluster(load(chip), 1, tp, None, dict(program.mesh))

@@ -7,7 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mansard.backends.calibrated import fitting, refit
+from mansard.backends.calibrated.facts import facts
 from mansard.backends.calibrated.lookup import FOREIGN, find
+from mansard.backends.calibrated.measured import Measurement
 from mansard.backends.calibrated.parameters import Calibration, Key, ParameterSet, bundled
 from mansard.backends.calibrated.predict import Figures, Prediction, Predictor, combine
 from mansard.backends.calibrated.registry import FORMS
@@ -141,3 +144,46 @@ def test_every_bundled_set_says_what_it_rests_on(name: str) -> None:
     found = bundled(name)
     assert found is not None
     assert all(s.rows > 0 and s.source and s.date and s.low < s.high for s in found.sets)
+
+
+def test_a_norm_that_no_engine_was_measured_with_streams_as_the_other_one() -> None:
+    sizes = {"width": 4096.0}
+    rows = [RowFigures(kind, sizes, flops=1e6, bytes=5e5) for kind in ("layer_norm", "rms_norm")]
+    layer, rms = (predict("h100-sxm", row) for row in rows)
+    assert layer.median_s == rms.median_s < 1e-5
+    assert "input_layernorm" in layer.basis
+
+
+def test_a_norm_of_the_users_own_is_asked_before_the_one_that_streams_alike() -> None:
+    law = FORMS["stream"]
+    values = tuple(p.start for p in law.parameters)
+    one = ParameterSet(Key("stream", "mine", "fp16", "", "layernorm"), values, 0.1, 0.9, 1.2, 30, 4)
+    own = Calibration("h100-sxm", (one,))
+    key = Key("stream", "", "fp16", "", "layernorm")
+    assert find(key, "h100-sxm", "hopper", own).one == one
+    assert find(key, "h100-sxm", "hopper").one.key.kernel == "input_layernorm"
+
+
+def test_rows_that_time_the_host_are_fitted_by_no_set() -> None:
+    def rows(launch_s: float) -> fitting.Columns:
+        found = []
+        for n in range(40):
+            size = 1e4 * 1.3**n
+            sizes = {
+                "rows": size / 4096,
+                "cols": 4096.0,
+                "bytes": size,
+                "flops": size,
+                "peak": 1e30,
+            }
+            seconds = launch_s + size / 2e12
+            shape = (size, 4096.0)
+            key = Key("stream", "eager", "fp16", "", "layernorm")
+            found.append(Measurement(key, "h100-sxm", sizes, shape, seconds, f"{n}", "made.csv"))
+        return fitting.columns(found, facts(load("h100-sxm")))[0]
+
+    of_host, of_kernel = rows(48e-6), rows(3e-6)
+    assert fitting.is_of_host(of_host)
+    assert not fitting.is_of_host(of_kernel)
+    assert not refit.fit_all({"h100-sxm": [of_host]})["h100-sxm"]
+    assert refit.fit_all({"h100-sxm": [of_kernel]})["h100-sxm"]
