@@ -15,8 +15,14 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mansard.core.records import dataclass
+
+Array = NDArray[np.float64]
 
 Span = tuple[Fraction, Fraction]
 """Both ends included."""
@@ -37,6 +43,8 @@ class Piece:
 
 
 ZERO = Fraction(0)
+MANY = 32
+"""Bends that are sooner looked at as arrays."""
 SURE = 1e-9
 """Part of a float's terms beyond which its sign is not that of rounding."""
 
@@ -62,6 +70,12 @@ class Bends(tuple[tuple[Fraction, Fraction], ...]):
     def rounded(self) -> list[tuple[float, float]]:
         """The same as floats."""
         return [(float(base), float(slope)) for base, slope in self.offsets]
+
+    @cached_property
+    def columns(self) -> tuple[Array, Array, Array]:
+        """Places, and bases and slopes after them, as arrays."""
+        bases, slopes = np.array(self.rounded).T
+        return np.array(self.places), bases, slopes
 
 
 NONE = Bends()
@@ -132,30 +146,33 @@ class Broken:
 
         The sign of a piece that may meet it is 0. Floats decide what they can.
         """
-        places = [float(self.low), *self.bends.places, float(self.high)]
-        first, sign = 0, 0
-        for k in range(len(self.bends) + 1):
-            here = self._sign(k, places[k], places[k + 1])
-            if here == 0 or here != sign:
-                if sign:
-                    yield self._between(first, k - 1), sign
-                first, sign = k, here
-            if here == 0:
+        signs = self._signs()
+        turns = [k for k in range(1, len(signs)) if signs[k] != signs[k - 1]]
+        for first, end in pairwise([0, *turns, len(signs)]):
+            sign = signs[first]
+            if sign:
+                yield self._between(first, end - 1), sign
+                continue
+            for k in range(first, end):
                 piece = self.piece(k)
                 if piece.low < piece.high or not self.bends:
                     yield piece, 0
-        if sign:
-            yield self._between(first, len(self.bends)), sign
 
-    def _sign(self, k: int, low: float, high: float) -> int:
-        base, slope = self.bends.rounded[k]
-        base, slope = self._floats[0] + base, self._floats[1] + slope
-        ends = (base + slope * low, base + slope * high)
-        least = SURE * (abs(base) + abs(slope) * max(abs(low), abs(high)))
-        least += SURE * (abs(self._floats[0]) + abs(self._floats[1]) * max(abs(low), abs(high)))
-        if ends[0] > least and ends[1] > least:
-            return 1
-        return -1 if ends[0] < -least and ends[1] < -least else 0
+    def _signs(self) -> list[int]:
+        """Return the sign of each piece; 0 where floats cannot say that it has one."""
+        low, high = float(self.low), float(self.high)
+        if len(self.bends) < MANY:
+            ends = pairwise([low, *self.bends.places, high])
+            return [
+                _sign(*self._floats, *after, start, end, max(abs(start), abs(end)))
+                for after, (start, end) in zip(self.bends.rounded, ends, strict=True)
+            ]
+        places, bases, slopes = self.bends.columns
+        starts, stops = np.append(low, places), np.append(places, high)
+        wide = np.maximum(np.abs(starts), np.abs(stops))
+        with np.errstate(all="ignore"):  # as floats have it
+            found = _sign(*self._floats, bases, slopes, starts, stops, wide)
+        return [int(sign) for sign in found]
 
     def _between(self, first: int, last: int) -> Piece:
         """Return the ends of several pieces; its line is that of the first alone."""
@@ -180,6 +197,26 @@ class Broken:
                 low = found.pop()[0]
             found.append((low, high))
         return tuple(found)
+
+
+def _sign(
+    constant: float, rise: float, base: Any, slope: Any, low: Any, high: Any, wide: Any
+) -> Any:
+    """Return 1 or -1 where a line, or each of an array, keeps that sign from low to high, else 0.
+
+    Args:
+        constant: of the first piece, to which the line's own is added.
+        rise: of the first piece, likewise.
+        base: of the line.
+        slope: of the line.
+        low: where it begins.
+        high: where it ends.
+        wide: the greater of the two, without sign.
+    """
+    base, slope = constant + base, rise + slope
+    least = SURE * (abs(base) + abs(slope) * wide + abs(constant) + abs(rise) * wide)
+    a, b = base + slope * low, base + slope * high
+    return ((a > least) & (b > least)) * 1 - ((a < -least) & (b < -least)) * 1
 
 
 def line(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from fractions import Fraction
+from functools import cached_property
 from itertools import groupby
 
 import numpy as np
@@ -41,16 +43,22 @@ class Bounds:
     exact: bool
     needed: Mapping[str, Broken] = field(default_factory=dict)
 
-    def at(self, value: int) -> str:
-        """Return the resource that bounds it at a value."""
-        return next((r for low, high, r in self.flips if low <= value <= high), self.flips[-1][2])
+    @cached_property
+    def starts(self) -> list[int]:
+        """The first value of each flip."""
+        return [low for low, _, _ in self.flips]
 
-    def seconds(self, each: Each, value: int) -> float:
-        """Return the time of the row in its mean step at a value [s]."""
+    def at(self, value: int) -> str:
+        """Return the resource that bounds it at a value; of those it has, the nearest."""
+        return self.flips[max(bisect_right(self.starts, value) - 1, 0)][2]
+
+    def seconds(self, each: Each, values: Sequence[int]) -> list[float]:
+        """Return the time of the row in its mean step at values [s]."""
         if self.needed:
-            return max(f.near(value) for f in self.needed.values())
-        at = expected_seconds(each, self.section, np.array([float(value)]))
-        return max(float(v[0]) for v in at.values())
+            curves = list(self.needed.values())
+            return [max(f.near(value) for f in curves) for value in values]
+        at = expected_seconds(each, self.section, np.array(values, dtype=float))
+        return [float(v) for v in np.max(list(at.values()), axis=0)]
 
 
 def bounds(each: Each, section: Section) -> Bounds:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mansard.backends.inverse.broken import Broken, greatest, line, summed, winners
+from mansard.backends.inverse import broken
+from mansard.backends.inverse.broken import Bends, Broken, greatest, line, summed, winners
 
 number = st.fractions(-50, 50, max_denominator=12)
 lines = st.lists(st.tuples(number, number), min_size=1, max_size=5)
@@ -61,3 +63,20 @@ def test_the_winner_of_each_piece_is_the_greatest_in_its_middle(
     for piece, which in found:
         middle = (piece.low + piece.high) / 2
         assert parts[which].at(middle) == max(p.at(middle) for p in parts)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(place, number), min_size=1, max_size=60), number, number)
+def test_many_bends_are_decided_as_few_are(
+    bends: list[tuple[Fraction, Fraction]], base: Fraction, slope: Fraction
+) -> None:
+    curve = Broken(Fraction(0), Fraction(40), base, slope, Bends(sorted(dict(bends).items())))
+    found = []
+    for many in (1, 100):
+        with patch.object(broken, "MANY", many):
+            found.append(list(curve.changing()))
+    assert found[0] == found[1]
+    assert sum(piece.high - piece.low for piece, _ in found[0]) == 40
+    for piece, sign in found[0]:
+        for x in (piece.low, (piece.low + piece.high) / 2, piece.high):
+            assert sign == 0 or curve.at(x) * sign > 0

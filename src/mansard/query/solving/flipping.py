@@ -98,13 +98,13 @@ def _shares(
     question: Question, key: str, found: Sequence[Bounds]
 ) -> Iterator[tuple[int, Mapping[str, float]]]:
     """Yield the share of time each resource bounds, at every value at which a row flips."""
-    values = sorted({1, *(low for row in found for low, _, _ in row.flips)})
+    values = sorted({1, *(low for row in found for low, _, _ in row.flips)})[:MOST_SHARES]
     each = question.curves(key, 1, LARGEST).each
-    for x in values[:MOST_SHARES]:
-        won: dict[str, float] = {}
-        for row in found:
-            if row.flips:
-                time_s = row.seconds(each, x)
-                won[row.at(x)] = won.get(row.at(x), 0.0) + time_s
-        total = sum(won.values())
-        yield x, {r: t / total for r, t in sorted(won.items(), key=lambda item: -item[1])}
+    won: list[dict[str, float]] = [{} for _ in values]
+    for row in found:
+        if row.flips:
+            for x, time_s, at in zip(values, row.seconds(each, values), won, strict=True):
+                at[row.at(x)] = at.get(row.at(x), 0.0) + time_s
+    for x, at in zip(values, won, strict=True):
+        total = sum(at.values())
+        yield x, {r: t / total for r, t in sorted(at.items(), key=lambda item: -item[1])}
