@@ -10,6 +10,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from importlib.util import find_spec
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 from harness.lines import Line, report
 from harness.shapes import SHAPES, Shape
 from harness.timing import cpu_s, each_s
+from mansard.backends.cluster import Cluster
 from mansard.backends.engine.compiled import MANY, Compiled
 from mansard.backends.engine.lowered import Lowered
 from mansard.backends.engine.parameters import Parameter
@@ -31,6 +33,13 @@ from mansard.query.techniques import apply_techniques
 NAMES = ("ttft", "tpot", "memory")
 SCENARIO = {"batch": 16, "prompt": 8192, "output": 256}
 AT = tuple(SCENARIO.values())
+UNLIKE = {
+    "model_type": "llama", "architectures": ["LlamaForCausalLM"], "torch_dtype": "bfloat16",
+    "hidden_size": 8192, "num_hidden_layers": 80, "num_attention_heads": 64,
+    "num_key_value_heads": 8, "vocab_size": 128256, "max_position_embeddings": 131072,
+    "intermediate_size": [28672 - 64 * k for k in range(80)],
+}  # fmt: skip
+"""80 layers of which no two are alike."""
 
 
 def lines(shape: Shape, scale: float) -> Iterator[Line]:
@@ -100,12 +109,15 @@ def grids(engine: Compiled, line: Callable[..., Line], scale: float) -> Iterator
 def over_rates(engine: Compiled, scale: float) -> Any:
     """Return a grid over two rates of the chip, beside sizes."""
     ends = {"memory.bandwidth": (1e12, 8e12, "B/s"), "peak.matrix.bf16": (2e14, 2e15, "FLOP/s")}
-    chip = engine.cluster.chip
+    here = engine.cluster
+
+    def at(name: str, value: float, unit: str) -> Cluster:
+        return replace(here, chip=here.chip.override(name, f"{value!r}{unit}"))
+
     parameters = [
-        Parameter(name, (low, high), (chip.override(name, f"{low!r}{unit}"),
-                                      chip.override(name, f"{high!r}{unit}")))
+        Parameter(name, (low, high), (at(name, low, unit), at(name, high, unit)))
         for name, (low, high, unit) in ends.items()
-    ]  # fmt: skip
+    ]
     many = max(20, int(100 * scale))
     axes: dict[str, Any] = {name: np.linspace(a, b, many) for name, (a, b, _) in ends.items()}
     axes |= {"prompt": [8192.0], "output": [256.0], "batch": np.arange(1, 1025.0)}
@@ -147,17 +159,6 @@ def in_fractions(engine: Compiled, batch: int, prompt: int, output: int) -> list
     return [float(found[name]) for name in NAMES]
 
 
-def unlike() -> float:
-    """Return what the tables of 80 layers take of which no two are alike [s]."""
-    config = {
-        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "torch_dtype": "bfloat16",
-        "hidden_size": 8192, "num_hidden_layers": 80, "num_attention_heads": 64,
-        "num_key_value_heads": 8, "vocab_size": 128256, "max_position_embeddings": 131072,
-        "intermediate_size": [28672 - 64 * k for k in range(80)],
-    }  # fmt: skip
-    return tables(lambda: passed(config, ()))
-
-
 def reduced(scale: float) -> Iterator[Line]:
     """Measure a Pareto front of 10**8 points and the memory it takes."""
     asked = Shape("", "llama-3.1-8b").study(8192, 256)
@@ -179,7 +180,7 @@ def reduced(scale: float) -> Iterator[Line]:
 def every(scale: float) -> Iterator[Line]:
     """Measure everything."""
     yield from reduced(scale)  # first: what a process once took it keeps
-    yield Line("tables of 80 unlike layers", 1e3 * unlike(), "ms", 200)
+    yield Line("tables of 80 unlike layers", 1e3 * tables(lambda: passed(UNLIKE, ())), "ms", 200)
     for shape in SHAPES:
         yield from lines(shape, scale)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-KEPT_IN = "MANSARD_BENCH_LINES"
+KEPT_IN = "BENCH_LINES"
 """The environment variable that names the file in which lines are kept, one JSON object each."""
 
 
