@@ -56,15 +56,16 @@ class OnnxFrontend:
             raise SpecError("an ONNX model is a file", hint="give the path of an .onnx file")
         return _lowered(Path(source).expanduser(), overrides, raw, alias, branch)
 
-    def load_bytes(self, data: bytes, name: str) -> Program:
-        """Lower a file that is in memory, of that name; no other file is read.
+    def load_model(
+        self, model: Model, overrides: Mapping[str, str] | None = None, *,
+        raw: bool = False, alias: Mapping[str, str] | None = None, branch: str = "",
+    ) -> Program:  # fmt: skip
+        """Lower a model that is in memory as ``load`` does a file; no file is read.
 
         Raises:
             MansardError: as ``load``.
         """
-        from mansard.frontends.onnx.load import load_bytes
-
-        return _lowered(load_bytes(data, name), None, False, None, "")
+        return _lowered(model, overrides, raw, alias, branch)
 
 
 def _lowered(

@@ -51,3 +51,23 @@ def data_elsewhere(where: str) -> bytes:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     return bytes(model.SerializeToString())
+
+
+def normalised() -> bytes:
+    """A root-mean-square norm as six operators, and a product."""
+    parts = {"two": [2.0], "eps": [1e-6], "gain": [1.0] * 16, "w": [0.5] * 256}
+    shapes = {"two": [], "eps": [], "gain": [16], "w": [16, 16]}
+    known = [helper.make_tensor(n, TensorProto.FLOAT, shapes[n], v) for n, v in parts.items()]
+    nodes = [
+        helper.make_node("Pow", ["x", "two"], ["square"]),
+        helper.make_node("ReduceMean", ["square"], ["mean"], axes=[-1], keepdims=1),
+        helper.make_node("Add", ["mean", "eps"], ["more"]),
+        helper.make_node("Sqrt", ["more"], ["root"]),
+        helper.make_node("Div", ["x", "root"], ["even"]),
+        helper.make_node("Mul", ["even", "gain"], ["normed"]),
+        helper.make_node("MatMul", ["normed", "w"], ["y"]),
+    ]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 16]) for n in ("x", "y")]
+    graph = helper.make_graph(nodes, "net", [ends[0]], [ends[1]], known)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    return bytes(model.SerializeToString())

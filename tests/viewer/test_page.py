@@ -311,6 +311,51 @@ def test_files_dropped_onto_the_page_become_the_model(sight: Sight, address: str
     assert sight.page.inner_text("#upload-said").startswith("mine.json: num_hidden_layers")
 
 
+def test_a_graph_is_read_as_written_where_the_box_says_so(sight: Sight, address: str) -> None:
+    from base64 import b64encode
+
+    from tests.viewer.small_onnx import normalised
+
+    sight.open(address)
+    sight.page.check("#raw")
+    net = ["net.onnx", b64encode(normalised()).decode()]
+    sight.after(lambda: sight.page.evaluate(DROP, net))
+    sight.page.wait_for_function("() => location.hash.includes('set.graph.raw=true')")
+    sight.page.click("[data-twin$=-graph]")
+    rows = "[data-card$=-graph] tbody tr"
+    raw = sight.page.locator(rows).all_inner_texts()
+    sight.after(lambda: sight.page.uncheck("#raw"))
+    assert sight.page.locator(rows).all_inner_texts() != raw
+    sight.after(lambda: sight.page.select_option("#model", "qwen2.5-0.5b"))
+    sight.page.wait_for_function("() => !location.hash.includes('graph.raw')")
+
+
+def test_what_makes_no_tokens_shows_its_total_and_what_it_makes(sight: Sight, address: str) -> None:
+    sight.open(f"{address}#/explore?model=bert-base-uncased&on=h100-sxm&batch=4")
+    known = ms.analyze("bert-base-uncased", on="h100-sxm", batch=4)
+    assert sight.figure("latency_s") == known.latency
+    assert sight.figure("throughput_tok_s") == known.throughput
+    assert "sequences/s" in sight.page.inner_text(".headline")
+    assert "tok/s" not in sight.page.inner_text(".headline")
+
+
+def test_the_heading_names_the_distribution_of_lengths(sight: Sight, address: str) -> None:
+    sight.open(f"{address}#/explore?model=qwen2.5-0.5b&on=h100-sxm&prompt=lognormal(2k%2C0.8)")
+    assert "prompt lognormal(2k, 0.8), mean 2,820" in sight.page.inner_text(".headline h1")
+
+
+def test_what_is_said_on_the_page_names_its_controls(sight: Sight, address: str) -> None:
+    sight.open(f"{address}#/explore?model=llama-3.1-8b&on=h100-sxm&set.framework=vllm")
+    said = sight.page.inner_text("[role=alert]")
+    assert "Estimate: calibrated" in said
+    assert "--estimate" not in said
+    sight.open(f"{address}#/explore?model=dit-xl-2-256&on=h100-sxm")
+    notes = sight.page.inner_text("details.warnings ul") or sight.page.text_content(
+        "details.warnings ul")  # fmt: skip
+    assert "Overrides: model.denoiser_alone=1" in notes
+    assert "--set" not in notes
+
+
 def test_the_address_that_is_copied_shows_the_same_to_whoever_opens_it(
     browser: Any, address: str
 ) -> None:

@@ -27,6 +27,13 @@ def swept() -> Any:
     return study.sweep(batch=[1, 64, 1024], prompt=[1024, 4096])
 
 
+def test_a_graph_is_refused_with_the_call_that_draws_it(estimate: ms.Estimate) -> None:
+    with pytest.raises(ms.MansardError, match="no axes") as problem:
+        estimate.plot("graph")
+    assert "figure('graph')" in (problem.value.hint or "")
+    assert "<svg" in estimate.figure("graph").svg
+
+
 @pytest.fixture
 def pyplot() -> Iterator[Any]:
     """Matplotlib without a window."""

@@ -130,6 +130,28 @@ def test_an_onnx_file_dropped_on_the_page_is_read_in_memory(client: Any) -> None
     assert sum(op["flops"] * op["count"] for op in phase["ops"] if op["kind"] == "linear") > 0
 
 
+def test_a_dropped_graph_is_read_in_the_way_the_question_says(client: Any) -> None:
+    from tests.viewer.small_onnx import normalised
+
+    kind = {"content-type": "application/octet-stream"}
+    told = client.post("/api/upload", params={"name": "net.onnx", "raw": "true"},
+                       content=normalised(), headers=kind).json()  # fmt: skip
+    asked = {"model": told["model"], "on": "h100-sxm"}
+
+    def kinds(**changed: str) -> set[str]:
+        question = asked | {"set": {k.replace("_", ".", 1): v for k, v in changed.items()}}
+        result = ask(client, "analyze", {"question": question}).json()["result"]
+        (phase,) = result["phases"].values()
+        return {op["kind"] for op in phase["ops"]}
+
+    assert "rms_norm" in kinds()
+    assert "rms_norm" not in kinds(graph_raw="true")
+    refused = ask(client, "analyze", {"question": asked | {"set": {"graph.branch": "X=else"}}})
+    assert "no If of this file" in refused.json()["error"]
+    sized = ask(client, "analyze", {"question": asked | {"set": {"model.batch": "64"}}})
+    assert sized.status_code == 200
+
+
 @pytest.mark.parametrize(
     ("data", "name"),
     [

@@ -232,7 +232,7 @@ class Estimate(Shown):
         """Draw the same figure on matplotlib axes; return them. Needs the extra ``plot``.
 
         Args:
-            kind: "roofline", "breakdown" or "memory".
+            kind: "roofline", "breakdown" or "memory"; a graph has no axes, ``figure`` draws it.
             phase: the last one unless given.
             ax: to draw on; those of a new figure unless given.
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from mansard.core.errors import SpecError
 from mansard.ir.program import Program
+from mansard.query.in_memory import InMemory
 from mansard.query.overrides import read_overrides
 from mansard.query.reading import AS_FOUND, INPUTS, Reading
 
-Source = str | Path | Mapping[str, Any] | Program
+Source = str | Path | Mapping[str, Any] | Program | InMemory
 
 
 def load(
@@ -50,6 +51,8 @@ def load(
 def load_with(source: Source, overrides: Mapping[str, str], reading: Reading = AS_FOUND) -> Program:
     """Load a model with keys of its config changed, or a file read in a way of one's own."""
     shown = str(source)[:80]
+    if isinstance(source, InMemory):
+        return source.program(overrides, reading)
     if isinstance(source, Program):
         if overrides:
             raise SpecError(

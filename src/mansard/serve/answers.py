@@ -7,9 +7,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mansard.core.errors import MansardError, SpecError
-from mansard.ir.program import Program
 from mansard.query.analyze import answered
 from mansard.query.estimate import Estimate
+from mansard.query.in_memory import InMemory
 from mansard.serve.memo import Memo
 from mansard.serve.names import Names
 from mansard.serve.question import Question, read_question
@@ -96,13 +96,13 @@ class Answers:
         )  # fmt: skip
         return found.to_dict()
 
-    def upload(self, data: bytes, filename: str) -> dict[str, Any]:
+    def upload(self, data: bytes, filename: str, raw: bool = False) -> dict[str, Any]:
         """Keep a model that was dropped onto the page; return the name it goes by."""
         from mansard.serve.uploads import read_upload
 
-        made = read_upload(data, filename)
+        made = read_upload(data, filename, raw)
         name = self.names.keep(data, made)
-        shown = made.origin.name if isinstance(made, Program) else made["_name_or_path"]
+        shown = made.model.name if isinstance(made, InMemory) else made["_name_or_path"]
         return {"model": name, "name": str(shown)[:120]}
 
     def _question(self, body: Mapping[str, Any]) -> Question:

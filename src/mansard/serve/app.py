@@ -136,7 +136,8 @@ def make_app(
         except ClientDisconnect:
             return _problem("the file is too large", 413)
         filename = request.query_params.get("name", "file")[:400]
-        return await told(request, lambda: desk.answers.upload(data, filename))
+        raw = request.query_params.get("raw") == "true"
+        return await told(request, lambda: desk.answers.upload(data, filename, raw))
 
     async def boot(request: Request) -> Response:
         if "boot" not in known:

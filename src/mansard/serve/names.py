@@ -7,15 +7,13 @@ asks for it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mansard.core.errors import SpecError, UnknownNameError, unknown_name
 
 if TYPE_CHECKING:
-    from mansard.ir.program import Program
     from mansard.query.source import Source
 
 UPLOAD = "upload:"
@@ -118,7 +116,7 @@ class Names:
         if not (bundled.is_bundled(name) or name in plugin_models()):
             raise unknown_name("model", name, (*bundled.names(), *plugin_models()), see=MODELS)
 
-    def keep(self, data: bytes, made: Program | Mapping[str, Any]) -> str:
+    def keep(self, data: bytes, made: Source) -> str:
         """Keep an upload under a name made from its bytes."""
         name = f"{UPLOAD}{sha256(data).hexdigest()[:16]}"
         self._uploads[name] = made

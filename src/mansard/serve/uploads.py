@@ -7,17 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from mansard.core.errors import MansardError, SpecError
-from mansard.ir.program import Program
+from mansard.query.in_memory import InMemory, in_memory
+from mansard.query.reading import Reading
 
 LONGEST_NAME = 120
 
 
-def read_upload(data: bytes, filename: str) -> Program | Mapping[str, Any]:
-    """Return the model in a file: a config as its mapping, an ONNX graph as a program.
+def read_upload(data: bytes, filename: str, raw: bool = False) -> InMemory | Mapping[str, Any]:
+    """Return the model in a file: a config as its mapping, an ONNX graph as its file.
 
     Args:
         data: of the file.
         filename: as the user has it; only its last part and its suffix count.
+        raw: whether an ONNX graph will be kept as written.
 
     Raises:
         MansardError: neither, or one that cannot be read.
@@ -26,9 +28,9 @@ def read_upload(data: bytes, filename: str) -> Program | Mapping[str, Any]:
     if not data:
         raise SpecError(f"{name} is empty", hint="drop a config.json or an .onnx file")
     if name.lower().endswith(".onnx"):
-        from mansard.frontends.onnx.frontend import OnnxFrontend
-
-        return OnnxFrontend().load_bytes(data, name)
+        made = in_memory(data, name)
+        made.program({}, Reading(raw=raw))  # refused now rather than at the first question
+        return made
     if name.lower().endswith(".json"):
         from mansard.frontends.hf.read import MAX_BYTES, parse_config
         from mansard.query.source import load

@@ -37,7 +37,7 @@ def test_what_a_model_without_decode_has_is_listed() -> None:
     for ask in (asked.explain, asked.sensitivity):
         with pytest.raises(SpecError, match="no tpot") as problem:
             ask("tpot")
-        assert "this answer has memory, capacity, weights" in (problem.value.hint or "")
+        assert "this answer has latency, throughput, memory, capacity" in (problem.value.hint or "")
 
 
 def test_a_plan_of_a_model_that_decodes_nothing_is_refused_at_once() -> None:

@@ -2,6 +2,7 @@
 
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Refused } from "./api";
+import { onPage } from "./format";
 
 export interface Answer<T> {
   value: T | null;
@@ -65,7 +66,7 @@ export function useAnswer<Q, T>(question: Q | null, ask: (question: Q) => Promis
 }
 
 export function Problem(error: Refused | null): string {
-  return error ? `${error.message}${error.hint ? ` (${error.hint})` : ""}` : "";
+  return error ? onPage(`${error.message}${error.hint ? ` (${error.hint})` : ""}`) : "";
 }
 
 export type Tell = (problem: string) => void;

@@ -109,7 +109,7 @@ export async function chip(name: string): Promise<ChipSheet> {
   return { ...sheet, figures: sheet.figures.map((row) => ({ ...row, source: word(row.source) })) };
 }
 
-export async function upload(file: File): Promise<{ model: string; name: string }> {
+export async function upload(file: File, raw = false): Promise<{ model: string; name: string }> {
   const headers = { "content-type": "application/octet-stream" };
-  return received(await fetch(`api/upload?name=${encodeURIComponent(file.name)}`, { method: "POST", headers, body: file }));
+  return received(await fetch(`api/upload?name=${encodeURIComponent(file.name)}${raw ? "&raw=true" : ""}`, { method: "POST", headers, body: file }));
 }

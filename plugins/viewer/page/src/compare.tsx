@@ -140,7 +140,7 @@ function Sheet({ found }: { found: Compared }) {
                     const top = found.best[name]?.[k];
                     return (
                       <td key={k} class={top ? "top" : ""} data-metric={name} data-value={r[name] as number}>
-                        {top && <span aria-label="best">★ </span>}{f.metric(name, r[name] as number | null)} {by != null && <span class="quiet delta">{f.change(by)}</span>}
+                        {top && <span aria-label="best">★ </span>}{f.metric(name, r[name] as number | null, String(r.makes ?? "tokens"))} {by != null && <span class="quiet delta">{f.change(by)}</span>}
                       </td>
                     );
                   })}
@@ -153,7 +153,7 @@ function Sheet({ found }: { found: Compared }) {
             </tbody>
           </table>
         </div>
-        {found.problems.map((problem, k) => problem && <p key={k} class="problem">column {k + 1}: {problem}</p>)}
+        {found.problems.map((problem, k) => problem && <p key={k} class="problem">column {k + 1}: {f.onPage(problem)}</p>)}
       </Card>
       <div class="pair">
         {["prefill", "decode"].map((phase) => <Side key={phase} found={found} phase={phase} />)}

@@ -82,16 +82,23 @@ function Holds({ question, change }: Editing) {
 function Models({ boot, question, change }: Editing) {
   const file = useRef<HTMLInputElement>(null);
   const known = boot.models.some((m) => m.name === question.model);
+  const [wanted, want] = useState(false);
+  const raw = known ? wanted : question.set?.["graph.raw"] === "true";
+  const asWritten = (on: boolean): void => {
+    want(on);
+    if (!known) change({ set: { ...others(question.set), ...(on ? { "graph.raw": "true" } : {}) } });
+  };
   const listed = useMemo(() => boot.models.map((m) => <option key={m.name} value={m.name}>{m.parameters ? `${m.name} · ${parameters(m.parameters)}` : m.name}</option>), [boot]);
   return (
     <div class="field">
       <label for="model">Model</label>
-      <select id="model" value={question.model} onChange={(e) => change({ model: e.currentTarget.value })}>
+      <select id="model" value={question.model} onChange={(e) => change({ model: e.currentTarget.value, set: others(question.set) })}>
         {!known && <option value={question.model}>{dropped.get(question.model) ?? question.model}</option>}
         {listed}
       </select>
       <button type="button" class="ghost" onClick={() => file.current?.click()}>Drop or choose a config.json or .onnx</button>
-      <input ref={file} type="file" hidden accept=".json,.onnx" aria-label="Model file" onChange={(e) => { const chosen = e.currentTarget.files?.[0]; if (chosen) void take(chosen, change); }} />
+      <input ref={file} type="file" hidden accept=".json,.onnx" aria-label="Model file" onChange={(e) => { const chosen = e.currentTarget.files?.[0]; if (chosen) void take(chosen, change, question.set); }} />
+      <label class="check small"><input id="raw" type="checkbox" checked={raw} onChange={(e) => asWritten(e.currentTarget.checked)} /> As written, for an .onnx (--raw)</label>
       <p id="upload-said" class="quiet small" role="status" />
     </div>
   );
@@ -100,14 +107,21 @@ function Models({ boot, question, change }: Editing) {
 /** Names of files that were dropped, by what the server calls them. */
 export const dropped = new Map<string, string>();
 
-export async function take(file: File, change: Editing["change"]): Promise<void> {
+/** Overrides without those that say how a file's graph is read. */
+function others(set: Question["set"]): Record<string, string> {
+  return Object.fromEntries(Object.entries(set ?? {}).filter(([key]) => !key.startsWith("graph.")));
+}
+
+export async function take(file: File, change: Editing["change"], set: Question["set"]): Promise<void> {
   const said = document.getElementById("upload-said");
   if (said) said.textContent = `reading ${file.name} …`;
   try {
-    const { model, name } = await upload(file);
+    const raw = document.getElementById("raw") as HTMLInputElement | null;
+    const graph = /\.onnx$/i.test(file.name) && !!raw?.checked;
+    const { model, name } = await upload(file, graph);
     dropped.set(model, name);
     if (said) said.textContent = `${name}: kept in the server's memory only`;
-    change({ model });
+    change({ model, set: { ...others(set), ...(graph ? { "graph.raw": "true" } : {}) } });
   } catch (error) {
     if (said) said.textContent = error instanceof Refused ? Problem(error) : String(error);
   }

@@ -38,7 +38,12 @@ export const Explore = memo(({ told, refused, level, rest, look }: Props) => {
 
 export function Headline({ told }: { told: Told }) {
   const { metrics, memory, model, hardware } = told.result;
-  const shown: [string, string, string][] = [
+  const { makes, unknown, scenario } = told.result;
+  const whole: [string, string, string][] = [
+    ["latency_s", "A batch", "all its phases"],
+    ["throughput_tok_s", "Throughput", makes],
+  ];
+  const shown: [string, string, string][] = makes !== "tokens" ? whole : [
     ["ttft_s", "Time to first token", "TTFT"],
     ["tpot_s", "Time per output token", "TPOT"],
     ["latency_s", "Whole request", "latency"],
@@ -52,14 +57,14 @@ export function Headline({ told }: { told: Told }) {
       <h1>
         {model.name} <span class="quiet">on</span> {told.roof.name}
         {hardware.devices > 1 && ` × ${hardware.devices}`}
-        <small>{`${f.parameters(model.params)} parameters${model.active_params !== model.params ? `, ${f.parameters(model.active_params)} active` : ""}${model.kv_bytes_per_token ? ` · KV cache ${f.bytes(model.kv_bytes_per_token)} a token` : ""}${model.state_bytes ? ` · state ${f.bytes(model.state_bytes)}` : ""} · ${told.result.estimate === "ideal" ? "roofline bound" : `${told.result.estimate} estimate with its band${told.result.ratio?.latency_s ? `, ${told.result.ratio.latency_s.toPrecision(3)} × the bound` : ""}`}`}</small>
+        <small>{`${lengths(scenario)}${f.parameters(model.params)} parameters${model.active_params !== model.params ? `, ${f.parameters(model.active_params)} active` : ""}${model.kv_bytes_per_token ? ` · KV cache ${f.bytes(model.kv_bytes_per_token)} a token` : ""}${model.state_bytes ? ` · state ${f.bytes(model.state_bytes)}` : ""} · ${told.result.estimate === "ideal" ? "roofline bound" : `${told.result.estimate} estimate with its band${told.result.ratio?.latency_s ? `, ${told.result.ratio.latency_s.toPrecision(3)} × the bound` : ""}`}`}</small>
       </h1>
       <dl class="metrics">
         {[...shown, ...extra.filter(([k]) => told.result.metrics[k] != null && k === "cost_per_mtok")].map(([key, label, hint]) => (
           <div key={key} class="metric">
             <dt>{label}</dt>
-            <dd data-metric={key} data-value={metrics[key] ?? ""}>{f.metric(key, metrics[key])}</dd>
-            <dd class="hint" data-band={key}>{band(told, key) ?? hint}</dd>
+            <dd data-metric={key} data-value={metrics[key] ?? ""}>{f.metric(key, metrics[key], makes)}</dd>
+            <dd class="hint" data-band={key}>{band(told, key) ?? (unknown[key] ? f.onPage(unknown[key]) : hint)}</dd>
             {told.result.ideal && <dd class="hint" data-ideal={key}>{ideal(told, key)}</dd>}
           </div>
         ))}
@@ -77,6 +82,11 @@ export function Headline({ told }: { told: Told }) {
   );
 }
 
+/** Lengths that are distributions: the numbers are their means. */
+function lengths(scenario: Told["result"]["scenario"]): string {
+  return Object.entries(scenario.lengths ?? {}).map(([name, text]) => `${name} ${text.replace(/\s*,\s*/g, ", ")}, mean ${f.plain(scenario[name as "prompt" | "output"])} · `).join("");
+}
+
 /** What each headline figure is made of, with its values. */
 function derived(told: Told): [string, string][] {
   const { metrics, memory, phases, scenario } = told.result;
@@ -85,8 +95,13 @@ function derived(told: Told): [string, string][] {
   const found: [string, string][] = [["time of a phase", "the sum over its kernels, each as long as the resource it needs longest; of kernels side by side the longest stream"]];
   if (ttft != null) found.push(["TTFT", `the phase ${before}: ${f.time(ttft)}`]);
   if (tpot != null) found.push(["TPOT", `the decode phase by the tokens it makes after the first: ${f.time(tpot)}${phases.decode?.first_step_s != null && phases.decode.last_step_s != null ? `, from ${f.time(phases.decode.first_step_s)} to ${f.time(phases.decode.last_step_s)}` : ""}`]);
-  if (ttft != null && tpot != null && latency != null) found.push(["latency", `TTFT + (${f.plain(scenario.output)} − 1) × TPOT${Object.keys(phases).some((p) => !["encode", "prefill", "decode"].includes(p)) ? " + what lies between" : ""} = ${f.time(latency)}`]);
-  if (throughput != null && latency != null) {
+  if (ttft != null && tpot != null && latency != null && !scenario.lengths) found.push(["latency", `TTFT + (${f.plain(scenario.output)} − 1) × TPOT${Object.keys(phases).some((p) => !["encode", "prefill", "decode"].includes(p)) ? " + what lies between" : ""} = ${f.time(latency)}`]);
+  if (scenario.lengths) found.push(["expectations", `over ${lengths(scenario).replace(/ · $/, "")}: metrics are means over every length, rows are those of the mean one`]);
+  if (told.result.makes !== "tokens" && latency != null) {
+    found.push(["latency", `the total of its phases: ${f.time(latency)}`], ["throughput", `batch ${f.plain(scenario.batch)} ÷ latency = ${f.made(throughput, told.result.makes)}`]);
+  } else if (scenario.lengths && throughput != null) {
+    found.push(["throughput", `all tokens over all time: ${f.tokens(throughput)}`]);
+  } else if (throughput != null && latency != null) {
     const alone = (scenario.batch * scenario.output) / latency;
     const same = Math.abs(alone / throughput - 1) < 1e-9;
     found.push(["throughput", same ? `batch ${f.plain(scenario.batch)} × ${f.plain(scenario.output)} tokens ÷ latency = ${f.tokens(throughput)}` : `batch ${f.plain(scenario.batch)} × ${f.plain(scenario.output)} tokens by the time after which the next batch follows: ${f.tokens(throughput)}`]);
@@ -127,8 +142,8 @@ function Warnings({ told }: { told: Told }) {
   const loud = warnings.filter((w) => ["M030", "M004", "M003", "M012", "M013"].includes(w.code));
   return (
     <details class={`warnings ${loud.length ? "loud" : ""}`} open={loud.length > 0}>
-      <summary>{warnings.length} note{warnings.length === 1 ? "" : "s"}{loud.length ? "" : `: ${warnings[0].message.slice(0, 90)}${warnings.length > 1 || warnings[0].message.length > 90 ? " …" : ""}`}</summary>
-      <ul>{warnings.map((w, k) => <li key={k}><code>{w.code}</code> {w.message}</li>)}</ul>
+      <summary>{warnings.length} note{warnings.length === 1 ? "" : "s"}{loud.length ? "" : `: ${f.onPage(warnings[0].message).slice(0, 90)}${warnings.length > 1 || warnings[0].message.length > 90 ? " …" : ""}`}</summary>
+      <ul>{warnings.map((w, k) => <li key={k}><code>{w.code}</code> {f.onPage(w.message)}</li>)}</ul>
     </details>
   );
 }
@@ -210,7 +225,8 @@ function PhaseView({ told, name, rest, look, level }: { told: Told; name: string
 
 function symbolsOf(asked: Drawing | undefined, phase: string, graph: string, told: Told): Symbols {
   const call = asked?.calls.find((c) => c.phase === phase && c.graph === graph) ?? asked?.calls.find((c) => c.graph === graph);
-  const scenario: Symbols = { ...told.result.scenario, step: Math.max(0, told.result.scenario.output - 2) / 2 };
+  const { lengths: _, ...sizes } = told.result.scenario;
+  const scenario: Symbols = { ...sizes, step: Math.max(0, told.result.scenario.output - 2) / 2 };
   return call ? boundBy(call.bind, scenario) : scenario;
 }
 

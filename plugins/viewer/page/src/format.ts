@@ -83,14 +83,54 @@ export function plain(value: Value): string {
   return Number.isInteger(value) ? value.toLocaleString("en") : value.toPrecision(4);
 }
 
-/** A metric by the name of its JSON field. */
-export function metric(field: string, value: Value): string {
+/** What a model makes, a second. */
+export function made(value: Value, makes = "tokens"): string {
+  if (value == null || makes === "tokens") return tokens(value);
+  return `${value >= 100 ? Math.round(value).toLocaleString("en") : value.toPrecision(3)} ${makes}/s`;
+}
+
+/** A metric by the name of its JSON field; a model that is called once makes no tokens. */
+export function metric(field: string, value: Value, makes = "tokens"): string {
   if (value == null) return "–";
+  if (field === "throughput_tok_s") return made(value, makes);
   if (field.endsWith("_tok_s") || field === "tokens_per_s_per_user") return tokens(value);
   if (field.endsWith("_s")) return time(value);
   if (["memory", "capacity", "weights", "kv_cache", "activations", "overhead"].includes(field)) return bytes(value);
   if (field === "energy_j") return scaled(value, "J");
   return plain(value);
+}
+
+// Options of the command line, and the controls of the page that say the same.
+const CONTROLS: [RegExp, string][] = [
+  [/`?mansard techniques (?:list|show \S+)`?/g, "the list under Techniques"],
+  [/`?mansard models list`?/g, "the list under Model"],
+  [/`?mansard hardware (?:list|show \S+?)`?(?=[\s,;.)]|$)/g, "the page Hardware"],
+  [/`?mansard sweep`?(?: --vary)?/g, "the page Sweep"],
+  [/--set '?([\w.-]+=[^\s',;)]*)'?/g, "Overrides: $1"],
+  [/--branch '?([^\s',;)]+)'?/g, "Overrides: graph.branch=$1"],
+  [/--alias '?([^\s'=]+=[^\s',;)]+)'?/g, "Overrides: graph.alias.$1"],
+  [/--raw\b/g, "As written"],
+  [/--on ([^\s,;)]+)/g, "Hardware: $1"],
+  [/--on\b/g, "Hardware"],
+  [/(?<![\w-])-t ([^\s,;)]+)/g, "Techniques: $1"],
+  [/--estimate (ideal|calibrated)\b/g, "Estimate: $1"],
+  [/--estimate\b/g, "Estimate"],
+  [/--price ([\d.]+)/g, "Price: $1"],
+  [/--context ([\dkm]+)/g, "One step: $1 cached tokens"],
+  [/--context\b/g, "One step"],
+  [/--phase (?:prefill|decode|both)\b/g, "Whole request"],
+  [/(?:--batch|(?<![\w-])-b) ([\dkm]+)/g, "Batch: $1"],
+  [/(?:--prompt|(?<![\w-])-p) ([\dkm]+)/g, "Prompt: $1"],
+  [/(?:--output|(?<![\w-])-n) ([\dkm]+)/g, "Generate: $1"],
+  [/--vary ([\w.-]+)=([^\s,;)]+)/g, "the page Sweep: $1 $2"],
+  [/--subject-to '([^']*)'/g, "subject to: $1"],
+  [/--(maximize|minimize)\b/g, "$1"],
+  [/--slo\b|--rate\b|--backend\b/g, "mansard's command line: $&"],
+];
+
+/** Say on the page what a text tells the command line to do. */
+export function onPage(text: string): string {
+  return CONTROLS.reduce((said, [option, control]) => said.replace(option, control), text);
 }
 
 /** Cut the head of a name that is too long; its end tells operators apart. */

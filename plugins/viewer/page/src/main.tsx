@@ -77,7 +77,7 @@ function App({ boot }: { boot: Boot }) {
     const file = event.dataTransfer?.files[0];
     if (!file || report) return;
     event.preventDefault();
-    void take(file, change);
+    void take(file, change, question.set);
   };
   return (
     <div class="app" onDragOver={(e) => e.preventDefault()} onDrop={drop}>

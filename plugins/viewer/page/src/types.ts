@@ -73,12 +73,14 @@ export interface Memory {
 export interface Result {
   model: { name: string; family: string; params: number; active_params: number; kv_bytes_per_token: number; state_bytes: number; source: string };
   hardware: { name: string; devices: number };
-  scenario: { batch: number; prompt: number; output: number };
+  scenario: { batch: number; prompt: number; output: number; lengths?: Record<string, string> };
   techniques: { name: string; options: Record<string, unknown>; changed: string; notes: string[] }[];
   estimate: string;
   phases: Record<string, Phase>;
   memory: Memory;
   metrics: Record<string, number | null>;
+  makes: string; // what throughput counts
+  unknown: Record<string, string>; // a metric that is null → why
   warnings: { code: string; message: string }[];
   bands?: Record<string, { low: number; high: number }>;
   ratio?: Record<string, number | null>;

@@ -178,7 +178,8 @@ function Formulas({ told }: { told: Told }) {
   const row = told.result.phases[name].ops[rows.findIndex(([k]) => k === key)];
   const node = shape && Object.values(shape.graphs).flatMap((g) => g.nodes).find((n) => n.row === key);
   const call = shape?.calls.find((c) => c.phase === name);
-  const values = call ? bound(call.bind, { ...told.result.scenario, step: Math.max(0, told.result.scenario.output - 2) / 2 }) : {};
+  const { lengths: _, ...sizes } = told.result.scenario;
+  const values = call ? bound(call.bind, { ...sizes, step: Math.max(0, told.result.scenario.output - 2) / 2 }) : {};
   const used = Object.keys(values).filter((s) => Object.values(node?.formulas ?? {}).some((t) => new RegExp(`\\b${s}\\b`).test(t)));
   const now: Symbols = { ...values, ...Object.fromEntries(Object.entries(turned).filter(([s]) => used.includes(s))) };
   const figure = (what: string): number | null => (node?.formulas?.[what] ? evaluate(node.formulas[what], now) : null);

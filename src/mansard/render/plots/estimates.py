@@ -8,7 +8,7 @@ from typing import Any
 
 from mansard.backends.estimate import Memory, Phase
 from mansard.backends.hardware import Hardware
-from mansard.core.errors import unknown_name
+from mansard.core.errors import SpecError, unknown_name
 from mansard.core.units import format_bytes, format_flops, format_rate, format_time
 from mansard.query.estimate import Estimate
 from mansard.render import words
@@ -29,6 +29,11 @@ def plot_of(estimate: Estimate, kind: str, phase: str | None, ax: Any) -> Any:
     Raises:
         MansardError: no such figure or phase, or matplotlib is not installed.
     """
+    if kind == "graph":
+        raise SpecError(
+            "a graph has no axes to be drawn on",
+            hint=f"figure('graph') draws it as SVG; on axes are {', '.join(KINDS)}",
+        )
     if kind not in KINDS:
         raise unknown_name("figure of an estimate", kind, KINDS)
     if kind == "memory":
