@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import count
 
 from harness.lines import Line, report
 from harness.timing import process_s
@@ -32,9 +33,14 @@ REMEMBERED: dict[tuple[str, ...], float] = {
     ("plan", "llama-3.1-8b", "--on", "h100-sxm", "--slo", "tpot<30ms", "--rate", "5/s"): 0.20,
 }  # fmt: skip
 """Arguments → CPU seconds of a question that was asked before."""
+CHANGED: dict[tuple[str, ...], float] = {
+    ("sweep", "llama-3.1-8b", "--on", "h100-sxm", "--vary", "batch=1..{}x2"): 0.25,
+}
+"""Arguments → CPU seconds of a question whose scenario was swept before, over other sizes."""
 NAMES = dict(zip(
     LIMITS, ("--help", "--version", "hardware list -f csv", "analyze 8B", "analyze 8B -b -p -n",
              "analyze Mixtral -f json", "analyze DeepSeek-V3, tp8"), strict=True))  # fmt: skip
+NAMES = {command: f"{command[0]} 8B" for command in (*REMEMBERED, *CHANGED)} | NAMES
 """Arguments → what lines call them."""
 SYMPY_S = 0.30
 """CPU seconds of importing sympy where the limits hold as they are."""
@@ -52,6 +58,10 @@ def cold_s(arguments: tuple[str, ...]) -> float:
         return cpu_s(arguments, cache)
 
 
+def _numbered(arguments: tuple[str, ...], number: int) -> tuple[str, ...]:
+    return tuple(word.format(number) for word in arguments)
+
+
 def lines(runs: int) -> Iterator[Line]:
     """Measure each command, least of several runs, and importing sympy between them."""
     with tempfile.TemporaryDirectory() as cache:
@@ -60,6 +70,11 @@ def lines(runs: int) -> Iterator[Line]:
         questions += [
             (command, limit, lambda asked: cpu_s(asked, cache), ", again")
             for command, limit in REMEMBERED.items()
+        ]
+        numbers = count(100)
+        questions += [
+            (command, limit, lambda asked: cpu_s(_numbered(asked, next(numbers)), cache), ", other")
+            for command, limit in CHANGED.items()
         ]
         for command, _, measured, _ in questions:
             measured(command)  # compiles what is not compiled yet, and remembers

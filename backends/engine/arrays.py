@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mansard.backends.engine.points import Array, Operand
 from mansard.backends.engine.straight import Straight
 from mansard.core.records import dataclass
+
+if TYPE_CHECKING:
+    from mansard.backends.engine.points import Array, Operand
 
 BLOCK = 32768
 """Points evaluated at once."""

@@ -15,10 +15,12 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mansard.backends.quantity import Scalar
 from mansard.core.records import dataclass
+
+if TYPE_CHECKING:
+    from mansard.backends.quantity import Scalar
 
 
 @dataclass(frozen=True)

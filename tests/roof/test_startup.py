@@ -91,6 +91,15 @@ def test_what_is_said_again_needs_no_mathematics(
     assert not modules(*question) & {*HEAVY, "rich"}
 
 
+def test_a_sweep_over_other_sizes_needs_no_mathematics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MANSARD_CACHE", str(tmp_path / "cache"))
+    question = ("sweep", "qwen2.5-0.5b", "--on", "h100-sxm", "--vary")
+    assert "sympy" in modules(*question, "batch=1..8")
+    assert not modules(*question, "batch=1..64x2") & {"sympy", "onnx", "networkx"}
+
+
 def test_importing_mansard_imports_nothing_of_it() -> None:
     script = "import sys, mansard; print(*[m for m in sys.modules if m.startswith('mansard.')])"
     done = subprocess.run(

@@ -235,6 +235,7 @@ def test_ctrl_c_keeps_what_is_done(run: Run, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(arrays.Grid, "blocks", stopped)
     monkeypatch.setattr(arrays, "BLOCK", 8)
+    monkeypatch.setattr("mansard.query.sweeps.blocks.LISTED", 0)
     monkeypatch.setattr(arrays.Grid.__init__, "__defaults__", (8,))
     found = run("sweep", MODEL, "--on", CHIP, "--vary", "batch=1..50", "-f", "json")
     assert found.code == 130

@@ -64,6 +64,7 @@ def sweep(
     from mansard.query.study import study
     from mansard.query.sweeps.axes import named
     from mansard.query.sweeps.run import sweep as run
+    from mansard.query.tables import kept_on_disk
 
     model, keywords = asked.keywords()
     models, chips = named(model), named(keywords.pop("on"))
@@ -77,7 +78,7 @@ def sweep(
         never_again()  # a cluster is to do it
     found: Sweep | None = None
     question = study(models[0], on=chips[0], **keywords)
-    with _bar() as progress, suppress(KeyboardInterrupt):
+    with _bar() as progress, kept_on_disk(), suppress(KeyboardInterrupt):
         found = run(question, axes, pareto=pareto or (), top=top, best=best, unfit=unfit,
                     engine=engine, progress=progress)  # fmt: skip
     if found is None or (found.interrupted and not found.evaluated):

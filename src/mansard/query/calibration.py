@@ -13,7 +13,6 @@ from mansard.backends.cluster import Cluster
 from mansard.backends.hardware import Hardware
 from mansard.core.errors import SpecError, unknown_name
 from mansard.core.records import dataclass
-from mansard.ir.program import Program
 from mansard.query.overrides import CALIBRATION, FRAMEWORK, Overrides
 from mansard.query.scenario import Scenario
 from mansard.query.target import load_hardware
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from mansard.backends.calibrated.work import Basis, CalibratedWork
     from mansard.backends.estimate import Phase
     from mansard.backends.roofline import Answer, Work
+    from mansard.ir.program import Program
     from mansard.query.engines import Engine
 
 IDEAL, CALIBRATED = "ideal", "calibrated"

@@ -7,6 +7,7 @@ may be more than is read, never less; so a key changes too often rather than too
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -143,8 +144,9 @@ def installed_names() -> list[str]:
     return [os.path.basename(folder) for folder in folders()]
 
 
+@functools.cache
 def own_files() -> str:
-    """Return a digest of the sizes and times of mansard's own files: code and data."""
+    """Return a digest of the sizes and times of mansard's own files, as this process met them."""
     import mansard
 
     found = hashlib.sha256()

@@ -13,6 +13,12 @@ SECTIONS = ("model", "hardware", "graph", "input", "network")
 NETWORK, CALIBRATION, FRAMEWORK = "network", "calibration", "framework"
 NAMES = (NETWORK, CALIBRATION, FRAMEWORK)
 """Keys that are no section."""
+DIMENSIONS = {
+    "memory.bandwidth": "bytes/s", "memory.capacity": "bytes", "memory.reserve": "bytes",
+    "link.per_direction": "bytes/s", "link.host": "bytes/s", "link.storage": "bytes/s",
+    "link.latency": "time",
+}  # fmt: skip
+"""Field of a chip's file → what it is measured in; of peaks it is flop/s."""
 
 
 @dataclass(frozen=True)

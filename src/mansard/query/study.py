@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from mansard.core.errors import SpecError
 from mansard.query.lengths import Mix, read_sizes
-from mansard.query.prepare import Prepared, prepare
 from mansard.query.scenario import DEFAULT_OUTPUT, DEFAULT_PROMPT, Scenario, make_scenario
 from mansard.query.settings import from_file, is_scenario, keywords
 from mansard.query.several import several
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from mansard.query.comparing import Comparison
     from mansard.query.engines import Engine
     from mansard.query.estimate import Estimate
+    from mansard.query.prepare import Prepared
     from mansard.query.solving.crossing import Crossovers
     from mansard.query.solving.elasticity import Sensitivity
     from mansard.query.solving.explanation import Explanation
@@ -67,6 +67,8 @@ class Study:
     @cached_property
     def prepared(self) -> Prepared:
         """The program after its techniques, and the devices."""
+        from mansard.query.prepare import prepare
+
         return prepare(self.source, self.on, self.scenario, self.techniques, self.level, self.set)
 
     @cached_property

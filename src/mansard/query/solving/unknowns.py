@@ -11,6 +11,7 @@ from mansard.core import units
 from mansard.core.errors import MansardError, SpecError, unknown_name
 from mansard.core.lists import listed
 from mansard.ir.occurring import occurring
+from mansard.query.overrides import DIMENSIONS
 from mansard.query.scenario import LARGEST
 from mansard.query.solving.question import Question
 from mansard.query.techniques import known_passes
@@ -123,11 +124,6 @@ def _range(within: str, dimension: str) -> tuple[Fraction, Fraction]:
 
 # Fields of the chip.
 
-DIMENSIONS = {
-    "memory.bandwidth": "bytes/s", "memory.capacity": "bytes", "memory.reserve": "bytes",
-    "link.per_direction": "bytes/s", "link.host": "bytes/s", "link.storage": "bytes/s",
-    "link.latency": "time",
-}  # fmt: skip
 STATED = {
     "memory.bandwidth": "bandwidth_bytes_per_s", "memory.capacity": "capacity_bytes",
     "memory.reserve": "reserve_bytes", "link.per_direction": "link_bytes_per_s",

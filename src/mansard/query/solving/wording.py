@@ -7,12 +7,11 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from mansard.core import units
-from mansard.query.gate import DIMENSIONS
-from mansard.query.solving.conditions import Condition
-from mansard.query.solving.unknowns import Unknown
 
 if TYPE_CHECKING:
     from mansard.query.solving.allowance import Allowed
+    from mansard.query.solving.conditions import Condition
+    from mansard.query.solving.unknowns import Unknown
     from mansard.query.solving.values import Values
 
 
@@ -46,6 +45,8 @@ def written(value: Any, dimension: str) -> str:
 
 def named(name: str, value: float | None) -> str:
     """Write a quantity a constraint may name, with its name."""
+    from mansard.query.gate import DIMENSIONS
+
     return f"{name} {written(value, DIMENSIONS[name])}"
 
 

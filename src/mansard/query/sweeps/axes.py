@@ -9,8 +9,8 @@ from mansard.backends.cluster import FIELDS
 from mansard.core import units
 from mansard.core.errors import SpecError, unknown_name
 from mansard.core.records import dataclass
+from mansard.query.overrides import DIMENSIONS
 from mansard.query.scenario import check_size
-from mansard.query.solving.unknowns import DIMENSIONS
 from mansard.query.sweeps.spans import AMOUNTS, SIZES, WORDS, Amount, expand
 
 if TYPE_CHECKING:

@@ -14,11 +14,14 @@ from mansard.query.sweeps.reduce import Numbers
 
 if TYPE_CHECKING:
     from mansard.backends.engine.arrays import Block
+    from mansard.backends.engine.straight import Straight
     from mansard.query.sweeps.cases import Engine
 
 
 FAST = 100_000_000
 """Points of a program for which compiling loops is worth it, where numba is installed."""
+LISTED = 10_000
+"""Points that are evaluated as a list; for more a program of their own ranges is made."""
 STEPS = 256
 Span = Mapping[str, tuple[int, int]]
 
@@ -71,12 +74,36 @@ def blocks(
         **{k: axes[k] for k in varying},
     }
     count = math.prod(len(v) for v in axes.values())
+    if how != "numba" and count < LISTED and (line := _steps_of(engine)) is not None:
+        yield _listed(line, {k: axes[k] for k in varying}, axes, names)
+        return
     fast = how == "numba" or (how == "auto" and count >= FAST and _has_numba())
     grid = engine.grid(ordered, names, fast=fast)
     if grid is not None:
         yield from grid.blocks()
         return
     yield from _stepped(engine, {k: axes[k] for k in varying}, axes, names)
+
+
+def _steps_of(engine: object) -> Straight | None:
+    """Return the steps of an engine that hold for sizes in any range."""
+    steps = getattr(engine, "line", None)
+    return None if steps is None else steps()
+
+
+def _listed(
+    line: Straight, varying: Mapping[str, Sequence[float]], axes: Mapping[str, Sequence[float]],
+    names: Sequence[str],
+) -> Block:  # fmt: skip
+    """Evaluate a grid as one list of points, as a table from disk can be, to the last digit."""
+    from mansard.backends.engine.arrays import Block, Columns
+
+    columns: dict[str, Any] = {k: v[0] for k, v in axes.items()}
+    shape = tuple(len(v) for v in varying.values())
+    values = (np.asarray(v, dtype=float) for v in varying.values())
+    columns |= zip(varying, (a.ravel() for a in np.meshgrid(*values, indexing="ij")), strict=True)
+    found = Columns(line, names).at(columns)
+    return Block((0,) * len(shape), shape, {k: v.reshape(shape) for k, v in found.items()})
 
 
 def _stepped(

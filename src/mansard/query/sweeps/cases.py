@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from mansard.core.errors import MansardError, SpecError, UnknownNameError
 from mansard.core.notes import Note
 from mansard.core.records import dataclass
-from mansard.ir.occurring import occurring
-from mansard.ir.program import Origin
+from mansard.query import tables
 from mansard.query.concerns import UNRESERVED
 from mansard.query.lengths import Averaged
-from mansard.query.prepare import Prepared
 from mansard.query.scenario import Scenario
-from mansard.query.sequence import as_long_as_it_takes, generates
 from mansard.query.study import Study
 from mansard.query.sweeps.axes import Axis, placed
 from mansard.query.sweeps.fields import JOINS, OneByOne, as_number, is_field, varied
 from mansard.query.sweeps.once import Once
+from mansard.query.tables import Made, Table
 from mansard.query.target import target_of
 
 if TYPE_CHECKING:
+    from mansard.ir.program import Origin
     from mansard.query import engines
+    from mansard.query.prepare import Prepared
 
-    Engine: TypeAlias = "engines.Engine | OneByOne | Averaged | Once"
+    Engine: TypeAlias = "engines.Engine | OneByOne | Averaged | Once | Table"
 
 
 @dataclass(frozen=True)
@@ -213,6 +213,15 @@ def laid_out(study: Study, axes: Sequence[Axis]) -> Layout:
     return Layout(replace(study, scenario=asked), tuple(axes))
 
 
+def longest_of(scenario: Scenario, origin: Origin | Made) -> int:
+    """Return the tokens of the longest sequence that the model's context bounds."""
+    if isinstance(origin, Made):
+        return origin.longest(scenario)
+    from mansard.query.sequence import longest
+
+    return longest(scenario, origin)
+
+
 MOST_PROGRAMS = 64
 
 
@@ -228,8 +237,9 @@ class Engines:
 
     notes: list[Note] = field(default_factory=list)
     prompts: dict[int, int] = field(default_factory=dict)
-    origins: dict[str, tuple[Origin, bool, Set[str]]] = field(default_factory=dict)
+    origins: dict[str, tuple[Origin | Made, bool, Set[str]]] = field(default_factory=dict)
     _programs: dict[object, tuple[Prepared, engines.Engine]] = field(default_factory=dict)
+    _tables: dict[int, Table | None] = field(default_factory=dict)
     _last: tuple[object, engines.Engine | OneByOne] | None = None
 
     def of(self, case: Case) -> Engine:
@@ -238,6 +248,11 @@ class Engines:
         Raises:
             MansardError: the model, the hardware or a technique cannot be had like this.
         """
+        if not case.fields and (table := self._table(case)) is not None:
+            return table
+        from mansard.ir.occurring import occurring
+        from mansard.query.sequence import as_long_as_it_takes, generates
+
         study = case.study
         program = _program(study)
         key = (program, study.on, tuple(sorted((k, str(v)) for k, v in study.set.items())))
@@ -257,8 +272,26 @@ class Engines:
             most = asked.prompt if said else None
         if most is not None:
             self.prompts[case.number] = most
-        self.origins[ready.origin.name] = ready.origin, tokens, occurring(ready.program)
-        return whole if tokens and most is None else Once(cast(Any, whole), most, tokens)
+        sizes = occurring(ready.program)
+        self.origins[ready.origin.name] = ready.origin, tokens, sizes
+        if not tokens or most is not None:
+            return Once(cast(Any, whole), most, tokens)
+        if not case.fields:
+            said = (*ready.program.origin.notes, *ready.notes)
+            about = Made(ready.origin.name, ready.origin.max_context, sizes, said)
+            tables.keep(study, engine, ready, about, case.number)
+        return whole
+
+    def _table(self, case: Case) -> Table | None:
+        """Return the table of a case from disk, its notes taken in."""
+        if case.number not in self._tables:
+            self._tables[case.number] = tables.recall(case.study, case.number)
+            if (found := self._tables[case.number]) is not None:
+                unreserved = () if found.cluster.chip.reserve_bytes else (UNRESERVED,)
+                said = (*found.made.notes, *unreserved)
+                self.notes += [note for note in said if note not in self.notes]
+                self.origins[found.made.name] = found.made, True, found.made.sizes
+        return self._tables[case.number]
 
     def _made(self, study: Study, program: object) -> engines.Engine:
         if program in self._programs:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mansard.backends.hardware import Hardware
-from mansard.ir.program import Program
 from mansard.query.beside import columns as beside
 from mansard.query.calibration import CALIBRATED
 from mansard.query.metrics import METRICS
@@ -115,15 +114,14 @@ def indices(layout: Layout, numbers: Numbers) -> dict[str, Numbers]:
 def shown(value: Any) -> Any:
     """Return what a source or a chip is called; anything else as it is."""
     match value:
-        case Program():
-            return value.origin.name
         case Hardware():
             return value.id
         case Path():
             return str(value)
         case Mapping():
             return str(value.get("_name_or_path", "") or value.get("model_type", "config"))
-    return value
+    origin = getattr(value, "origin", None)  # of a Program
+    return value if origin is None else origin.name
 
 
 def _taken(values: Sequence[Any], at: Numbers) -> Any:

@@ -12,12 +12,11 @@ from mansard.core.errors import MansardError, SpecError, unknown_name
 from mansard.core.notes import Note
 from mansard.query.calibration import CALIBRATED
 from mansard.query.lengths import expectations
-from mansard.query.sequence import longest
 from mansard.query.study import Study
 from mansard.query.sweeps.asked import MOST_ROWS, Asked, read_asked
 from mansard.query.sweeps.axes import read_axes
 from mansard.query.sweeps.blocks import Numbering, blocks
-from mansard.query.sweeps.cases import Engines, Layout, laid_out
+from mansard.query.sweeps.cases import Engines, Layout, laid_out, longest_of
 from mansard.query.sweeps.metrics import figures_of
 from mansard.query.sweeps.reduce import Array, Top
 from mansard.query.sweeps.result import Sweep
@@ -155,7 +154,7 @@ def about_models(layout: Layout, engines: Engines) -> Iterator[Note]:
             yield Note("M009", f"{' and '.join(idle)} counts for nothing in {name}")
         if layout.study.mix is not None or layout.study.unsaid:
             continue
-        length = longest(replace(asked, prompt=p, output=n), origin)
+        length = longest_of(replace(asked, prompt=p, output=n), origin)
         if origin.max_context is not None and length > origin.max_context:
             yield Note("M004", f"a sequence reaches {length:,} tokens; {name} was made for"
                        f" {origin.max_context:,}")  # fmt: skip
