@@ -84,7 +84,8 @@ def agree(peer: Peer, shape: Shape, told: bool) -> bool:
         print(f"{peer.name}, {shape.title}: {each}")
     if not told:
         equal = sum(not a.apart for a in agreements if a.explained)
-        print(f"{peer.name}, {shape.title}: {len(agreements)} figures of the same question, "
+        where = "" if peer.asks(shape) == shape else f" (on {peer.asks(shape).on}, all it knows)"
+        print(f"{peer.name}, {shape.title}{where}: {len(agreements)} figures of one question, "
               f"{equal} equal, {len(agreements) - equal - len(unknown)} apart as known, "
               f"{len(unknown)} not explained")  # fmt: skip
     return not unknown

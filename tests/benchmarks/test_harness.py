@@ -110,3 +110,26 @@ def test_the_runner_starts_from_anywhere(tmp_path: Path) -> None:
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 1
     assert ran.stderr.startswith("no benchmark is called none-of-them: calibrated, costing")
+
+
+def test_every_command_of_a_cold_start_is_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    startup, ran = bench("startup"), list[list[str]]()
+
+    def process_s(command: list[str], **_: object) -> float:
+        ran.append(command[3:])
+        return 0.1
+
+    monkeypatch.setattr(startup, "process_s", process_s)
+    lines = list(startup.lines(1))
+    named = [*startup.LIMITS, *startup.REMEMBERED, *startup.CHANGED]
+    assert [line.what for line in lines[1:]] == named
+    assert max(map(len, named)) <= 27  # what the table has room for
+    asked = [" ".join(arguments) for arguments in ran if arguments]
+    for command, _ in [*startup.LIMITS.values(), *startup.REMEMBERED.values()]:
+        assert asked.count(command) >= 2  # once to compile or remember, once to be timed
+    (changed,) = [c for c, _ in startup.CHANGED.values()]
+    assert [c for c in asked if c in (changed.format(100), changed.format(101))] == [
+        changed.format(100), changed.format(101),
+    ]  # fmt: skip

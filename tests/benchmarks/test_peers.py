@@ -195,3 +195,19 @@ def test_what_the_page_says_of_llm_viewer_is_what_is_tried(bench: Bench) -> None
     assert told[1:] == [claim.says for claim in bench("peer.claims").CLAIMS]
     commit = bench("peer.llm_viewer").CHECKOUT.commit
     assert re.findall(r"commit ([0-9a-f]{7})", section) == [commit[:7]]
+
+
+def test_our_figures_on_the_page_are_what_analyze_answers(bench: Bench) -> None:
+    import mansard as ms
+
+    def asked(*techniques: str) -> Any:
+        return ms.analyze("llama-3.1-70b", on="h100-sxm", batch=16, prompt=8192, output=2,
+                          level="O0", techniques=list(techniques))  # fmt: skip
+
+    page, plain, fused = PAGE.read_text("utf-8"), asked(), asked("fuse-attention")
+    ttft, tpot = plain.metrics.ttft_s, 1e3 * plain.metrics.tpot_s
+    assert f"and {ttft:.2f} s here" in page
+    assert f"and {tpot:.2f} ms" in page
+    assert f"takes {fused.metrics.ttft_s:.2f} s instead of {ttft:.2f}," in page
+    assert f"takes {1e3 * fused.metrics.tpot_s:.1f} ms instead of {tpot:.1f}," in page
+    assert f"{plain.memory.weights / 1e12:.2f} TB of weights" in page
