@@ -27,6 +27,20 @@ Scaled = Literal["", "vector", "gate"]
 
 
 @dataclass(frozen=True)
+class BlockIndex:
+    """What picks the ``blocks`` of ``block`` keys that a query sees, for each of ``heads``.
+
+    Args:
+        dim: width of a head's query, and of the one key a token, which is cached.
+    """
+
+    heads: int
+    dim: int
+    block: int
+    blocks: int
+
+
+@dataclass(frozen=True)
 class Attention:
     """Grouped-query attention; MHA has ``kv_heads == heads``, MQA ``kv_heads == 1``.
 
@@ -50,6 +64,7 @@ class Attention:
             nearest to it, or of its block where ``chunked``.
         cached: keys and values are kept for later steps; an encoder has one step.
         buckets: of distances, with a learned bias each and head; 0 has none.
+        index: what picks the keys a query sees; ``None`` sees all.
     """
 
     heads: int
@@ -81,6 +96,7 @@ class Attention:
     causal: bool = True
     cached: bool = True
     buckets: int = 0
+    index: BlockIndex | None = None
 
     @property
     def q_width(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from mansard.core.errors import SpecError
-from mansard.frontends.hf.architecture import Attention, Gate, QkNorm
+from mansard.frontends.hf.architecture import Attention, BlockIndex, Gate, QkNorm
 from mansard.frontends.hf.cards import AttentionCard, Card, Setting
 from mansard.frontends.hf.ends import PositionKind
 from mansard.frontends.hf.fields import Fields
@@ -54,8 +54,9 @@ def attentions(fields: Fields, card: Card, hidden: int, count: int) -> list[Atte
     }
     one = fields.flag(spec.far_value_is_key)
     sinks = spec.sinks if spec.sinks == "local" else fields.flag(spec.sinks)
+    indexes = _indexes(fields, spec, count)
     made = []
-    for is_near, turns in zip(local, rotates, strict=True):
+    for is_near, turns, index in zip(local, rotates, indexes, strict=True):
         kv_heads, head_dim = near if is_near else far
         rotary = _rotary_dim(fields, card, head_dim) if kind == "rope" and turns else 0
         made.append(
@@ -68,10 +69,20 @@ def attentions(fields: Fields, card: Card, hidden: int, count: int) -> list[Atte
                 chunked=spec.chunked and is_near,
                 sinks=is_near if sinks == "local" else bool(sinks),
                 value_is_key=one and not is_near,
+                index=index,
                 **shared,
             )
         )
     return _sharing(fields, made, fields.setting(spec.shared_layers) or 0)
+
+
+def _indexes(fields: Fields, spec: AttentionCard, count: int) -> list[BlockIndex | None]:
+    """Return what picks keys in each layer; ``None`` where a query sees all."""
+    wanted = picks(spec.indexed, fields, count) if spec.index else (False,) * count
+    if not any(wanted):
+        return [None] * count
+    index = BlockIndex(**{name: _whole(fields, setting) for name, setting in spec.index.items()})
+    return [index if one else None for one in wanted]
 
 
 def _whole(fields: Fields, setting: Setting) -> int:

@@ -259,7 +259,7 @@ def _schedule(table: Mapping[str, Any], here: str) -> Schedule:
 
 
 def _part(cls: type, table: dict[str, Any], here: str) -> Any:
-    for key in ("rope", "local", "layers"):
+    for key in ("rope", "local", "layers", "indexed"):
         if key in table:
             table = {**table, key: _schedule(table[key], f"{here}.{key}")}
     return _build(cls, table, here)

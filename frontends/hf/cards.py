@@ -35,7 +35,8 @@ class AttentionCard:
 
     ``far_…`` are those of layers without a window where they differ; the last ``shared_layers``
     read the cache of the last earlier layer of their kind. ``causal`` and ``cached`` are false in
-    encoders; ``buckets`` counts the learned biases of distances.
+    encoders; ``buckets`` counts the learned biases of distances. ``index`` holds the fields of
+    what picks blocks of keys, in the layers of ``indexed``.
     """
 
     heads: Setting = "num_attention_heads"
@@ -69,6 +70,8 @@ class AttentionCard:
     causal: Setting = True
     cached: Setting = True
     buckets: Setting = 0
+    index: Mapping[str, Setting] = field(default_factory=dict)
+    indexed: Schedule = field(default_factory=Schedule)
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,9 @@ def _mixer(mixer: Attention | Mixer) -> str:
     match mixer:
         case Attention():
             heads = f"{mixer.heads}/{mixer.kv_heads} heads of {mixer.head_dim}"
+            if mixer.index is not None:
+                picked = f"{mixer.index.blocks} blocks of {mixer.index.block} keys"
+                return f"attention {heads} to the {picked} an indexer picks"
             if mixer.window is None:
                 return f"attention {heads}"
             kind = "chunks of" if mixer.chunked else "a window of"

@@ -11,6 +11,7 @@ from mansard.frontends.hf.convnets import ConvNet
 HeadKind = Literal[
     "none", "pooler", "pick", "project", "match", "attention", "mlp", "merge", "average", "tiles",
     "shuffle", "pooled", "embedder", "linear", "downsample",
+    "joined",
 ]  # fmt: skip
 
 
@@ -164,8 +165,8 @@ class Head:
         kind: ``none``; ``pooler`` (a row of each sequence, a linear, tanh); ``pick`` (the row
             alone); ``project`` (the row and a linear); ``match`` (that, compared with images);
             ``attention`` (a learned query attends over all rows); and what hands images or sounds
-            to a language model: ``mlp``, ``linear``, ``merge``, ``shuffle`` and ``downsample``
-            (squares of patches side by side), ``average`` and ``pooled`` (their mean),
+            to a language model: ``mlp``, ``linear``, ``merge``, ``shuffle``, ``downsample`` and
+            ``joined`` (squares of patches side by side), ``average`` and ``pooled`` (their mean),
             ``embedder`` (every so many rows, normalized); or to its cross-attention: ``tiles``
             (states of several layers).
         width: of the result.
@@ -183,7 +184,8 @@ class Head:
         rows: of a table whose tokens the same linear projects; stored beside it.
         scaled: rows are scaled before they are normalized.
         widths: what each linear of ``shuffle`` reads, then what the last one makes.
-        inner: width between the linears of ``mlp`` and ``downsample`` where it is not the result's.
+        inner: width between the linears of ``mlp``, ``downsample`` and ``joined``, where it is not
+            the result's.
         norm: of what ``mlp`` reads: ``layer`` or ``rms``; it is over patches, or over ``squares``.
         narrows: a linear before those of ``mlp`` makes each square as wide as a patch.
     """

@@ -291,6 +291,86 @@ class TestGlm:
         assert features(config, n) == 2 * layer + ends == 212_729_856
 
 
+M3: dict[str, Any] = {
+    "hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "head_dim": 16,
+    "num_key_value_heads": 2, "dense_intermediate_size": 96, "vocab_size": 128,
+    "rotary_dim": 8,
+}  # fmt: skip
+INDEX: dict[str, Any] = {
+    "index_n_heads": 2, "index_head_dim": 16, "index_block_size": 8, "index_topk_blocks": 2,
+    "layer_types": ["full_attention", "minimax_m3_sparse", "minimax_m3_sparse"],
+    "mlp_layer_types": ["dense"] * 3,
+}  # fmt: skip
+
+
+class TestMiniMaxM3:
+    def test_the_text_multiplies_what_the_library_counts_indexers_included(self) -> None:
+        """3 layers, 40 tokens: transformers 5.23.0 computes every pair; 2 of them index blocks."""
+        graph = load({"model_type": "minimax_m3_vl_text", **M3, **INDEX}).graph()
+        found = (n for (unit, *_), n in graph.cost.flops.items() if unit == MATRIX)
+        layer = 2 * 40 * (64 * 64 + 2 * 64 * 32 + 64 * 64 + 3 * 64 * 96) + 2 * 2 * 64 * 40 * 40
+        index = 2 * 40 * 64 * (2 * 16 + 16) + 2 * 2 * 16 * 40 * 40
+        total = int(sp.Add(*found).xreplace(binding(1, 40, 0, rows=40)))
+        assert total == 3 * layer + 2 * index + 2 * 40 * 64 * 128 == 9_953_280
+
+    def test_a_query_sees_the_blocks_its_indexer_picks(self) -> None:
+        """16 blocks of 128 keys; the published spelling says the same."""
+        own = read_architecture({"model_type": "minimax_m3_vl_text", **M3, **INDEX})
+        sparse = {
+            "sparse_num_index_heads": 2, "sparse_index_dim": 16, "sparse_block_size": 8,
+            "sparse_topk_blocks": 2, "sparse_attention_freq": [0, 1, 1],
+        }  # fmt: skip
+        given = {"moe_layer_freq": [0, 0, 0], "hidden_act": "swigluoai"}
+        published = {"model_type": "minimax_m3", **M3, **given,
+                     "sparse_attention_config": sparse}  # fmt: skip
+        assert read_architecture(published).layers == own.layers
+        graph = load(published).graph()
+        masks = [op.mask for op, _ in graph.walk() if isinstance(op, Scores)]
+        assert [m.kind for m in masks] == ["causal", "causal", "budget"]
+        assert masks[2].reach(sp.Integer(1), sp.Integer(1000)) == 16
+
+    def test_the_adapter_multiplies_what_the_library_counts(self) -> None:
+        """2 layers of 48, 16 by 24 patches, 80 and 64 wide, squares of 4: transformers 5.23.0."""
+        h, n, squares = 48, 16 * 24, 96
+        layer = 2 * n * (4 * h * h + 2 * h * 80) + 2 * (2 * h) * n * n
+        ends = 2 * n * h * 3 * 2 * 14 * 14 + 2 * n * (h * 80 + 80 * 64)
+        ends += 2 * squares * (4 * 64 * 80 + 80 * 64)
+        config = {"model_type": "minimax_m3_vl", "projector_hidden_size": 80,
+                  "text_config": {**M3, **INDEX},
+                  "vision_config": {"hidden_size": h, "num_hidden_layers": 2,
+                                    "num_attention_heads": 4, "intermediate_size": 80}}  # fmt: skip
+        assert features(config, n) == 2 * layer + ends == 137_723_904
+
+
+class TestMiMo:
+    def test_published_keys_of_mimo_v2_are_those_of_its_class(self) -> None:
+        """Kinds of layers are 0 and 1, and heads of a window stand beside the others."""
+        sizes = {"num_hidden_layers": 6, "num_key_value_heads": 4, "head_dim": 192}
+        own = read_architecture({"model_type": "mimo_v2_flash", **sizes})
+        published = {
+            "model_type": "mimo_v2_flash", **sizes, "hybrid_layer_pattern": [0, 1, 1, 1, 1, 0],
+            "moe_layer_freq": [0, 1, 1, 1, 1, 1], "swa_num_key_value_heads": 8,
+            "swa_num_attention_heads": 64, "swa_head_dim": 192, "swa_v_head_dim": 128,
+        }  # fmt: skip
+        arch = read_architecture(published)
+        assert arch.layers == own.layers
+        assert "M001" not in {note.code for note in arch.notes}
+        with pytest.raises(MansardError, match="swa_head_dim 64"):
+            read_architecture({**published, "swa_head_dim": 64})
+
+    def test_mimo_7b_is_qwen_2_beside_a_layer_that_is_not_served(self) -> None:
+        config = {
+            "model_type": "mimo", "num_hidden_layers": 36, "hidden_size": 4096, "head_dim": 128,
+            "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 11008,
+            "vocab_size": 151680, "attention_bias": True, "tie_word_embeddings": False,
+            "num_nextn_predict_layers": 1,
+        }  # fmt: skip
+        arch = read_architecture(config)
+        layer = 4096 * (4096 + 2 * 1024) + 4096 + 2 * 1024 + 4096**2 + 3 * 4096 * 11008 + 2 * 4096
+        assert model_parameters(arch) == 36 * layer + 2 * 151680 * 4096 + 4096
+        assert arch.mtp_layers == 1
+
+
 class TestBadInput:
     @pytest.mark.parametrize(
         ("config", "said"),

@@ -7,6 +7,7 @@ import sympy as sp
 from mansard.core.symbols import B, P, S, T
 from mansard.frontends.hf.architecture import Attention, NormKind
 from mansard.frontends.hf.lower.attention_gate import gated
+from mansard.frontends.hf.lower.block_index import chosen_blocks
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.ir.mask import Mask
 from mansard.ir.ops import (
@@ -24,6 +25,7 @@ from mansard.ir.ops import (
     Transpose,
     Values,
 )
+from mansard.ir.ops.index import KeepChosen
 from mansard.ir.value import Value
 
 
@@ -47,7 +49,8 @@ def attention(scope: Scope, x: Value, a: Attention, norm: NormKind) -> Value:
         keys, values = _kept(scope, k, v, a, mask) if a.cached else _by_head(scope, k, v, a)
         if a.keeps:
             scope.carried[f"k.{a.keeps}"], scope.carried[f"v.{a.keeps}"] = keys, values
-    out = _attended(scope, q, keys, values, a, mask)
+    chosen = None if a.index is None else chosen_blocks(scope, x, a.index, a.rotary_dim, norm)
+    out = _attended(scope, q, keys, values, a, mask, chosen)
     if gate is not None:
         out = scope(Multiply(out, scope(Activation(gate, "sigmoid"), "attn_gate")), "attn_gated")
     if a.gate:
@@ -59,6 +62,8 @@ def attention(scope: Scope, x: Value, a: Attention, norm: NormKind) -> Value:
 
 def mask_of(a: Attention) -> Mask:
     """Return the pairs a layer's queries and keys form."""
+    if a.index is not None:
+        return Mask("budget", sp.Integer(a.index.block * a.index.blocks))
     if a.window is None:
         return Mask("causal" if a.causal else "full")
     near, own = ("window", "chunk") if a.causal else ("band", "blocks")
@@ -92,10 +97,13 @@ def _by_head(scope: Scope, k: Value, v: Value, a: Attention) -> tuple[Value, Val
 
 
 def _attended(
-    scope: Scope, q: Value, keys: Value, values: Value, a: Attention, mask: Mask
-) -> Value:
+    scope: Scope, q: Value, keys: Value, values: Value, a: Attention, mask: Mask,
+    chosen: Value | None,
+) -> Value:  # fmt: skip
     local = f"{'chunked' if a.chunked else 'sliding'}_" if a.window is not None else ""
     scores = scope(Scores(q, keys, a.heads, mask), f"{local}scores")
+    if chosen is not None:
+        scores = scope(KeepChosen(scores, chosen), "keep_chosen")
     if a.softcap is not None:
         scores = scope(SoftCap(scores), f"{local}softcap")
     if a.alibi:

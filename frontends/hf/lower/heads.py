@@ -102,6 +102,17 @@ def _linear(scope: Scope, x: Value, head: Head) -> Value:
     return _features(scope, x, "project", head)
 
 
+def _joined(scope: Scope, x: Value, head: Head) -> Value:
+    """Append MiniMax M3's: two linears on patches, then two on squares of what they make."""
+    y = scope.linear(x, "merge_fc1", head.inner, bias=True)
+    y = scope(Activation(y, head.activation), "merge_act")
+    y = scope.linear(y, "merge_fc2", head.width, bias=True)
+    wide = head.merge**2 * head.width
+    y = scope(Reshape(y, (y.numel / wide, wide)), "squares")
+    y = scope.linear(y, "join_fc1", head.inner, bias=True)
+    return _features(scope, scope(Activation(y, head.activation), "join_act"), "join_fc2", head)
+
+
 def _downsample(scope: Scope, x: Value, head: Head) -> Value:
     """Append GLM-4V's: a convolution of squares, a linear, a norm, and a gated block."""
     path, taps = scope.arch.names.path("squares"), (head.merge, head.merge)
@@ -222,5 +233,6 @@ PROJECTORS: dict[str, Callable[[Scope, Value, Head], Value]] = {
     "embedder": _embedder,
     "linear": _linear,
     "downsample": _downsample,
+    "joined": _joined,
 }
 """What hands images to a language model."""
