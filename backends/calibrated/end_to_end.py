@@ -31,6 +31,14 @@ GPUS = {
 
 STATIC = ("llm_inference_bench", "trtllm_perf_overview")
 SERVED = ("inferencex_silicon",)
+QUANTIZED = ("lib_quant",)
+"""Tables whose precision says how weights and cache are stored: not one of ``network``'s sets."""
+STORED = {
+    "Weight = fp16, KV Cache = fp16": "fp16",
+    "Weight = fp16, KV Cache = fp8": "fp8 cache",
+    "Weight = fp8, KV Cache = fp8": "fp8",
+}
+"""What they say → what their rows' dtype is called."""
 FIRST = ("lib_ttft", "trtllm_perf_overview")
 """Tables with the time to the first token of static batches, measured as batches of one token."""
 RESERVED = 0.9
@@ -56,6 +64,15 @@ def read(folder: Path) -> Iterator[tuple[str, Measurement]]:
         for record in _records(folder, name):
             if record["osl"] not in ("", "1"):
                 yield from _row(record, name in SERVED, f"{name}.csv")
+
+
+def read_quantized(folder: Path) -> Iterator[tuple[str, Measurement]]:
+    """Yield (model, measurement) of static batches whose weights or cache are stored narrow."""
+    for name in QUANTIZED:
+        for record in _records(folder, name):
+            if record["precision"] in STORED:
+                one = {**record, "precision": STORED[record["precision"]]}
+                yield from _row(one, False, f"{name}.csv")
 
 
 def read_first(folder: Path) -> Iterator[tuple[str, Measurement]]:
@@ -93,7 +110,7 @@ def _row(record: Record, served: bool, file: str) -> Iterator[tuple[str, Measure
     weight, computes = {"fp4": (0.5625, "fp4"), "fp8": (1.0, "fp8")}.get(precision, (2.0, "bf16"))
     # TensorRT-LLM's fp8 engines keep the cache in fp8: 120 sequences of 128 + 2048 tokens of
     # LLaMA 7B on H200 are measured faster than a 16-bit cache can be read.
-    kv_bytes = 1.0 if (served and precision) or precision == "fp8" else 2.0
+    kv_bytes = 1.0 if (served and precision) or precision in ("fp8", "fp8 cache") else 2.0
     scenario = {"batch": batch, "isl": isl, "osl": osl, "served": float(served)}
     scenario |= {"tp": tp, "dp": dp, "w_bytes": weight, "kv_bytes": kv_bytes}
     full = {**sizes, **scenario, "peak": peak(chip, computes)}

@@ -21,19 +21,20 @@ def _work(z: Sizes, chip: ChipFacts, xp: Any) -> tuple[Number, Number]:
 
 def _seconds(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
     """``steps·(step + layers·(layer + ranks) + sequences·sequence)``, kernels slowed."""
-    step_s, layer_s, ranks_s, sequence_s, prefill, decode, attend, grouped = p
+    step_s, layer_s, ranks_s, sequence_s, prefill, decode, attend, grouped, widen = p
     several = xp.where(z["tp"] > 1, 1.0, 0.0)
     layer = layer_s + several * ranks_s
     fixed = z["steps"] * (step_s + z["layers"] * layer + z["batch"] * sequence_s)
     attention = z["attention_s"] + grouped * z["grouped_s"]
-    return fixed + prefill * z["prefill_s"] + decode * z["decode_s"] + attend * attention
+    slowed = prefill * z["prefill_s"] + decode * z["decode_s"] + attend * attention
+    return fixed + slowed + widen * z["widen_s"]
 
 
 ENGINE = Form(
     name="engine",
     sizes=(
         "layers", "hidden", "parameters", "tp", "batch", "steps", "prefill_s", "decode_s",
-        "attention_s", "grouped_s", "bound_s", "peak",
+        "attention_s", "grouped_s", "widen_s", "bound_s", "peak",
     ),
     parameters=(
         Parameter("step_s", 5e-4, 1e-6, 5e-2, 2.0, "per step [s]"),
@@ -44,6 +45,7 @@ ENGINE = Form(
         Parameter("decode", 1.05, 0.8, 6.0, 0.3, "time of a decode's kernels, of alone"),
         Parameter("attend", 1.05, 0.6, 4.0, 0.5, "time of decode attention, of alone"),
         Parameter("grouped", 1.8, 1.0, 4.0, 0.15, "the same where heads share a cache, over that"),
+        Parameter("widen", 35.0, 1.0, 500.0, 0.5, "operations to widen an element of an fp8 cache"),
     ),
     seconds=_seconds,
     work=_work,
@@ -63,10 +65,13 @@ class Slowing:
     Args:
         plain: all of them.
         grouped: of those, decode attention whose query heads share heads of the cache.
+        widen: operations a query head spends on an element of a cache in fp8, beside its kernel, on
+            a chip that has no fp8.
     """
 
     plain: float = 1.0
     grouped: float = 1.0
+    widen: float = 0.0
 
     def of(self, form: str, z: Sizes, xp: Any) -> Number:
         """Return it for a kernel of a form and sizes."""
@@ -85,9 +90,9 @@ def slowing(values: tuple[float, ...] | None, phase: str, kind: str) -> Slowing:
     """
     if values is None:
         return Slowing()
-    *_, prefill, decode, attend, grouped = values
+    prefill, decode, attend, grouped, widen = values[-5:]
     if phase != "decode":
         return Slowing(prefill, prefill)
     if kind != "attention":
         return Slowing(decode, decode)
-    return Slowing(attend, attend * grouped)
+    return Slowing(attend, attend * grouped, widen)

@@ -83,6 +83,7 @@ class Parts:
         decode_s: of those but attention.
         attention_s: of decode attention with a head of the cache for each of the queries.
         grouped_s: of decode attention where query heads share heads of the cache.
+        widen_s: of one operation on each element of an fp8 cache, where the chip has no fp8.
         bound_s: of all of it.
         low_s, high_s: the band of the sum of the kernels.
     """
@@ -91,6 +92,7 @@ class Parts:
     decode_s: float
     attention_s: float
     grouped_s: float
+    widen_s: float
     bound_s: float
     low_s: float
     high_s: float
@@ -112,6 +114,7 @@ def compose(
     for name, row, time_s in rows:
         parts[_part(name, row)] += time_s
         parts["bound_s"] += time_s * float(row.ideal_s or 0.0) / row.time_s
+    parts["widen_s"] = work.widen_s
     for name, phase in found.phases.items():
         parts["low_s"] += work.bands[name].low * float(phase.steps)
         parts["high_s"] += work.bands[name].high * float(phase.steps)

@@ -72,6 +72,8 @@ class Prediction:
         basis: the set it rests on, in words.
         fit: the set itself; None where nothing was fitted.
         slower: than this the kernel runs in an engine.
+        widen_s: one operation on each element of the cache and for each query head, where the chip
+            lacks the dtype the cache is stored in.
     """
 
     median_s: Number
@@ -81,6 +83,7 @@ class Prediction:
     basis: str
     fit: Fit | None = None
     slower: Number = 1.0
+    widen_s: Number = 0.0
 
     def times(self, count: Number) -> Prediction:
         """Return ``count`` of the same."""

@@ -11,7 +11,7 @@ from mansard.backends.calibrated.engine import Slowing
 from mansard.backends.calibrated.form import PLAIN, Number
 from mansard.backends.calibrated.knots import Chord
 from mansard.backends.calibrated.predict import Fit, Prediction, Predictor
-from mansard.backends.calibrated.rows import RowFigures, figures
+from mansard.backends.calibrated.rows import RowFigures, figures, widen_s
 from mansard.backends.estimate import Row
 from mansard.backends.hardware import Hardware
 from mansard.backends.rates import LINK, Priced
@@ -26,6 +26,9 @@ UNMEASURED = 1 / 0.75
 
 EXCHANGE = "all_to_all"
 """The collective between experts' ranks."""
+
+SOFTWARE = "; the chip has no fp8, so its cache is widened in software"
+"""What is said of attention that pays for it."""
 
 REMEMBERED = 16
 """Points of a row, at most."""
@@ -86,11 +89,14 @@ class Kernel:
         """Return the prediction in the engine, never below the bound; with arrays, of many."""
         bound_s = read.bound_s
         found = self._predict(read, xp, bands)
+        more_s = self.slower.widen * found.widen_s
         if not bands:
-            return replace(found, median_s=xp.maximum(found.median_s * found.slower, bound_s))
+            median = found.median_s * found.slower + more_s
+            return replace(found, median_s=xp.maximum(median, bound_s))
         found = found.times(found.slower)
-        median, low = xp.maximum(found.median_s, bound_s), xp.maximum(found.low_s, bound_s)
-        high = xp.maximum(found.high_s, median)
+        median = xp.maximum(found.median_s + more_s, bound_s)
+        low = xp.maximum(found.low_s + more_s, bound_s)
+        high = xp.maximum(found.high_s + more_s, median)
         return replace(found, median_s=median, low_s=low, high_s=high)
 
     def sides(self, read: RowFigures, xp: Any) -> Mapping[str, Number]:
@@ -119,7 +125,12 @@ class Kernel:
             return Prediction(median, *ends, "collective", basis, slower=self.slower.plain)
         asked = figures(read, chip, self.framework, xp)
         found = self.predictor.predict(asked, xp, bands)
-        return replace(found, slower=self.slower.of(asked.form, asked.sizes, xp))
+        slower = self.slower.of(asked.form, asked.sizes, xp)
+        decodes = asked.form == "attention_decode"
+        more_s = widen_s(read, asked.sizes, chip, xp) if decodes else 0.0
+        in_software = self.slower.widen > 0.0 and xp.any(more_s > 0.0)
+        basis = found.basis + SOFTWARE * bool(in_software)
+        return replace(found, slower=slower, widen_s=more_s, basis=basis)
 
 
 def routing_of(row: TableRow, rows: Sequence[TableRow]) -> Mapping[str, int]:
@@ -167,6 +178,7 @@ def _figures(
         weight=row.weight,
         bound_s=bound_s,
         name=row.name,
+        cache=next((v.encoding.dtype for v in row.cost.reads if v.role == "cache"), ""),
         cache_bytes=added(slot for (_, role), slot in row.traffic.items() if role == "cache"),
         dequantized=any("dequantize" in member for member in row.members),
     )
@@ -227,6 +239,7 @@ class CalibratedTotal(RowTotal):
         basis: the set it rests on, in words.
         fit: the set itself.
         slower: than alone, in the engine.
+        widen_s: see ``Prediction``.
     """
 
     bound_s: float = 0.0
@@ -236,6 +249,7 @@ class CalibratedTotal(RowTotal):
     basis: str = ""
     fit: Fit | None = None
     slower: float = 1.0
+    widen_s: float = 0.0
 
     def _spend(self, piece: Piece, again: float) -> float:
         """Add the time of a piece: its bound's resources, and what is predicted at its ends.
@@ -259,6 +273,7 @@ class CalibratedTotal(RowTotal):
         self.bound_s += mean(bound_a, bound_b)
         self.low_s += mean(a.low_s, b.low_s)
         self.high_s += mean(a.high_s, b.high_s)
+        self.widen_s += mean(a.widen_s, b.widen_s)
         self.form, self.basis, self.fit, self.slower = b.kind, b.basis, b.fit, b.slower
         return time_s
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mansard.backends.calibrated.exchange import SHARE
-from mansard.backends.calibrated.facts import peak
+from mansard.backends.calibrated.facts import facts, peak
 from mansard.backends.calibrated.form import PLAIN, Number
 from mansard.backends.calibrated.lookup import family_of
 from mansard.backends.calibrated.predict import Figures
@@ -27,6 +27,8 @@ WIDE_BYTES = 2.0  # an element of queries and results
 STATE = 128.0 * 128.0  # elements of a head's state [Yang 2024 GDN, §4]
 COLD = 1e18  # bytes no level holds
 NARROW_BYTES = 1.5  # an element of a cache that takes less is an fp8 one's
+STRETCH = 512.0  # keys of a block [vllm/attention/ops/paged_attn.py, _PARTITION_SIZE]
+FULL = 3.0  # blocks of 128 threads that keep a unit's lanes busy: 12 warps, three a scheduler
 WIDE = ("bf16", "fp16", "fp32", "tf32", "bfloat16", "float16")
 
 
@@ -44,6 +46,7 @@ class RowFigures:
         bound_s: the roofline's time.
         name: of the row.
         cache_bytes: of the traffic, what is read of a cache.
+        cache: the dtype it is stored in.
         dequantized: whether it decodes an operand itself.
         routing: of an exchange of experts' rows, ``rows top_k experts width``.
     """
@@ -57,6 +60,7 @@ class RowFigures:
     bound_s: Number = 0.0
     name: str = ""
     cache_bytes: Number = 0.0
+    cache: str = ""
     dequantized: bool = False
     routing: Mapping[str, Number] = field(default_factory=dict)
 
@@ -223,6 +227,22 @@ def _attended(row: RowFigures, xp: Any) -> dict[str, Number]:
         "kv_heads": kv_heads, "qk": d, "v": v, "kept": kept,
         "kv_bytes": kv_bytes,
     }  # fmt: skip
+
+
+def widen_s(row: RowFigures, z: Mapping[str, Number], chip: Hardware, xp: Any) -> Number:
+    """Return the time of one operation on each element a query head reads of a cache in fp8 [s].
+
+    Nothing where the chip has fp8: it widens such elements by an instruction of its own. A lane of
+    the vector unit does an operation where it would do two FLOP. A block serves a head of a
+    sequence, or a stretch of its keys; a few of them fill no chip.
+    """
+    lanes = chip.peak("vector", "fp32").flops_per_s
+    if not row.cache.startswith("fp8") or "fp8" not in chip.unsupported or lanes is None:
+        return 0.0
+    heads = z["batch"] * z["heads"]
+    blocks = heads * xp.maximum(z["kv_len"] / STRETCH, 1.0)
+    busy = xp.minimum(blocks / (FULL * facts(chip).sms), 1.0)
+    return heads * z["kv_len"] * z["kept"] / (float(lanes) / 2) / busy
 
 
 def _latent(row: RowFigures) -> bool:

@@ -19,7 +19,7 @@ def engine_words(engine: Found) -> str:
 
 def factors(engine: Found) -> str:
     """Say how much slower kernels run in an engine than alone."""
-    *_, prefill, decode, attend, grouped = engine.one.values
+    *_, prefill, decode, attend, grouped, _ = engine.one.values
     shared = f"{attend * grouped:.2f} where heads share a cache"
     rest = f"{decode:.2f} in decode, its attention {attend:.2f}, {shared}"
     return f"kernels run {prefill:.2f} times as long in prefill, {rest}"

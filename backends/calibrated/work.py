@@ -75,6 +75,7 @@ class CalibratedWork(Work):
         super().__init__(program, cluster)
         self.predictor, self.framework, self.engine = predictor, framework, engine
         self.bands: dict[str, Band] = {}
+        self.widen_s = 0.0
         self._phase = ""
         self._rows: tuple[TableRow, ...] = ()
         self._uneven = False
@@ -107,6 +108,7 @@ class CalibratedWork(Work):
             down, up = halves.get(row.form, (0.0, 0.0))
             halves[row.form] = (down + time_s - row.low_s, up + row.high_s - time_s)
             bound_s += row.bound_s
+            self.widen_s += row.widen_s
             alone_s = time_s / max(row.slower, 1.0)
             self._rests(row.basis, row.form, alone_s, row.fit)
             self._uneven |= any(why.startswith(ROUTED) for why in row.row.because)

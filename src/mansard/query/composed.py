@@ -45,6 +45,12 @@ CHECKPOINTS = {
 }
 """Models of ``networks.toml`` → bundled ones of the same sizes."""
 
+NARROW = {
+    "fp8": ("quantize{weights=fp8 activations=fp8 kv=fp8}",),
+    "fp8 cache": ("quantize{kv=fp8}",),
+}
+"""Precision of rows that are stored narrow → the techniques that make it so."""
+
 SETTINGS = {"decilm-7b": {"num_key_value_heads": "4"}}
 """What differs from the bundled one: vLLM gives every layer of DeciLM the most heads of any, four
 [vllm/model_executor/models/decilm.py]."""
@@ -64,7 +70,8 @@ def engine_of(framework: str) -> str:
 
 def composed(folder: Path) -> Iterator[Measurement]:
     """Yield the static batches of a folder, whole and to the first token, their kernels summed."""
-    for model, row in (*end_to_end.read(folder), *end_to_end.read_first(folder)):
+    tables = (end_to_end.read, end_to_end.read_quantized, end_to_end.read_first)
+    for model, row in (found for table in tables for found in table(folder)):
         if row.key.family == "static" and model in CHECKPOINTS:
             yield _composed(model, row)
 
@@ -72,7 +79,7 @@ def composed(folder: Path) -> Iterator[Measurement]:
 def _composed(model: str, row: Measurement) -> Measurement:
     z = row.sizes
     engine = engine_of(row.key.framework)
-    program, on = _spread(model, row.chip, int(z["tp"]), row.key.dtype == "fp8")
+    program, on = _spread(model, row.chip, int(z["tp"]), row.key.dtype)
     scenario = {"batch": int(z["batch"]), "prompt": int(z["isl"]), "output": int(z["osl"])}
     parts = compose(program, on, scenario, engine)
     sizes = {n: z[n] for n in ("layers", "hidden", "parameters", "tp", "batch")}
@@ -80,6 +87,7 @@ def _composed(model: str, row: Measurement) -> Measurement:
     sizes |= {"prefill_s": parts.prefill_s, "decode_s": parts.decode_s}
     sizes |= {"attention_s": parts.attention_s, "grouped_s": parts.grouped_s}
     kernels_s = parts.prefill_s + parts.decode_s + parts.attention_s + parts.grouped_s
+    sizes["widen_s"] = parts.widen_s
     sizes |= {"prompt": z["isl"], "kernels_low": parts.low_s / kernels_s}
     sizes |= {"kernels_high": parts.high_s / kernels_s}
     shape = tuple(sizes[name] for name in ENGINE.shape)
@@ -100,7 +108,7 @@ def static_batches(folder: Path) -> Iterator[StaticBatch]:
 
 def _static(model: str, record: Mapping[str, str]) -> StaticBatch:
     chip, engine = end_to_end.GPUS[record["gpu"]], engine_of(record["framework"])
-    program, on = _spread(model, chip, int(record["tp"]), False)
+    program, on = _spread(model, chip, int(record["tp"]), "")
     names = {"batch": "batch", "prompt": "isl", "output": "osl"}
     scenario = {symbol: int(record[name]) for symbol, name in names.items()}
     found = estimate(program, on, scenario, framework=engine)
@@ -119,9 +127,9 @@ def _static(model: str, record: Mapping[str, str]) -> StaticBatch:
 
 
 @cache
-def _spread(model: str, chip: str, tp: int, narrow: bool) -> tuple[Program, Cluster]:
+def _spread(model: str, chip: str, tp: int, dtype: str) -> tuple[Program, Cluster]:
     """Return a model after its passes, and the devices it is spread over."""
-    techniques = ["quantize{weights=fp8 activations=fp8 kv=fp8}"] * narrow
+    techniques = [*NARROW.get(dtype, ())]
     techniques += [f"parallel{{tp={tp}}}"] * (tp > 1)
     loaded = load_with(CHECKPOINTS[model], SETTINGS.get(model, {}))
     program, _ = apply_techniques(loaded, techniques, "O1")

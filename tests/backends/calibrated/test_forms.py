@@ -89,7 +89,7 @@ def example(law: Form) -> dict[str, float]:
     usual |= {"layers": 32.0, "parameters": 7e9, "expert_parameters": 0.0, "cache": 2048.0}
     usual |= {"wide": 4096.0, "tp": 1.0, "isl": 128.0, "osl": 128.0, "served": 0.0}
     usual |= {"dp": 1.0, "prefill_s": 1.0, "decode_s": 2.0, "attention_s": 1.0}
-    usual |= {"grouped_s": 1.0, "bound_s": 4.0}
+    usual |= {"grouped_s": 1.0, "widen_s": 0.0, "bound_s": 4.0}
     usual |= {"m": 64.0, "n": 4096.0, "k": 4096.0}
     return {name: usual[name] for name in law.sizes}
 
