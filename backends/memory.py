@@ -8,10 +8,11 @@ from typing import Any
 
 import sympy as sp
 
+from mansard.backends.calls import CallEnvironment, number
 from mansard.backends.estimate import Memory, Number
 from mansard.backends.hardware import Hardware
 from mansard.backends.quantity import Tape
-from mansard.backends.schedule import CallEnvironment, Stretch, number
+from mansard.backends.schedule import Stretch
 from mansard.core.symbols import Expr, P, S
 from mansard.ir.footprint import IN_FLIGHT, Stored, idle_weights, storages
 from mansard.ir.graph import Graph

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mansard.backends.calls import number
 from mansard.backends.cluster import Cluster
 from mansard.backends.collectives import Level, levels, seconds
 from mansard.backends.hardware import Hardware
-from mansard.backends.schedule import number
 from mansard.backends.table import TableRow
 from mansard.core.errors import SpecError
 from mansard.core.notes import Note

@@ -12,10 +12,10 @@ from mansard.backends.calibrated.form import PLAIN, Number
 from mansard.backends.calibrated.knots import Chord
 from mansard.backends.calibrated.predict import Fit, Prediction, Predictor
 from mansard.backends.calibrated.rows import RowFigures, figures, widen_s
+from mansard.backends.calls import number
 from mansard.backends.estimate import Row
 from mansard.backends.hardware import Hardware
 from mansard.backends.rates import LINK, Priced
-from mansard.backends.schedule import number
 from mansard.backends.sums import Piece
 from mansard.backends.table import TableRow
 from mansard.backends.totals import RowTotal

@@ -14,12 +14,14 @@ from mansard.backends.calibrated.lookup import Found
 from mansard.backends.calibrated.predict import Fit, Predictor
 from mansard.backends.calibrated.pricing import CalibratedTotal, Kernel, calibrated, routing_of
 from mansard.backends.calibrated.said import at_the_bound, engine_words, medians, own_without_engine
+from mansard.backends.calls import CallEnvironment
 from mansard.backends.cluster import Cluster
 from mansard.backends.estimate import PREFILL, Phase, Row
+from mansard.backends.phases import PhaseSum
 from mansard.backends.quantity import Tape
 from mansard.backends.rates import price
-from mansard.backends.roofline import PhaseSum, Work
-from mansard.backends.schedule import CallEnvironment, Stretch
+from mansard.backends.roofline import Work
+from mansard.backends.schedule import Stretch
 from mansard.backends.sums import Piece, pieces
 from mansard.backends.table import TableRow
 from mansard.core.notes import Note

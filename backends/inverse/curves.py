@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from mansard.backends.engine.lowered import Segment
-from mansard.backends.estimate import called_once
+from mansard.backends.estimate import DECODE, ENCODE, PREFILL, called_once
 from mansard.backends.inverse.broken import ZERO, Broken, greatest, line, summed
 from mansard.backends.inverse.forms import Bound, NotAffineError
 from mansard.backends.inverse.sections import Priced
@@ -106,7 +106,7 @@ class Curves:
                 return line(0, 1, self.low, self.high)
             return self._number(self._scenario[name])
         makers: Mapping[str, Callable[[], Broken | None]] = {
-            "ttft": lambda: self.seconds("prefill"),
+            "ttft": self._first_token,
             "prefill": lambda: self._mean("prefill"),
             "decode": lambda: self._mean("decode"),
             "tpot": lambda: self._mean("decode") if "decode" in self.tokens else None,
@@ -137,6 +137,11 @@ class Curves:
             return None
         return summed([f for f in found if f is not None])
 
+    def _first_token(self) -> Broken | None:
+        """Return the prefill, and what is encoded before it."""
+        prefill, encode = self.seconds(PREFILL), self.seconds(ENCODE)
+        return prefill if prefill is None or encode is None else summed([encode, prefill])
+
     def _latency(self) -> Broken | None:
         if called_once(self.priced.phases):
             found = [self.seconds(phase) for phase in self.priced.phases]
@@ -147,7 +152,8 @@ class Curves:
         rest = Fraction(self._scenario["output"]) - 1
         if ttft is None or (tpot is None and rest):
             return None
-        between = [self.seconds(p) for p in self.priced.phases if p not in ("prefill", "decode")]
+        named = (ENCODE, PREFILL, DECODE)
+        between = [self.seconds(p) for p in self.priced.phases if p not in named]
         others = [s for s in between if s is not None]
         steps = [tpot.scaled(rest)] if tpot is not None and rest else []
         return summed([ttft, *others, *steps])

@@ -15,6 +15,7 @@ from mansard.backends.engine.polynomials import Space, SpaceAtom, add, freeze, s
 from mansard.backends.hardware import Hardware
 from mansard.backends.quantity import Terms
 from mansard.backends.rates import COMPUTE, LINK, MEMORY_BOUND, OVERHEAD, VECTOR, price
+from mansard.backends.roofline import wanted_phases
 from mansard.backends.table import TableRow
 from mansard.core.records import dataclass
 from mansard.ir.cost import MATRIX, Work
@@ -82,19 +83,13 @@ class Section:
 
 
 def _sections(segments: Sequence[Segment], cluster: Cluster, space: Space) -> Iterator[Section]:
-    """Yield every row of every segment, priced.
-
-    Raises:
-        NotCompiledError: rows side by side.
-    """
+    """Yield every row of every segment, priced."""
     for segment in segments:
         if segment.table is None or segment.rows is None:
             if segment.seconds:
                 yield Section(segment, None, (Share(OVERHEAD, "", segment.seconds),))
             continue
         for row in segment.table.rows:
-            if row.group:
-                raise NotCompiledError("streams side by side are stepped")
             shares = tuple(_shares(row, segment, cluster, space))
             if shares:
                 yield Section(segment, row, shares)
@@ -170,7 +165,7 @@ class Priced:
     ) -> None:
         self.lowered = program if isinstance(program, Lowered) else Lowered(program)
         self.cluster = cluster
-        self.phases = tuple(p for p in self.lowered.phases if not phases or p in phases)
+        self.phases = wanted_phases(phases, self.lowered.phases)
 
     @property
     def space(self) -> Space:
@@ -183,7 +178,18 @@ class Priced:
         return tuple(_sections(self.lowered.segments, self.cluster, self.space))
 
     def of_phase(self, phase: str) -> Iterator[Section]:
-        """Yield the rows of a phase that counts."""
+        """Yield the rows of a phase that counts, whose times add up.
+
+        Raises:
+            NotCompiledError: rows side by side.
+        """
+        for section in self.beside(phase):
+            if section.row is not None and section.row.group:
+                raise NotCompiledError("streams side by side are stepped")
+            yield section
+
+    def beside(self, phase: str) -> Iterator[Section]:
+        """Yield the rows of a phase that counts, those side by side, too."""
         if phase in self.phases:
             yield from (s for s in self.sections if s.segment.phase == phase)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mansard.backends.engine.lowered import Segment
+from mansard.backends.estimate import ENCODE, PREFILL
 from mansard.backends.inverse.covered import competing
 from mansard.backends.inverse.direction import STILL, UP, Directions, Way, together, turned
 from mansard.backends.inverse.sections import Priced, Section
@@ -15,6 +16,9 @@ KINDS = ("weights", "kv_cache", "activations")
 
 class Ways:
     """Certificates of monotony, figure by figure.
+
+    Of rows side by side the longest stream counts, each the sum of its rows: it goes the way in
+    which all of them go, as a sum does.
 
     Args:
         priced: the program on its chip.
@@ -32,7 +36,7 @@ class Ways:
             return UP if SCENARIO[name] == self.unknown else STILL
         match name:
             case "ttft":
-                return self._phase("prefill")
+                return together([self._phase(ENCODE), self._phase(PREFILL)])
             case "tpot" | "decode" | "prefill":
                 return self._mean("decode" if name == "tpot" else name)
             case "latency":
@@ -53,7 +57,7 @@ class Ways:
     # Time.
 
     def _phase(self, phase: str) -> Way:
-        return together(self._section(section) for section in self.priced.of_phase(phase))
+        return together(self._section(section) for section in self.priced.beside(phase))
 
     def _section(self, section: Section) -> Way:
         return together([self._step(section), *self._repeats(section.segment)])
@@ -86,7 +90,7 @@ class Ways:
         tokens = together(self._directions.of(f, self.unknown) for y in made for f in y.factors)
         if tokens == STILL:
             return self._phase(phase)
-        sections = list(self.priced.of_phase(phase))
+        sections = list(self.priced.beside(phase))
         alike = {(id(s.segment.index), str(s.segment.times)) for s in sections}
         if len(alike) != 1 or any(s.segment.index is None for s in sections):
             return None
@@ -111,13 +115,13 @@ class Ways:
         per = [
             self._directions.per(terms, self.unknown)
             for phase in self.priced.phases
-            for section in self.priced.of_phase(phase)
+            for section in self.priced.beside(phase)
             for terms in self._rows(section)
         ]
         repeats = [
             w
             for p in self.priced.phases
-            for s in self.priced.of_phase(p)
+            for s in self.priced.beside(p)
             for w in self._repeats(s.segment)
         ]
         return turned(together(per)) if set(repeats) <= {STILL} else None

@@ -17,8 +17,9 @@ import mansard as ms
 from mansard.query.sweeps import sweep
 from mansard.query.sweeps.asked import Asked
 from mansard.query.sweeps.axes import read_axes
-from mansard.query.sweeps.cases import Engines, laid_out, parts
+from mansard.query.sweeps.cases import laid_out, parts
 from mansard.query.sweeps.metrics import FIELDS
+from mansard.query.sweeps.programs import Engines
 from mansard.query.sweeps.streaming import Streamed, stream
 
 Run = Callable[..., Any]

@@ -41,7 +41,7 @@ def test_a_worker_that_dies_half_way_changes_nothing() -> None:
     assert streamed.evaluated == layout.points
     whole = sweep(study, axes, pareto="throughput,tpot")
     assert whole.rows == expected.rows
-    from mansard.query.sweeps.cases import Engines
+    from mansard.query.sweeps.programs import Engines
     from mansard.query.sweeps.rows import labelled
 
     columns = labelled(layout, streamed.kept.numbers, Engines())

@@ -8,8 +8,9 @@ import mansard as ms
 from mansard.backends.engine.compiled import Compiled
 from mansard.query.sweeps import cases
 from mansard.query.sweeps.axes import read_axes
-from mansard.query.sweeps.cases import Engines, laid_out
+from mansard.query.sweeps.cases import laid_out
 from mansard.query.sweeps.fields import OneByOne
+from mansard.query.sweeps.programs import Engines
 
 AXES = {
     "hardware.memory.bandwidth": "1TB/s..8TB/sx2",

@@ -13,6 +13,7 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mansard.backends.calls import CallEnvironment
 from mansard.backends.chips import load as chip
 from mansard.backends.cluster import Cluster
 from mansard.backends.engine.arrays import Columns
@@ -22,7 +23,7 @@ from mansard.backends.engine.generated import defined, nest
 from mansard.backends.engine.stepwise import Stepwise
 from mansard.backends.engine.straight import SCALAR
 from mansard.backends.rates import LINK, price
-from mansard.backends.schedule import CallEnvironment, timeline
+from mansard.backends.schedule import timeline
 from mansard.backends.streams import stream_of
 from mansard.backends.table import tabulate
 from mansard.core.symbols import SCENARIO

@@ -28,6 +28,16 @@ QUESTIONS: dict[str, dict[str, Any]] = {
         "source": "llama-3.1-8b", "on": "l40s",
         "techniques": ["quantize{weights=int4 group=128}"],
     },
+    "translation": {"source": "t5-small", "on": "h100-sxm", "batch": 4, "output": 30},
+    "latent": {"source": "deepseek-v2-lite", "on": "l40s", "batch": 2, "output": 30},
+    "streams": {
+        "source": "llama-3.1-8b", "on": "h100-sxm:2", "output": 50,
+        "techniques": ["parallel{tp=2 overlap=true}"],
+    },
+    "riders": {
+        "source": "qwen2.5-0.5b", "on": "l40s", "output": 50,
+        "techniques": ["chunk-prefill{size=256 decoding=4}"],
+    },
     "step": {"source": "llama-3.1-8b", "on": "h100-sxm", "batch": 9, "context": 5000},
 }  # fmt: skip
 UNITS = {"ttft": "s", "tpot": "s", "latency": "s", "throughput": "/s", "memory": "B",

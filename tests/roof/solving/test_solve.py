@@ -410,3 +410,40 @@ def test_what_nothing_stops_is_offered_no_constraint_that_does_not(run: Any) -> 
     assert "--within low..high" in ran.err
     assert "--within is empty" in run("solve", "gpt2", "--on", "l4", "--find", "batch",
                                       "-s", "tpot<=5ms", "--within", "").err  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["t5-small", "whisper-small"])
+def test_a_first_token_waits_for_the_encoder_in_every_question(name: str) -> None:
+    study = ms.study(name, on="h100-sxm", batch=4, prompt=100, output=20)
+    estimate = study.analyze()
+    assert estimate.ttft is not None
+    curves = study.question.curves("batch", 1, 100)
+    for metric, value in (("ttft", estimate.ttft), ("latency", estimate.latency)):
+        curve = curves.figure(metric)
+        assert curve is not None
+        assert curve.near(4.0) == pytest.approx(value, rel=1e-12)
+        formula = estimate.expr(metric)
+        at = {s: {"batch": 4, "prompt": 100, "output": 20}[s.name] for s in formula.free_symbols}
+        assert float(formula.subs(at)) == pytest.approx(value, rel=1e-12)
+        assert study.sensitivity(metric).value == pytest.approx(value, rel=1e-12)
+    rows = study.explain("ttft").parts
+    assert {part.phase for part in rows} == {"encode", "prefill"}
+    assert sum(p.row.time_s * p.row.count for p in rows) == pytest.approx(estimate.ttft, rel=1e-12)
+    limit = estimate.ttft * 1.000001
+    found = study.solve("batch", maximize=True, subject_to=f"ttft <= {limit!r}s")
+    assert found.value == 4
+
+
+def test_streams_side_by_side_are_searched_under_a_certificate() -> None:
+    study = ms.study("llama-3.1-8b", on="h100-sxm:2", prompt=1000, output=50,
+                     techniques=["parallel{tp=2 overlap=true}"])  # fmt: skip
+    for find, goal, text in (
+        ("batch", "maximize", "tpot <= 20ms"),
+        ("batch", "minimize", "throughput >= 900/s"),
+        ("hardware.link.per_direction", "minimize", "ttft <= 16ms"),
+    ):
+        keywords: dict[str, Any] = {goal: True}
+        found = study.solve(find, subject_to=text, **keywords)
+        assert found.value is not None
+        assert "bisection" in found.method
+        assert found.binding == text

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from mansard.backends.engine.lowered import NotCompiledError
 from mansard.backends.inverse.broken import Broken, Span, line, summed
 from mansard.backends.inverse.forms import NotAffineError
 from mansard.core.errors import SpecError
@@ -41,7 +42,7 @@ class Search(Values):
         if self.question.priced is not None:
             try:
                 return self.exact(condition, self.parts(condition))
-            except NotAffineError:
+            except (NotAffineError, NotCompiledError):
                 pass
             way = way_of(self, condition)
             if way is not None:

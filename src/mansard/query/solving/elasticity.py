@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mansard.backends.estimate import called_once
+from mansard.backends.estimate import DECODE, ENCODE, PREFILL, called_once
 from mansard.backends.hardware import Hardware
 from mansard.backends.inverse.attribution import LATENCY, Attribution
 from mansard.backends.inverse.sections import NETWORK, Priced
@@ -206,19 +206,22 @@ def _metric(shares: Attribution, metric: str, output: Fraction) -> dict[str, Fra
                             hint="ask for at least 2 output tokens")  # fmt: skip
         return need(phase, Fraction(times) if made is None else Fraction(times) / made)
 
+    def first() -> dict[str, Fraction]:
+        return _added([need(phase) for phase in (ENCODE, PREFILL) if phase in (*phases, PREFILL)])
+
     if called_once(phases) and metric not in ("ttft", "tpot", "tokens_per_s_per_user", *_PHASES):
         return _added([need(phase) for phase in phases])
     match metric:
         case "ttft":
-            return need("prefill")
+            return first()
         case "prefill" | "decode":
             return mean(metric)
         case "tpot" | "tokens_per_s_per_user":
             return mean("decode")
         case "latency":
-            between = [need(p) for p in phases if p not in ("prefill", "decode")]
+            between = [need(p) for p in phases if p not in (ENCODE, PREFILL, DECODE)]
             steps = [mean("decode", output - 1)] if output > 1 else []
-            return _added([need("prefill"), *between, *steps])
+            return _added([first(), *between, *steps])
         case _:
             need("prefill")
             return _added([need(phase) for phase in phases])

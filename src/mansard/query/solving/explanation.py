@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
-from mansard.backends.estimate import Row
+from mansard.backends.estimate import ENCODE, PREFILL, Row
 from mansard.core.symbols import Expr
 from mansard.query.effects import Effect
 from mansard.query.estimate import Estimate
@@ -36,7 +36,6 @@ DEFINITIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
 }
 """Metric → the phases whose rows it is made of, and what it is."""
 
-
 ONCE: Mapping[str, str] = {
     "latency": "the total of its phases", "throughput": "batch / latency",
     "energy": "power · devices · latency", "cost": "price · devices · latency",
@@ -49,6 +48,8 @@ def definition_of(metric: str, estimate: Estimate) -> tuple[tuple[str, ...], str
     wanted, said = DEFINITIONS[metric]
     if estimate.makes != "tokens" and metric in ONCE:
         return tuple(estimate.phases), ONCE[metric]
+    if metric != PREFILL and PREFILL in wanted and ENCODE in estimate.phases:
+        wanted = (ENCODE, *wanted)  # which a first token awaits
     return wanted, said
 
 
@@ -215,7 +216,7 @@ def _before(figures: Any, metric: str, wanted: tuple[str, ...]) -> float | None:
     phases = figures.phases
     if not all(p in phases for p in wanted):
         return None
-    if metric in ("ttft", "prefill", "tpot", "decode"):
+    if metric in ("prefill", "tpot", "decode"):
         return float(phases[wanted[0]].time_s)
     if metric == "tokens_per_s_per_user":
         return 1 / float(phases["decode"].time_s)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import sympy as sp
 
 from mansard.backends.engine.lowered import NotCompiledError
-from mansard.backends.estimate import called_once
+from mansard.backends.estimate import DECODE, ENCODE, PREFILL, called_once
 from mansard.backends.inverse.sections import Priced
 from mansard.backends.inverse.symbolic import Formulas
 from mansard.core.errors import SpecError, unknown_name
@@ -98,12 +98,16 @@ def metric_of(formulas: Formulas, metric: str, bind: dict[str, int]) -> Expr:
         seconds = need(phase)
         return seconds if tokens is None else divided(seconds, tokens)
 
+    def first() -> Expr:
+        encoded = formulas.phase(ENCODE) if ENCODE in phases else sp.S.Zero
+        return sp.Add(encoded, need(PREFILL))
+
     if called_once(phases) and metric in ("latency", "throughput"):
         total = sp.Add(*(formulas.phase(p) for p in phases))
         return total if metric == "latency" else batch / total
     match metric:
         case "ttft":
-            return need("prefill")
+            return first()
         case "prefill" | "decode":
             return mean(metric)
         case "tpot":
@@ -111,8 +115,9 @@ def metric_of(formulas: Formulas, metric: str, bind: dict[str, int]) -> Expr:
         case "tokens_per_s_per_user":
             return 1 / mean("decode")
         case "latency":
-            between = [formulas.phase(p) for p in phases if p not in ("prefill", "decode")]
-            return sp.Add(need("prefill"), *between, (n - 1) * mean("decode"))
+            named = (ENCODE, PREFILL, DECODE)
+            between = [formulas.phase(p) for p in phases if p not in named]
+            return sp.Add(first(), *between, (n - 1) * mean("decode"))
         case _:
             need("prefill")
             need("decode")

@@ -13,7 +13,7 @@ from mansard.backends.inverse.curves import Curves
 from mansard.backends.inverse.flips import Bounds, bounds
 from mansard.backends.inverse.mixed import Mixed
 from mansard.backends.inverse.sections import Priced
-from mansard.backends.roofline import Answer, Work
+from mansard.backends.roofline import Answer, Work, wanted_phases
 from mansard.core.errors import SpecError
 from mansard.ir.program import Program
 from mansard.query.calibration import (
@@ -223,8 +223,7 @@ class Question:
         Raises:
             NotCompiledError: the program is only evaluated step by step.
         """
-        asked = self.study.scenario.phases
-        return tuple(name for name in self.lowered.phases if not asked or name in asked)
+        return wanted_phases(self.study.scenario.phases, self.lowered.phases)
 
     @cached_property
     def priced(self) -> Priced | None:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mansard.query.sweeps.cases import Layout, figures_at, parameter
+from mansard.query.sweeps.cases import Layout, parameter
+from mansard.query.sweeps.programs import figures_at
 from mansard.query.sweeps.reduce import Numbers
 
 if TYPE_CHECKING:
     from mansard.backends.engine.arrays import Block
     from mansard.backends.engine.straight import Straight
-    from mansard.query.sweeps.cases import Engine
+    from mansard.query.sweeps.programs import Engine
 
 
 FAST = 100_000_000

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from mansard.core.errors import SpecError
 from mansard.query.study import Study
-from mansard.query.sweeps.cases import Engines, Layout, parts
+from mansard.query.sweeps.cases import Layout, parts
+from mansard.query.sweeps.programs import Engines
 
 if TYPE_CHECKING:
     from mansard.query.sweeps.asked import Asked

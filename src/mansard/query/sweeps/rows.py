@@ -13,14 +13,15 @@ from mansard.backends.hardware import Hardware
 from mansard.query.beside import columns as beside
 from mansard.query.calibration import CALIBRATED
 from mansard.query.metrics import METRICS
-from mansard.query.sweeps.cases import Engines, Layout, figures_at, parameter
+from mansard.query.sweeps.cases import Layout, parameter
 from mansard.query.sweeps.cases import numbers as numbers_of
 from mansard.query.sweeps.metrics import FITS, SHOWN, figures_of, valued
 from mansard.query.sweeps.once import makes_tokens
+from mansard.query.sweeps.programs import Engines, figures_at
 from mansard.query.sweeps.reduce import Array, Numbers
 
 if TYPE_CHECKING:
-    from mansard.query.sweeps.cases import Engine
+    from mansard.query.sweeps.programs import Engine
 
 SPENT = ("energy", "cost", "cost_per_mtok")
 

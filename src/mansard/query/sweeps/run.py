@@ -16,8 +16,9 @@ from mansard.query.study import Study
 from mansard.query.sweeps.asked import MOST_ROWS, Asked, read_asked
 from mansard.query.sweeps.axes import read_axes
 from mansard.query.sweeps.blocks import Numbering, blocks
-from mansard.query.sweeps.cases import Engines, Layout, laid_out, longest_of
+from mansard.query.sweeps.cases import Layout, laid_out
 from mansard.query.sweeps.metrics import figures_of
+from mansard.query.sweeps.programs import Engines, longest_of
 from mansard.query.sweeps.reduce import Array, Top
 from mansard.query.sweeps.result import Sweep
 from mansard.query.sweeps.rows import labelled

@@ -13,14 +13,15 @@ from mansard.core.errors import MansardError
 from mansard.core.notes import Note
 from mansard.query.sweeps.asked import Asked
 from mansard.query.sweeps.blocks import Numbering, Span, blocks
-from mansard.query.sweeps.cases import Engines, Layout, unusable
+from mansard.query.sweeps.cases import Layout
 from mansard.query.sweeps.metrics import figure_of, valued
 from mansard.query.sweeps.once import makes_tokens
+from mansard.query.sweeps.programs import Engines, unusable
 from mansard.query.sweeps.reduce import Reduction
 from mansard.query.target import DevicesError
 
 if TYPE_CHECKING:
-    from mansard.query.sweeps.cases import Engine
+    from mansard.query.sweeps.programs import Engine
 
 Progress = Callable[[int, int], None]
 
