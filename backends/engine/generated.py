@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from mansard.backends.engine.straight import Straight, raised
@@ -65,8 +66,9 @@ def compiled(line: Straight, names: Sequence[str]) -> Callable[..., None]:
     """
     from numba import njit
 
-    function = defined(nest(line, names), "at")
-    found: Callable[..., None] = njit(error_model="numpy")(function)
+    jit = njit(error_model="numpy")
+    function = defined(nest(line, names), "at", {"power": jit(raised)})  # it calls no plain Python
+    found: Callable[..., None] = jit(function)
     return found
 
 
@@ -93,9 +95,11 @@ def _value(line: Straight, k: int) -> str:
     return f"v{k}"
 
 
-def defined(source: str, name: str) -> Callable[..., Any]:
-    """Return the function that source made here defines."""
-    space = dict(_NAMES)
+def defined(
+    source: str, name: str, names: Mapping[str, Any] = MappingProxyType({})
+) -> Callable[..., Any]:
+    """Return the function that source made here defines; ``names`` are meant otherwise."""
+    space = {**_NAMES, **names}
     exec(compile(source, "<mansard steps>", "exec"), space)  # noqa: S102 - numbers and names of ours
     found: Callable[..., Any] = space[name]
     return found

@@ -190,9 +190,10 @@ def test_the_loops_numba_compiles_equal_the_points() -> None:
             assert values[offset] == pytest.approx(expected[name], rel=1e-12), (name, b, p, n)
 
 
-def test_numba_gives_the_same_grid() -> None:
+@pytest.mark.parametrize("case", [CASES[0], CASES[2], CASES[5]])
+def test_numba_gives_the_same_grid(case: tuple[str, tuple[str, ...], int]) -> None:
     pytest.importorskip("numba", reason="the extra `fast` is not installed: `make extras`")
-    engine = compiled(*CASES[0])
+    engine = compiled(*case)
     slow, fast = engine.grid(AXES, NAMES), engine.grid(AXES, NAMES, fast=True)
     assert slow is not None
     assert fast is not None
