@@ -67,22 +67,27 @@ COLLECTIVE = Form(
 
 
 def _dispatch_sides(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> dict[str, Number]:
-    """Bytes over the link, each rank once, against what a token takes whatever its width."""
-    _, e_link, token, idle, _, _, width = p
+    """Bytes over the link, against what units can pump and what a token takes.
+
+    Each rank gets a row once, and some more. Units pump bytes until the link, or behind several
+    nodes the network, is full.
+    """
+    _, e_link, token, unit, _, sharp, width, spread = p
     ranks = z["ranks"]
     reached = ranks * (1.0 - xp.power(1.0 - 1.0 / ranks, z["top_k"]))
     sent = reached + (z["top_k"] - reached) * width
     moved = z["tokens"] * z["hidden"] * z["x_bytes"] * sent
-    busy = xp.power(z["units"] / 24.0, idle)
-    link = moved / (e_link * chip.link_bytes_per_s * busy)
-    return {LINK: link, OVERHEAD: token * z["tokens"]}
+    wider = xp.power(xp.maximum(z["nodes"] / 4.0, 1.0), spread)
+    link = moved * wider / (e_link * chip.link_bytes_per_s)
+    pumped = moved / (unit * z["units"])
+    return {LINK: link, OVERHEAD: smooth_max(pumped, token * z["tokens"], sharp, xp)}
 
 
 def _dispatch(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
     """Rows to the ranks that hold their experts; notify first."""
-    t0, _, _, _, expert_s, sharp, _ = p
-    link, tokens = _dispatch_sides(p, z, chip, xp).values()
-    work = smooth_max(link, tokens, sharp, xp)
+    t0, _, _, _, expert_s, sharp, _, _ = p
+    link, units = _dispatch_sides(p, z, chip, xp).values()
+    work = smooth_max(link, units, sharp, xp)
     return t0 + expert_s * z["experts"] + work
 
 
@@ -106,10 +111,11 @@ DISPATCH = Form(
         Parameter("t0", 1.5e-5, 2e-6, 1e-3, 4.5, "notify and launch [s]"),
         Parameter("e_link", 0.4, 0.005, 1.5, 3.0, "share of the link"),
         Parameter("token", 1e-8, 1e-11, 1e-6, 4.5, "per token [s]"),
-        Parameter("idle", 0.3, 1e-3, 1.2, 3.0, "loss with fewer units than 24"),
+        Parameter("unit", 2e10, 1e9, 1e12, 3.0, "rate of a unit [B/s]"),
         Parameter("expert_s", 1e-9, 1e-12, 1e-6, 6.0, "per expert [s]"),
         Parameter("sharp", 3.0, 1.0, 10.0, 2.1, "of the knee"),
         Parameter("width", 0.5, 1e-3, 1.0, 3.0, "how far a row goes once per expert"),
+        Parameter("spread", 1.0, 0.01, 3.0, 3.0, "growth of the network's time past 4 nodes"),
     ),
     seconds=_dispatch,
     work=_dispatch_work,

@@ -23,6 +23,7 @@ FEWEST_HELD = 5  # rows held back, for an error and a band
 LINKED = ("collective", "dispatch", "network", "engine")
 """Forms of links and of whole networks: nothing of them stays on chip."""
 HOST_S = 40e-6  # the fastest row of a set of streams: slower, and what was timed is its launch
+SHORTEST = 3e-7  # a launch: the least a fit may find
 ODD = 0.8  # of the bound: measured faster, a row is no measurement of what it says
 WIDEST = 3.0  # log error at which a band is cut: a factor of 20
 
@@ -133,9 +134,10 @@ def _folds(law: Form, rows: list[Measurement]) -> Vector:
 def is_trusted(rows: Columns) -> Mask:
     """Mark the rows no faster than 0.8 of the bound, what stays on chip left out.
 
-    Others cannot have been measured on what the table states.
+    Others cannot have been measured on what the table states. A time shorter than any launch is
+    the difference of two longer ones, and no kernel's.
     """
-    marked: Mask = rows.seconds >= ODD * rows.level_bound()
+    marked: Mask = (rows.seconds >= ODD * rows.level_bound()) & (rows.seconds >= SHORTEST)
     return marked
 
 
