@@ -152,7 +152,7 @@ DECODE = Form(
         Parameter("block_s", 5e-10, 1e-12, 1e-7, 6.0, "per sequence and KV head [s]"),
         Parameter("key_s", 1e-9, 1e-13, 1e-7, 6.0, "per key of a split [s]"),
         Parameter("rows", 16.0, 1.0, 128.0, 3.0, "rows a group is padded to"),
-        Parameter("chunk", 256.0, 32.0, 4096.0, 3.0, "keys of a split"),
+        Parameter("chunk", 256.0, 32.0, 1e6, 4.5, "keys of a split"),
         Parameter("resident", 1.5, 1.0, 6.0, 1.5, "speed of the last level over memory"),
         Parameter("head_s", 5e-10, 1e-12, 2e-7, 6.0, "per sequence and query head [s]"),
     ),

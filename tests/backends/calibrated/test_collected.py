@@ -12,8 +12,10 @@ import pytest
 from mansard.backends.calibrated import fitting, routing
 from mansard.backends.calibrated.collected import experts, kept_of, recurrence
 from mansard.backends.calibrated.facts import facts
+from mansard.backends.calibrated.form import PLAIN
 from mansard.backends.calibrated.measured import Measurement, read
 from mansard.backends.calibrated.parameters import Key
+from mansard.backends.calibrated.registry import form
 from mansard.backends.chips import load
 
 CHIP = load("h100-sxm")
@@ -167,3 +169,25 @@ def test_no_measured_recurrence_or_mixture_beats_its_bound(table: str) -> None:
         for columns in fitting.columns(rows, facts(load(rows[0].chip))):
             kept = columns.level_bound() <= 1.05 * columns.seconds
             assert kept.mean() >= 0.99, (path.name, columns.key.text())
+
+
+def test_units_pump_rows_until_the_link_is_full() -> None:
+    law = form("dispatch")
+    values = tuple({"e_link": 1.0, "unit": 1e10, "sharp": 10.0}.get(p.name, p.low)
+                   for p in law.parameters)  # fmt: skip
+    z = {"tokens": 65536.0, "hidden": 7168.0, "top_k": 8.0, "experts": 256.0, "ranks": 8.0,
+         "nodes": 1.0, "x_bytes": 2.0, "peak": 1.0}  # fmt: skip
+    few, more, most, all_of = (
+        law.seconds(values, z | {"units": float(n)}, facts(CHIP), PLAIN) for n in (4, 8, 64, 128)
+    )
+    assert few == pytest.approx(2 * more, rel=0.01)
+    assert most == pytest.approx(all_of, rel=0.01)
+
+
+def test_a_time_below_any_launch_is_no_kernels() -> None:
+    sizes = {"rows": 1.0, "cols": 32.0, "flops": 0.0, "peak": 1.0, "bytes": 64.0}
+    rows = [
+        Measurement(Key("stream"), CHIP.id, sizes, (n,), n, f"{n}", "made.csv")
+        for n in (1e-8, 1e-6)
+    ]
+    assert fitting.is_trusted(fitting.columns(rows, facts(CHIP))[0]).tolist() == [False, True]
