@@ -118,7 +118,7 @@ def against_solvers() -> Iterator[Line]:
         theirs["scipy.brentq, made anew"] = lambda: brentq(
             sp.lambdify(symbol, equation, "math"), 1, 4096
         )
-        theirs["scipy.brentq of the function"] = lambda: brentq(function, 1, 4096)
+        theirs["scipy.brentq, made before"] = lambda: brentq(function, 1, 4096)
     for what, step in theirs.items():
         found = float(step())  # type: ignore[arg-type]
         if abs(found - root) > 1:

@@ -27,12 +27,12 @@ LIMITS: dict[str, tuple[str, float]] = {
     "page ready": ("s", 0.6),
     "transferred": ("kB", 150),
     "requests": ("", 10),
-    "slider to repaint, 8B": ("ms", 60),
+    "slider to paint, 8B": ("ms", 60),
     "... server's processor, 8B": ("ms", 15),
     "... page's main thread, 8B": ("ms", 25),
-    "slider to repaint, DeepSeek-V3": ("ms", 120),
-    "... server's, DeepSeek-V3": ("ms", 25),
-    "... page's, DeepSeek-V3": ("ms", 50),
+    "slider to paint, DeepSeek": ("ms", 120),
+    "... server's, DeepSeek": ("ms", 25),
+    "... page's, DeepSeek": ("ms", 50),
     "report of two scenarios": ("kB", 250),
 }
 """What is measured, its unit, and the most it may be."""

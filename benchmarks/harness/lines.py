@@ -12,6 +12,9 @@ from pathlib import Path
 KEPT_IN = "BENCH_LINES"
 """The environment variable that names the file in which lines are kept, one JSON object each."""
 
+ROOM = 27
+"""Characters of what is measured that the table has room for."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -34,6 +37,10 @@ class Line:
     more: bool = False
     shape: str = ""
     script: str = Path(sys.argv[0]).stem
+
+    def __post_init__(self) -> None:
+        if len(self.what) > ROOM:
+            raise ValueError(f"{self.what!r} has {len(self.what)} characters: {ROOM} have room")
 
     @property
     def kept(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from harness.lines import Line
+from harness.lines import ROOM, Line
 
 COLUMNS = ("dense", "MoE", "MLA", "windows")
 """What stands beside each other; a line of another shape has a row to itself."""
@@ -22,7 +22,7 @@ def rows(lines: Iterable[Line]) -> list[list[Line]]:
 
 def table(lines: Sequence[Line]) -> Iterator[str]:
     """Yield the rows of the table, under the script and the shape they are of."""
-    yield f"{'':29} {'limit':13}" + "".join(f"{title:>8}" for title in COLUMNS)
+    yield f"{'':{ROOM + 2}} {'limit':13}" + "".join(f"{title:>8}" for title in COLUMNS)
     head = ""
     for row in rows(lines):
         first, at = row[0], {line.shape: line for line in row}
@@ -37,7 +37,7 @@ def table(lines: Sequence[Line]) -> Iterator[str]:
             figures[0] = _figure(first.value)
         values = "".join(f"{figure:>8}" for figure in figures)
         verdict = "" if first.limit is None else "ok" if all(i.kept for i in row) else "MISS"
-        yield f"  {first.what[:27]:27} {limit:13}{values} {verdict}".rstrip()
+        yield f"  {first.what:{ROOM}} {limit:13}{values} {verdict}".rstrip()
 
 
 def _figure(value: float) -> str:
