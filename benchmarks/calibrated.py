@@ -2,7 +2,8 @@
 
 Usage: ``python benchmarks/calibrated.py [SCALE]``; ``SCALE`` below 1 takes fewer points. Each line
 is how many times the CPU time of the bound's a calibrated figure takes, and what it takes. Exits
-with 1 when a ratio passes the limit, which lists and grids do today.
+with 1 when a ratio passes the limit. The least of several runs counts: the first of a list also
+tabulates what depends on its tokens alone.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mansard.backends.calibrated.form import SNAP
 from mansard.backends.engine.points import Operand, Points
 from mansard.backends.engine.polynomials import Space
 from mansard.core.symbols import Symbol, batch, output, prompt
@@ -30,13 +31,17 @@ Parts: TypeAlias = Mapping[tuple[str, str], Operand]
 class Columns:
     """The functions forms use, on arrays."""
 
-    ceil = staticmethod(np.ceil)
     log2 = staticmethod(np.log2)
     maximum = staticmethod(np.maximum)
     minimum = staticmethod(np.minimum)
     where = staticmethod(np.where)
     any = staticmethod(np.any)
     sqrt = staticmethod(np.sqrt)
+
+    @staticmethod
+    def ceil(values: Any) -> Any:
+        """Round up."""
+        return np.ceil(values * SNAP)
 
     @staticmethod
     def power(base: Any, exponent: Any) -> Any:
@@ -46,6 +51,12 @@ class Columns:
         found = np.log(base)
         found *= exponent
         return np.exp(found, out=found)
+
+    @staticmethod
+    def knee(ratio: Any, sharp: Any) -> Any:
+        """Return ``(1 + r^p)^(1/p)``."""
+        power = Columns.power
+        return power(1.0 + power(ratio, sharp), 1.0 / sharp)
 
 
 COLUMNS: Any = Columns()
@@ -114,6 +125,14 @@ class Part:
     batches: NDArray[np.intp]
     prompts: NDArray[np.intp]
 
+    def batches_of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return, of one value a batch, that of every point."""
+        return values.take(self.batches, mode="clip")
+
+    def prompts_of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return, of one value a prompt, that of every point."""
+        return values.take(self.prompts, mode="clip")
+
 
 @dataclass(frozen=True)
 class Table:
@@ -170,10 +189,13 @@ def distinct(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     low, high = float(values.min()), float(values.max())
     if high - low < values.size and (values == np.floor(values)).all():
         at = (values - low).astype(np.intp)
-        seen = np.zeros(int(high - low) + 1, dtype=np.intp)
-        seen[at.ravel()] = 1
-        rank = np.cumsum(seen) - 1
-        return np.flatnonzero(seen).astype(float) + low, rank[at].astype(np.intp)
+        seen = np.zeros(int(high - low) + 1, dtype=bool)
+        seen[at.ravel()] = True
+        found = np.flatnonzero(seen).astype(float) + low
+        if found.size == seen.size:
+            return found, at
+        rank = np.cumsum(seen, dtype=np.intp) - 1
+        return found, rank.take(at, mode="clip")
     found, which = np.unique(values, return_inverse=True)
     return found, which.reshape(values.shape)
 

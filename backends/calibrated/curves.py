@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mansard.backends.calibrated.columns import Frame, Part, Parts, tabulated
+from mansard.backends.calibrated.columns import Frame, Part, Parts
 from mansard.backends.calibrated.loop_rows import LoopRows
 from mansard.backends.engine.points import Operand
 
@@ -34,21 +34,20 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Curve:
-    """A function of the batch and the context; each (batches × stretches), flat.
+    """A function of the batch and the context; each (batches × nodes), flat.
 
     Args:
-        begun, ended: sums of the steps up to the node a stretch begins with, and ends with.
-        slope, bend: ``a`` and ``b`` of the sum along it.
+        sums: of the steps up to each node.
+        slope, bend: ``a`` and ``b`` of the sum along the stretch that begins there.
     """
 
-    begun: NDArray[np.float64]
-    ended: NDArray[np.float64]
+    sums: NDArray[np.float64]
     slope: NDArray[np.float64]
     bend: NDArray[np.float64]
 
     def part(self, some: slice) -> Curve:
         """Return it at some of the batches."""
-        return Curve(*(t[some] for t in (self.begun, self.ended, self.slope, self.bend)))
+        return Curve(*(t[some] for t in (self.sums, self.slope, self.bend)))
 
     def between(self, begin: Place, end: Place, same: Any) -> Any:
         """Return the sum from one context to another, both included; the latter vary the most.
@@ -58,12 +57,12 @@ class Curve:
             end: of it.
             same: where both are on one stretch.
         """
-        a, b = self.slope.take(begin.which), self.bend.take(begin.which)
+        a, b = _taken(self.slope, begin.which), _taken(self.bend, begin.which)
         before = begin.along - 1.0
-        found = self.bend.take(end.which) * end.along
-        found += self.slope.take(end.which)
+        found = _taken(self.bend, end.which) * end.along
+        found += _taken(self.slope, end.which)
         found *= end.along
-        found += self.begun.take(end.which) - self.ended.take(begin.which)
+        found += _taken(self.sums, end.which) - _taken(self.sums, begin.which + 1)
         found += (b * (begin.length + before) + a) * (begin.length - before)
         if same.any():
             inside = (b * (end.along + before) + a) * (end.along - before)
@@ -72,8 +71,12 @@ class Curve:
 
     def one(self, at: Place) -> Any:
         """Return the time of one step."""
-        bend = self.bend.take(at.which)
-        return self.slope.take(at.which) - bend + 2.0 * bend * at.along
+        bend = _taken(self.bend, at.which)
+        return _taken(self.slope, at.which) - bend + 2.0 * bend * at.along
+
+
+def _taken(table: NDArray[np.float64], at: Any) -> Any:
+    return table.take(at, mode="clip")
 
 
 def curve(nodes: Any, values: Any) -> Curve:
@@ -91,9 +94,11 @@ def curve(nodes: Any, values: Any) -> Curve:
     length = np.diff(nodes)
     rise = np.diff(values, axis=0).T / length
     slope = values[:-1].T + rise / 2.0
-    sums = np.cumsum(length * (slope + length * (rise / 2.0)), axis=1)
-    begun = np.concatenate([np.zeros((len(sums), 1)), sums[:, :-1]], axis=1)
-    return Curve(*(np.ascontiguousarray(t).ravel() for t in (begun, sums, slope, rise / 2.0)))
+    whole = length * (slope + length * (rise / 2.0))
+    none = np.zeros((len(whole), 1))
+    sums = np.concatenate([none, np.cumsum(whole, axis=1)], axis=1)
+    along = (np.concatenate([t, none], axis=1) for t in (slope, rise / 2.0))
+    return Curve(*(np.ascontiguousarray(t).ravel() for t in (sums, *along)))
 
 
 class LoopSums:
@@ -103,23 +108,23 @@ class LoopSums:
         loop: whose steps are summed.
         frame: the scenarios, all of them.
         bands: whether half-widths count.
-        whole: trips of each.
+        most: trips of any, or more.
     """
 
-    def __init__(self, loop: LoopRows, frame: Frame, bands: bool, whole: Operand) -> None:
+    def __init__(self, loop: LoopRows, frame: Frame, bands: bool, most: float) -> None:
         self._loop = loop
-        first = loop.begins(frame)
-        low, high = float(first.min()), float((first + np.maximum(whole, 0.0)).max())
+        begins = loop.begun(frame)
+        low, high = float(begins[0]), float(begins[-1]) + max(most, 0.0)
         nodes = loop.nodes(low, high)
         sizes, _ = frame.batches
-        values = tabulated(lambda b, c: loop.at(b, c, bands), sizes, nodes).parts
+        values = loop.table(sizes, nodes, bands).parts
         self._curves: Mapping[tuple[str, str], Curve] = {
             key: curve(nodes, value) for key, value in values.items()
         }
-        whole_numbers = bool((first == np.floor(first)).all())
+        whole_numbers = bool((begins == np.floor(begins)).all())
         few = whole_numbers and high - low < min(4 * frame.size + 64, WIDE)
         self._places = _Places(nodes, np.arange(low, high + 1.0) if few else None)
-        self._width = nodes.size - 1
+        self._width = nodes.size
         sides = zip(frame.batch.shape, frame.prompt.shape, frame.output.shape, strict=True)
         self._along = [k for k, (b, p, n) in enumerate(sides) if b == 1 or p > 1 or n > 1]
         self._last: tuple[Any, ...] = (None,)
@@ -172,13 +177,13 @@ class _Places:
         self._nodes, self._length, self._every = nodes, np.diff(nodes), every
         if every is not None:
             self._which = np.searchsorted(nodes, every, side="right") - 1
-            self._along = every - nodes[self._which]
 
     def of(self, contexts: Any) -> Place:
         """Return where contexts lie: after the last node that is not beyond them."""
         if self._every is not None:
             at = (contexts - self._every[0]).astype(np.intp)
-            which = self._which.take(at)
-            return Place(which, self._along.take(at), self._length.take(which))
+            which = self._which.take(at, mode="clip")
+            along = contexts - self._nodes.take(which, mode="clip")
+            return Place(which, along, self._length.take(which, mode="clip"))
         which = np.searchsorted(self._nodes, contexts, side="right") - 1
         return Place(which, contexts - self._nodes[which], self._length[which])

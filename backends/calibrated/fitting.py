@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mansard.backends.calibrated import solver
+from mansard.backends.calibrated.columns import COLUMNS
 from mansard.backends.calibrated.form import ChipFacts, Form
 from mansard.backends.calibrated.measured import Measurement
 from mansard.backends.calibrated.parameters import WIDE, Key, ParameterSet
@@ -58,7 +59,7 @@ class Columns:
 
     def predict(self, values: Sequence[float] | Vector) -> Vector:
         """Return predicted seconds."""
-        found: Vector = self.law.seconds(values, self.sizes, self.chip, np)
+        found: Vector = self.law.seconds(values, self.sizes, self.chip, COLUMNS)
         return found
 
     def bound(self) -> Vector:

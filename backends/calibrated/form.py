@@ -18,16 +18,29 @@ Sizes: TypeAlias = Mapping[str, Number]
 """The sizes of a kernel: counts, bytes per element, the peak its dtype has."""
 
 
+SNAP = 1.0 - 1e-12
+"""A wave or a tile filled less than this much is none: only rounding put something in it."""
+
+
 class Plain:
     """The functions forms use, on floats, under numpy's names."""
 
-    ceil = staticmethod(math.ceil)
     log2 = staticmethod(math.log2)
     maximum = staticmethod(max)
     minimum = staticmethod(min)
     power = staticmethod(pow)
     sqrt = staticmethod(math.sqrt)
     any = staticmethod(bool)
+
+    @staticmethod
+    def ceil(value: float) -> int:
+        """Round up."""
+        return math.ceil(value * SNAP)
+
+    @staticmethod
+    def knee(ratio: float, sharp: float) -> float:
+        """Return ``(1 + r^p)^(1/p)``."""
+        return float((1.0 + ratio**sharp) ** (1.0 / sharp))
 
     @staticmethod
     def where(condition: bool, yes: float, no: float) -> float:
@@ -119,14 +132,14 @@ def smooth_max(a: Number, b: Number, p: float, xp: Any) -> Number:
     """
     top = xp.maximum(a, b)
     low = xp.minimum(a, b)
-    return top * xp.power(1.0 + xp.power(low / top, p), 1.0 / p)
+    return top * xp.knee(low / top, p)
 
 
 def smooth_min(a: Number, b: Number, p: float, xp: Any) -> Number:
     """``(a^-p + b^-p)^(-1/p)``: the cheaper of two ways, its knee rounded."""
     top = xp.maximum(a, b)
     low = xp.minimum(a, b)
-    return low * xp.power(1.0 + xp.power(low / top, p), -1.0 / p)
+    return low / xp.knee(low / top, p)
 
 
 def cached(seconds: Number, moved: Number, speedup: float, chip: ChipFacts) -> Number:

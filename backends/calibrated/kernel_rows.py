@@ -10,9 +10,11 @@ import numpy as np
 
 from mansard.backends.calibrated.columns import COLUMNS, Parts
 from mansard.backends.calibrated.engine import Slowing
-from mansard.backends.calibrated.predict import Predictor
+from mansard.backends.calibrated.predict import Prediction, Predictor
 from mansard.backends.calibrated.pricing import EXCHANGE, Kernel, routing_of
 from mansard.backends.calibrated.rows import regime
+from mansard.backends.calibrated.traced import UndecidedError
+from mansard.backends.calibrated.tracing import Tracer
 from mansard.backends.cluster import Cluster
 from mansard.backends.engine.links import transfer_terms
 from mansard.backends.engine.lowered import NotCompiledError, Segment
@@ -78,6 +80,29 @@ class KernelRow:
         median = found.median_s
         if not np.all(bound_s > 0):
             median = np.where(bound_s > 0, median, 0.0)
+        return self._parts(median, found, bound_s, count, bands)
+
+    def traced(self, tracer: Tracer, bands: bool) -> Parts:
+        """Return what it adds, as polynomials.
+
+        Raises:
+            UndecidedError: what serves it depends on the scenario.
+        """
+        bound_s = tracer.number(self.resources[0])
+        for terms in self.resources[1:]:
+            bound_s = tracer.maximum(bound_s, tracer.number(terms))
+        read = self.kernel.figures(_TracedValues(self.rows, tracer), bound_s, _as_it_is)
+        if not isinstance(regime(read, tracer), int | float):
+            raise UndecidedError(f"another kernel serves some scenarios of {self.kernel.row.name}")
+        found = self.kernel.predicted(read, tracer, bands)
+        self.form, self.basis = found.kind, found.basis
+        count = tracer.number(self.count)
+        median = tracer.where(bound_s > 0, found.median_s, 0.0)
+        return self._parts(median, found, bound_s, count, bands)
+
+    def _parts(
+        self, median: Any, found: Prediction, bound_s: Any, count: Any, bands: bool
+    ) -> Parts:
         parts = {("time", ""): median * count}
         if bands:
             parts["bound", ""] = bound_s * count
@@ -109,6 +134,16 @@ class _Values:
 
     def __getitem__(self, slot: int) -> Operand:
         return self._points.polynomial(self._rows.terms(slot))
+
+
+class _TracedValues:
+    """Quantities of a row, traced."""
+
+    def __init__(self, rows: Rebound, tracer: Tracer) -> None:
+        self._rows, self._tracer = rows, tracer
+
+    def __getitem__(self, slot: int) -> Any:
+        return self._tracer.number(self._rows.terms(slot))
 
 
 def _as_it_is(value: Any) -> Any:

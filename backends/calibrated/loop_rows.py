@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from mansard.backends.calibrated.columns import Frame, Parts, points_of
+from mansard.backends.calibrated.columns import Frame, Parts, Table, points_of
 from mansard.backends.calibrated.kernel_rows import KernelRow, added_rows
 from mansard.backends.calibrated.knots import knots
+from mansard.backends.calibrated.traced_rows import TracedRows
 from mansard.backends.engine.lowered import NotCompiledError, Segment
 from mansard.backends.engine.points import Operand
 from mansard.backends.engine.polynomials import Space
@@ -44,6 +46,8 @@ class LoopRows:
         foreign = (output,) if self._after_prompt else (output, prompt)
         if any(row.mentions(space, symbol) for row in rows for symbol in foreign):
             raise NotCompiledError("a step that depends on more than the context is stepped")
+        known = {self._index: 0.0} if self._after_prompt else {}
+        self._traced = TracedRows(rows if self._after_prompt else (), space, known)
         contexts = {*(k - offset for k in knots()), *_turns(segment, space)}
         self._nodes = np.array(sorted(k for k in contexts if k >= -offset), dtype=float)
 
@@ -52,6 +56,15 @@ class LoopRows:
         p, step = (context, 0.0) if self._after_prompt else (math.nan, context)
         points = points_of(self._space, b, p, math.nan).at(self._index, step)
         return added_rows(self.rows, points, bands)
+
+    def table(self, batches: Any, contexts: Any, bands: bool) -> Table:
+        """Return the rows of one step at every pair of some batches and contexts."""
+        at = partial(self.at, bands=bands)
+        return self._traced.tabulated(at, batches, contexts, bands)
+
+    def begun(self, frame: Frame) -> Any:
+        """Return the contexts that loops begin with, ascending."""
+        return frame.prompts[0] if self._after_prompt else np.zeros(1)
 
     def begins(self, frame: Frame) -> Any:
         """Return the context each loop begins with."""

@@ -16,21 +16,24 @@ from mansard.backends.calibrated.columns import (
     is_worth,
     mapped,
     points_of,
-    tabulated,
 )
 from mansard.backends.calibrated.curves import LoopSums
 from mansard.backends.calibrated.engine import slowing
 from mansard.backends.calibrated.kernel_rows import KernelRow, added_rows, kernel_rows
+from mansard.backends.calibrated.knots import LONGEST
 from mansard.backends.calibrated.lookup import Found
 from mansard.backends.calibrated.loop_rows import LoopRows
 from mansard.backends.calibrated.predict import Predictor
+from mansard.backends.calibrated.token_rows import TokenRows, TokenTable, is_of_tokens
+from mansard.backends.calibrated.traced_rows import Rows, TracedRows
 from mansard.backends.calibrated.work import MIXERS
 from mansard.backends.cluster import Cluster
 from mansard.backends.engine.lowered import Segment
 from mansard.backends.engine.points import Operand, Points
 from mansard.backends.engine.polynomials import Space, add
+from mansard.backends.engine.ranges import Ranges
 from mansard.backends.engine.timed import Timed
-from mansard.core.symbols import B, output, prompt
+from mansard.core.symbols import B, batch, output, prompt
 
 
 class SegmentTimes:
@@ -67,6 +70,10 @@ class SegmentTimes:
         known = [r for r in fixed if r not in self.of_output]
         self.of_prompt = [r for r in known if r.mentions(space, prompt)]
         self.of_batch = [r for r in known if r not in self.of_prompt]
+        self.traced = TracedRows(self.of_prompt, space, {})
+        alone = [r for r in self.of_prompt if all(is_of_tokens(space, t) for t in r.terms())]
+        self.of_tokens = TokenRows(alone, space)
+        self.of_both = TracedRows([r for r in self.of_prompt if r not in alone], space, {})
         self.moving = LoopRows(segment, moving, space) if moving else None
         self._engine = None if segment.waits or segment.table is None else engine
         self._several = several
@@ -150,11 +157,31 @@ class Prepared:
         self._sizes = segment.at_batches(sizes, bands)
         self._table: Table | None = None
         if segment.of_prompt and is_worth(sizes.size, prompts.size, frame.size):
-            self._table = tabulated(self._of_prompt, sizes, prompts)
+            self._table = segment.traced.tabulated(self._of_prompt, sizes, prompts, bands)
+        self._listed: Rows | None = None
+        self._tokens: TokenTable | None = None
+        if segment.of_prompt and self._table is None:
+            self._tokens = segment.of_tokens.table(sizes, prompts, bands, frame.size)
+            rows = segment.traced if self._tokens is None else segment.of_both
+            self._listed = rows.on(sizes, prompts, bands, frame.size)
         self._loop: LoopSums | None = None
         if segment.moving is not None:
-            whole, _ = segment.timed.trips(frame.points(segment.space))
-            self._loop = LoopSums(segment.moving, frame, bands, whole)
+            self._loop = LoopSums(segment.moving, frame, bands, self._most_trips(frame))
+
+    def _most_trips(self, frame: Frame) -> float:
+        """Return trips that no loop has more of."""
+        segment = self._segment.segment
+        if segment.times is None:
+            return 1.0
+        values = zip(
+            (batch, prompt, output), (frame.batch, frame.prompt, frame.output), strict=True
+        )
+        ranges = {symbol: (float(v.min()), float(v.max())) for symbol, v in values}
+        _, most = Ranges(self._segment.space, ranges).of(segment.times)
+        if most < LONGEST:
+            return most
+        whole, _ = self._segment.timed.trips(frame.points(self._segment.space))
+        return float(np.max(whole))
 
     def at(self, part: Part, where: tuple[slice, ...]) -> Parts:
         """Return the time of some of the points, stretches along each of the frame's axes."""
@@ -183,6 +210,10 @@ class Prepared:
     def _prompts(self, part: Part) -> Parts:
         if self._table is not None:
             return self._table.at(part.batches, part.prompts)
+        b, p = part.frame.batch, part.frame.prompt
+        if self._listed is not None:
+            found = self._listed(b, p, part.batches_of, part.prompts_of)
+            return found if self._tokens is None else added(found, self._tokens.at(b * p))
         return self._of_prompt(part.frame.batch, part.frame.prompt)
 
     def _of_prompt(self, b: Operand, p: Operand) -> Parts:

@@ -109,7 +109,7 @@ def trips_at(segment: Segment, points: Points) -> tuple[Operand, Operand]:
     count = np.maximum(points.polynomial(segment.times), 0.0)
     whole = np.floor(count + NEAR)
     part = count - whole
-    return whole, np.where(part > NEAR, part, 0.0)
+    return whole, np.where(part > NEAR, part, 0.0) if np.any(part) else 0.0
 
 
 def product_of(points: Points, factors: tuple[Terms, ...]) -> Operand:

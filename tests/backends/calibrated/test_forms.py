@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mansard.backends.calibrated import fitting
+from mansard.backends.calibrated.columns import COLUMNS
 from mansard.backends.calibrated.facts import facts, peak
 from mansard.backends.calibrated.fitting import Columns
 from mansard.backends.calibrated.form import PLAIN, Form
@@ -100,7 +101,7 @@ def test_floats_and_arrays_give_the_same_seconds(law: Form) -> None:
     values = tuple(p.start for p in law.parameters)
     plain = law.seconds(values, sizes, FACTS, PLAIN)
     columns = {name: np.array([value, value]) for name, value in sizes.items()}
-    assert law.seconds(values, columns, FACTS, np) == pytest.approx([plain, plain], rel=1e-12)
+    assert law.seconds(values, columns, FACTS, COLUMNS) == pytest.approx([plain, plain], rel=1e-12)
 
 
 ONE_WAY = [law for law in FORMS.values() if law.name != "collective"]  # it has no single share
