@@ -37,6 +37,7 @@ REMEMBERED: dict[str, tuple[str, float]] = {
 """What → the command, and CPU seconds of a question that was asked before."""
 CHANGED: dict[str, tuple[str, float]] = {
     "sweep 8B, other sizes": ("sweep llama-3.1-8b --on h100-sxm --vary batch=1..{}x2", 0.25),
+    "plan 8B, other goals": ("plan llama-3.1-8b --on h100-sxm --slo tpot<{}ms --rate 5/s", 0.90),
 }
 """What → the command with a size left open, whose scenario was swept before over other sizes."""
 SYMPY_S = 0.30

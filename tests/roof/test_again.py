@@ -211,6 +211,33 @@ def test_a_model_of_the_hub_cache_counts_with_its_config(
     assert len(asked_anew) == 3
 
 
+def test_an_onnx_file_counts_with_the_sizes_of_what_lies_beside_it(tmp_path: Path) -> None:
+    file, weights = tmp_path / "model.onnx", tmp_path / "below" / "weights.bin"
+    weights.parent.mkdir()
+    file.write_bytes(b"graph")
+    weights.write_bytes(b"12")
+    first = grounds.contents([f"compare {file}"])
+    assert first is not None
+    assert first == grounds.contents([f"compare {file}"])
+    assert set(first) == {str(file), str(weights)}
+    file.write_bytes(b"grape")
+    second = grounds.contents([f"compare {file}"])
+    weights.write_bytes(b"123")
+    third = grounds.contents([f"compare {file}"])
+    assert len({str(found) for found in (first, second, third)}) == 3
+
+
+def test_of_a_folder_with_too_many_files_nothing_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grounds, "MOST_FILES", 3)
+    for k in range(3):
+        (tmp_path / f"{k}.bin").write_bytes(b"")
+    (tmp_path / "model.onnx").write_bytes(b"")
+    assert grounds.contents([str(tmp_path / "model.onnx")]) is None
+    assert grounds.contents([str(tmp_path / "0.bin")]) is not None
+
+
 @pytest.mark.parametrize(("name", "value"), [("MANSARD_BATCH", "8"), ("COLUMNS", "40")])
 def test_settings_and_the_look_of_a_terminal_are_part_of_the_question(
     run: Run, cache: Path, asked_anew: list[Any], monkeypatch: pytest.MonkeyPatch,
@@ -219,7 +246,8 @@ def test_settings_and_the_look_of_a_terminal_are_part_of_the_question(
     run(*ASKED["sensitivity"])
     monkeypatch.setenv(name, value)
     run(*ASKED["sensitivity"])
-    monkeypatch.setenv("UNRELATED", "1")
+    for other in ("UNRELATED", "HF_TOKEN", "XDG_SESSION_ID"):
+        monkeypatch.setenv(other, "1")
     run(*ASKED["sensitivity"])
     assert len(asked_anew) == 2
 

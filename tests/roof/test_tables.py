@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 import mansard as ms
 from mansard.backends.engine.figures import FIGURES
+from mansard.backends.engine.lowered import Lowered
 from mansard.backends.engine.straight import Straight
 from mansard.query import grounds, tables
+from mansard.query import prepare as prepare_module
 from mansard.query.disk import Disk
 from mansard.query.study import study
 
@@ -227,6 +229,64 @@ def test_what_is_no_plain_table_is_compiled_each_time(
     assert set(first.out.splitlines()) == set(again.out.splitlines())
 
 
+PLAN = ("plan", "qwen2.5-1.5b", "--on", "h100-sxm", "--max-devices", "2", "--rate", "50/s")
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_a_plan_of_other_objectives_takes_its_replicas_from_tables(
+    run: Run, cache: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    compiled: list[Any] = []
+    lower = Lowered.__init__
+
+    def counted(self: Any, program: Any) -> None:
+        compiled.append(program)
+        lower(self, program)
+
+    monkeypatch.setattr(Lowered, "__init__", counted)
+    run(*PLAN, "--slo", "tpot<30ms", "-f", form)
+    assert len(kept(cache)) == 6  # steady and static: one device, two ranks, two stages
+    assert len(compiled) == 6
+    found = run(*PLAN, "--slo", "tpot<8ms,ttft<1s", "-p", "3k", "-f", form)
+    assert len(compiled) == 6
+    monkeypatch.setenv("MANSARD_CACHE", "off")
+    assert found == run(*PLAN, "--slo", "tpot<8ms,ttft<1s", "-p", "3k", "-f", form)
+    assert len(compiled) == 12
+
+
+def test_the_time_a_cache_takes_to_its_replica_is_kept_of_the_lengths_it_is_of(
+    run: Run, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[Any] = []
+    prepare = prepare_module.prepare
+
+    def counted(*given: Any) -> Any:
+        prepared.append(given)
+        return prepare(*given)
+
+    monkeypatch.setattr(prepare_module, "prepare", counted)
+    run(*PLAN, "--slo", "tpot<30ms")
+    whole = len(prepared)
+    prepared.clear()
+    run(*PLAN, "--slo", "tpot<29ms")
+    same_lengths = len(prepared)
+    prepared.clear()
+    run(*PLAN, "--slo", "tpot<29ms", "-p", "3k")
+    assert same_lengths < len(prepared) < whole
+
+
+def test_a_sweep_says_the_same_of_a_table_that_a_plan_left(
+    run: Run, cache: Path, lowered: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(*PLAN, "--slo", "tpot<30ms")
+    lowered.clear()
+    line = ("sweep", "qwen2.5-1.5b", "--on", "h100-sxm:2", "--vary", "batch=1..9")
+    found = run(*line, "-t", "parallel{tp=2}")
+    assert not lowered
+    monkeypatch.setenv("MANSARD_CACHE", "off")
+    assert found == run(*line, "-t", "parallel{tp=2}")
+
+
 def test_python_reads_and_writes_no_table(cache: Path) -> None:
     ms.study("qwen2.5-0.5b", on="h100-sxm").sweep(batch=[1, 2])
     assert not cache.exists()
@@ -234,9 +294,8 @@ def test_python_reads_and_writes_no_table(cache: Path) -> None:
 
 def _tables(cache: Path) -> tuple[Any, tables.Table]:
     asked = study("qwen2.5-0.5b", on="h100-sxm:2", techniques=["quantize{weights=int4}"])
-    about = tables.Made("x", None, frozenset(), ())
     with tables.kept_on_disk():
-        tables.keep(asked, asked.compiled, asked.prepared, about)
+        tables.keep(asked, asked.compiled, asked.prepared)
         found = tables.recall(asked)
     assert found is not None
     assert found.cluster == asked.compiled.cluster

@@ -28,9 +28,14 @@ COMMANDS = (
 HELP = ("-h", "--help")
 SAME = (0, 1)
 """Exit codes of answers."""
-HEEDED = ("MANSARD_", "HF_", "HUGGINGFACE_", "XDG_", "LC_", "TTY_", "CLICOLOR")
+HEEDED = ("MANSARD_", "HF_", "HUGGINGFACE_", "LC_", "TTY_", "CLICOLOR")
 """How variables begin that an answer or its look may depend on."""
-ALSO = ("HOME", "LANG", "TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
+ALSO = (
+    "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "LANG", "TERM", "COLORTERM", "COLUMNS", "LINES",
+    "NO_COLOR", "FORCE_COLOR",
+)  # fmt: skip
+SECRET = "TOKEN"
+"""In the name of what opens doors and changes no answer."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,8 @@ class Words:
         from mansard.query.disk import VARIABLE
         from mansard.query.grounds import contents, key_of, standing
 
-        env = {k: v for k, v in os.environ.items() if k in ALSO or k.startswith(HEEDED)}
-        env.pop(VARIABLE, None)
+        heeded = (k for k in os.environ if k in ALSO or k.startswith(HEEDED))
+        env = {k: os.environ[k] for k in heeded if k != VARIABLE and SECRET not in k}
         try:
             settings = [str(file) for file in _settings_files()]
         except OSError:  # there is no working folder

@@ -46,6 +46,7 @@ def plan(
     from mansard.core.lists import listed, names
     from mansard.query.lengths import of_the_whole
     from mansard.query.planning.chips import document, plans
+    from mansard.query.tables import kept_on_disk
     from mansard.query.written import dollars
 
     prices = [dollars(price) for price in listed(asked.price or "")]
@@ -54,10 +55,11 @@ def plan(
         prices = [told]
     pipelines = [() if v.strip() == NONE else (v,) for v in variants] or [()]
     chips = names(str(keywords.pop("on")))
-    found = plans(
-        model, chips, prices, slo=slo, rate=float(units.parse(rate, "1/s", bare=True)),
-        variants=pipelines, most_devices=most, split=split, **keywords,
-    )  # fmt: skip
+    with kept_on_disk():
+        found = plans(
+            model, chips, prices, slo=slo, rate=float(units.parse(rate, "1/s", bare=True)),
+            variants=pipelines, most_devices=most, split=split, **keywords,
+        )  # fmt: skip
     alone = len(found) == 1
     match to.form:
         case "json":

@@ -21,6 +21,8 @@ MOST_FILE = 16_000_000
 """Bytes of a file whose content is part of a key; of a larger one size and time are."""
 MOST_FILES = 2_000
 """Files one question may rest on; with more of them nothing is remembered."""
+Read = tuple[Path, int]
+"""A file, and up to how many bytes of it are read; of a larger one size and time count."""
 _BETWEEN = re.compile(r"[\s,=:;{}\[\]()<>\"']+")
 
 
@@ -51,10 +53,10 @@ def contents(
     names = dict.fromkeys(name for word in words for name in _names(word))
     named = (f for name in names for folder in folders for f in _files(folder, name))
     files = dict.fromkeys(islice(named, MOST_FILES + 1))
-    found = {str(file): digest for file in files if (digest := _digest(file)) is not None}
-    if len(found) < len(files) or len(files) > MOST_FILES:
+    found = {f"{file}": digest for file, most in files if (digest := _digest(file, most))}
+    if len(files) > MOST_FILES or len(found) < len({file for file, _ in files}):
         return None
-    for file in files:
+    for file, _ in files:
         if inside and file.suffix.lower() == ".toml":
             lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
             more = contents(lines, (Path(), file.parent), inside=False)
@@ -71,13 +73,13 @@ def _names(word: str) -> Iterator[str]:
             yield stripped
 
 
-def _files(folder: Path, name: str) -> Iterator[Path]:
+def _files(folder: Path, name: str) -> Iterator[Read]:
     """Yield the files that are read where a name is one of a model, a chip or lengths."""
     try:
         path = folder / os.path.expanduser(name)
         if path.is_dir():
             if (path / "config.json").is_file():
-                yield from (f for f in sorted(path.iterdir()) if f.is_file())
+                yield from ((f, MOST_FILE) for f in sorted(path.iterdir()) if f.is_file())
         elif path.is_file():
             yield from _with_what_is_beside(path)
         elif folder == Path():
@@ -86,17 +88,17 @@ def _files(folder: Path, name: str) -> Iterator[Path]:
         return
 
 
-def _with_what_is_beside(path: Path) -> Iterator[Path]:
-    yield path
+def _with_what_is_beside(path: Path) -> Iterator[Read]:
+    yield path, MOST_FILE
     beside = path.parent / "hf_quant_config.json"
     if path.suffix.lower() == ".json" and beside.is_file():
-        yield beside
-    if path.suffix.lower() == ".onnx":  # its weights lie beside it or below
+        yield beside, MOST_FILE
+    if path.suffix.lower() == ".onnx":  # its weights lie beside it or below: their sizes count
         for place, _, names in os.walk(path.parent):
-            yield from (Path(place, name) for name in names)
+            yield from ((Path(place, name), 0) for name in names if Path(place, name) != path)
 
 
-def _cached(name: str) -> Iterator[Path]:
+def _cached(name: str) -> Iterator[Read]:
     """Yield the config of a model of the Hugging Face cache."""
     from mansard.frontends.hf.read import cached_config, hub_cache
 
@@ -105,11 +107,11 @@ def _cached(name: str) -> Iterator[Path]:
         yield from _with_what_is_beside(config) if config else ()
 
 
-def _digest(file: Path) -> str | None:
-    """Return a digest of a file; of one too large to be read, of its size and time."""
+def _digest(file: Path, most: int) -> str | None:
+    """Return a digest of a file; of one larger than ``most`` bytes, its size and time."""
     try:
         about = file.stat()
-        if about.st_size > MOST_FILE:
+        if about.st_size > most:
             return f"{about.st_size} {about.st_mtime_ns}"
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError:

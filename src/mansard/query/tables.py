@@ -7,7 +7,7 @@ the user's own documents (``query.disk``) under a key of all it rests on (``quer
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import fields
@@ -129,18 +129,18 @@ def recall(study: Study, number: int = 0) -> Table | None:
         return None  # of another shape
 
 
-def keep(study: Study, engine: object, ready: Prepared, made: Made, number: int = 0) -> None:
+def keep(study: Study, engine: object, ready: Prepared, number: int = 0) -> None:
     """Keep what was compiled, where all it rests on is known.
 
     Args:
         study: the scenario.
         engine: what was made of it.
         ready: the program and the devices.
-        made: what is said of it.
         number: of tables the question has had.
     """
     from mansard.backends.engine.compiled import Compiled
     from mansard.core.symbols import output, prompt
+    from mansard.ir.occurring import occurring
 
     if not isinstance(engine, Compiled) or ready.origin.lengths != (prompt + output,):
         return
@@ -148,14 +148,36 @@ def keep(study: Study, engine: object, ready: Prepared, made: Made, number: int 
     steps = engine.line() if key is not None else None
     if disk is None or key is None or steps is None or frontends_of_plugins():
         return
+    origin, said = ready.origin, (*ready.program.origin.notes, *ready.notes)
     disk.write(key, {
-        "name": made.name, "max_context": made.max_context, "sizes": sorted(made.sizes),
-        "notes": [{f.name: getattr(note, f.name) for f in fields(note)} for note in made.notes],
+        "name": origin.name, "max_context": origin.max_context,
+        "sizes": sorted(occurring(ready.program)),
+        "notes": [{f.name: getattr(note, f.name) for f in fields(note)} for note in said],
         "mesh": dict(ready.program.mesh), "steps": _written(steps),
     })  # fmt: skip
 
 
-def _where(study: Study, number: int) -> tuple[Disk | None, str | None]:
+def number(study: Study, about: Sequence[object], compute: Callable[[], float]) -> float:
+    """Return a figure of a study from disk; computed, and kept, where it is not there.
+
+    Args:
+        study: the scenario.
+        about: what the figure is, and at which sizes.
+        compute: makes it.
+    """
+    disk, key = _where(study, 0, about)
+    found = disk.read(key) if disk is not None and key is not None else None
+    if found is not None and isinstance(found.get("number"), float):
+        return float(found["number"])
+    value = float(compute())
+    if disk is not None and key is not None and not frontends_of_plugins():
+        disk.write(key, {"number": value})
+    return value
+
+
+def _where(
+    study: Study, number: int, what: Sequence[object] = ("steps",)
+) -> tuple[Disk | None, str | None]:
     """Return the user's disk, and the key of a study; None where not all of it is known."""
     words = (study.source, study.on, *study.techniques)
     plain = study.kind == "ideal" and study.mix is None and number < MOST_TABLES
@@ -169,7 +191,7 @@ def _where(study: Study, number: int) -> tuple[Disk | None, str | None]:
         return None, None
     asked = study.scenario
     about = [*words, study.level, changed, asked.phase, asked.single_step]
-    return disk, key_of("table", about, read, rest)
+    return disk, key_of("table", about, list(what), read, rest)
 
 
 def _written(line: Straight) -> dict[str, Any]:

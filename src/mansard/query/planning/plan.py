@@ -167,7 +167,8 @@ def plan(
     objectives = read_objectives(slo)
     chip, nodes, per_node = parse_target(str(on))
     most = nodes * per_node if ":" in str(on) else most_devices
-    base = _one_device(study(source, on=chip, **asked))
+    named = study(source, on=chip, **asked)
+    base = _one_device(named)
     pipelines = [several(variant) for variant in several(variants)]
     question = Question(base)
     question.check_few("plans")
@@ -176,7 +177,7 @@ def plan(
     skipped: list[tuple[str, str]] = []
     mixture = _has_experts(base)
     for layout, variant in product(layouts(most, experts=mixture), pipelines):
-        replica = Replica(base, layout, ",".join(map(str, variant)))
+        replica = Replica(base, layout, ",".join(map(str, variant)), named)
         try:
             assert replica.steady is not None
         except MansardError as problem:

@@ -11,6 +11,7 @@ import numpy as np
 from mansard.backends.engine.rowwise import CHUNK
 from mansard.backends.expected import expected_phases
 from mansard.core.errors import SpecError
+from mansard.query import tables
 from mansard.query.calibration import CALIBRATED
 from mansard.query.planning.layouts import Layout
 from mansard.query.solving.question import MOST_LENGTHS, Question
@@ -31,11 +32,13 @@ class Replica:
         study: the question on one device, with the user's techniques alone.
         layout: how the devices share the model.
         variant: further techniques, as pipeline text.
+        named: the question as it was asked, its model by name.
     """
 
     study: Study
     layout: Layout
     variant: str
+    named: Study
 
     @cached_property
     def batches(self) -> np.ndarray:
@@ -61,6 +64,11 @@ class Replica:
         Raises:
             SpecError: the model keeps no cache, no link is known, or prompts are too many.
         """
+        named = self._asked(2 * self.layout.devices, self.layout.pipeline, APART, of=self.named)
+        sizes = (self.layout.dp, named.scenario.prompt, named.scenario.output)
+        return tables.number(named, (TRANSFER, *sizes), self._transfer_s)
+
+    def _transfer_s(self) -> float:
         asked = self._asked(2 * self.layout.devices, self.layout.pipeline, APART)
         ready, sizes = asked.prepared, Question(asked).sizes
         prompts: dict[float, float] = {}
@@ -81,18 +89,23 @@ class Replica:
 
         return bound_s * UNMEASURED
 
-    def _asked(self, devices: int, *pipelines: str) -> Study:
-        on = f"{self.study.on}:{devices}" if devices > 1 else self.study.on
+    def _asked(self, devices: int, *pipelines: str, of: Study | None = None) -> Study:
+        study = of or self.study
+        on = f"{study.on}:{devices}" if devices > 1 else study.on
         more = tuple(text for text in (self.variant, *pipelines) if text)
-        return replace(self.study, on=on, techniques=(*self.study.techniques, *more))
+        return replace(study, on=on, techniques=(*study.techniques, *more))
 
     def _figures(self, *pipelines: str) -> Mapping[str, np.ndarray]:
         asked = self._asked(self.layout.devices, *pipelines)
         lengths = float(asked.scenario.prompt), float(asked.scenario.output)
+        named = self._asked(self.layout.devices, *pipelines, of=self.named)
+        if (table := tables.recall(named)) is not None:
+            return table.figures(self.batches, *lengths, names=FIGURES)
         engine, calibrated = Question(asked).engine, asked.kind == CALIBRATED
         if calibrated and engine.method != "compiled":
             raise SpecError("its calibrated estimate is evaluated step by step",
                             hint="plan with the bound")  # fmt: skip
         names = (*FIGURES, *BANDS) if calibrated else FIGURES
         found = engine.figures(self.batches, *lengths, names)
+        tables.keep(named, engine, asked.prepared)
         return {name: np.asarray(values) for name, values in found.items()}

@@ -82,9 +82,7 @@ class Engines:
         if not tokens or most is not None:
             return Once(cast(Any, whole), most, tokens)
         if not case.fields:
-            said = (*ready.program.origin.notes, *ready.notes)
-            about = Made(ready.origin.name, ready.origin.max_context, sizes, said)
-            tables.keep(study, engine, ready, about, case.number)
+            tables.keep(study, engine, ready, case.number)
         return whole
 
     def _table(self, case: Case) -> Table | None:
