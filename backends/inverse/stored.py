@@ -10,13 +10,15 @@ from mansard.backends.quantity import ONE, Terms
 
 Sized = tuple[Segment, Terms]
 """A size, in the calls of a segment."""
+ALWAYS = Segment("")
+"""What is held whichever calls happen."""
 
 
 def storages(of: Footprints) -> Iterator[tuple[str, int, tuple[Sized, ...]]]:
     """Yield (kind, how many, its size in each segment that holds it) of every storage."""
     for kind, size in of.fixed.items():
-        if size and of.segments:
-            yield kind, 1, ((of.segments[0], {ONE: size}),)
+        if size:
+            yield kind, 1, ((ALWAYS, {ONE: size}),)
     for kind, count, variants in of.varying:
         there = zip(of.segments, variants, strict=True)
         yield kind, count, tuple((s, dict(v)) for s, v in there if v is not None)

@@ -447,3 +447,14 @@ def test_streams_side_by_side_are_searched_under_a_certificate() -> None:
         assert found.value is not None
         assert "bisection" in found.method
         assert found.binding == text
+
+
+def test_weights_are_held_though_the_first_call_never_happens() -> None:
+    """A prompt of 100 is one chunk of 512, the last one: no chunk comes before it."""
+    study = ms.study("qwen2.5-0.5b", on="h100-sxm", prompt=100, output=20,
+                     techniques=["chunk-prefill{size=512}"])  # fmt: skip
+    curve = study.question.curves("batch", 1, 100).figure("memory")
+    assert curve is not None
+    for batch in (1, 64, 100):
+        held = study.compiled.figures(batch, 100, 20, ("memory",))["memory"][0]
+        assert curve.near(float(batch)) == pytest.approx(held, rel=1e-12)
