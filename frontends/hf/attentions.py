@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,11 +23,6 @@ def attentions(fields: Fields, card: Card, hidden: int, count: int) -> list[Atte
     """
     spec = card.attention
     heads = _whole(fields, spec.heads)
-    near = _shape(fields, hidden, heads, spec.kv_heads, spec.head_dim)
-    far = near
-    if spec.far_head_dim is not None or spec.far_kv_heads is not None:
-        far_kv = spec.kv_heads if spec.far_kv_heads is None else spec.far_kv_heads
-        far = _shape(fields, hidden, heads, far_kv, spec.far_head_dim or spec.head_dim)
     kind = choice(fields, "positions", card.positions.kind, PositionKind)
     rotates = picks(card.positions.rope, fields, count)
     window, local = _windows(fields, spec, count)
@@ -56,8 +52,9 @@ def attentions(fields: Fields, card: Card, hidden: int, count: int) -> list[Atte
     sinks = spec.sinks if spec.sinks == "local" else fields.flag(spec.sinks)
     indexes = _indexes(fields, spec, count)
     made = []
-    for is_near, turns, index in zip(local, rotates, indexes, strict=True):
-        kv_heads, head_dim = near if is_near else far
+    shapes = _shapes(fields, spec, hidden, heads, local)
+    for is_near, turns, index, shape in zip(local, rotates, indexes, shapes, strict=True):
+        kv_heads, head_dim = shape
         rotary = _rotary_dim(fields, card, head_dim) if kind == "rope" and turns else 0
         made.append(
             Attention(
@@ -88,6 +85,21 @@ def _indexes(fields: Fields, spec: AttentionCard, count: int) -> list[BlockIndex
 def _whole(fields: Fields, setting: Setting) -> int:
     chosen = fields.decide(setting)
     return fields.whole(chosen) if isinstance(chosen, str) else int(fields.setting(chosen))
+
+
+def _shapes(
+    fields: Fields, spec: AttentionCard, hidden: int, heads: int, near: tuple[bool, ...]
+) -> list[tuple[int, int]]:
+    """Return (key-value heads, head width) of each layer."""
+    setting = fields.decide(spec.kv_heads)
+    if isinstance(setting, Mapping) and isinstance(fields.setting(setting), list):
+        rows = fields.setting_per_layer(setting, len(near))
+        return [_shape(fields, hidden, heads, kv or heads, spec.head_dim) for kv in rows]
+    own = far = _shape(fields, hidden, heads, spec.kv_heads, spec.head_dim)
+    if spec.far_head_dim is not None or spec.far_kv_heads is not None:
+        far_kv = spec.kv_heads if spec.far_kv_heads is None else spec.far_kv_heads
+        far = _shape(fields, hidden, heads, far_kv, spec.far_head_dim or spec.head_dim)
+    return [own if is_near else far for is_near in near]
 
 
 def _shape(

@@ -89,7 +89,7 @@ def _dense(
     elif isinstance(chosen, str):
         widths = fields.per_layer(chosen, count, rule)
     else:
-        widths = [int(fields.setting(chosen))] * count
+        widths = [int(width or 0) for width in fields.setting_per_layer(chosen, count)]
     if spec.kind == "channel-mix":
         return [ChannelMix(w) for w in widths]
     up_bias, down_bias = fields.flag(spec.up_bias), fields.flag(spec.down_bias)

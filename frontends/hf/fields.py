@@ -16,8 +16,9 @@ from mansard.core.records import dataclass
 from mansard.frontends.hf.cards import Card, Setting
 from mansard.frontends.hf.defaults import class_defaults
 from mansard.frontends.hf.keys import Key, canonical_keys, is_noise, show
-from mansard.frontends.hf.paths import at, has, is_stated
+from mansard.frontends.hf.paths import at, has, is_stated, root
 from mansard.frontends.hf.read import RawConfig
+from mansard.frontends.hf.schedule import mentioned, one_a_layer
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Fields:
     def touch(self, *keys: str) -> None:
         """Count keys as read without reading them: what another setting has switched off."""
         for key in keys:
-            self._read.update(name.split(".")[0] for name in self.spellings(self._key(key)))
+            self._read.update(map(root, self.spellings(self._key(key))))
 
     def share(self, other: Fields) -> None:
         """Count as read what another stack of the same config has read."""
@@ -69,14 +70,7 @@ class Fields:
             SpecError: it is a list of another length.
         """
         value = self.value(key)
-        if not isinstance(value, list):
-            return [self.whole(key, rule)] * count
-        if len(value) != count:
-            raise SpecError(
-                f"{self.where}: {key} lists {len(value)} layers, but the model has {count}",
-                hint=f"make {key} as long as num_hidden_layers, or one number",
-            )
-        return list(value)
+        return self._each(key, value if isinstance(value, list) else self.whole(key, rule), count)
 
     def whole(self, key: str, rule: tuple[int, str] | None = None) -> int:
         """Return an integer field, or the rule's value where it is absent or null."""
@@ -104,6 +98,15 @@ class Fields:
             name, parts = next(iter(chosen.items()))
             return combine(name, [self.setting(part) for part in parts])
         return self.value(chosen) if isinstance(chosen, str) else chosen
+
+    def setting_per_layer(self, setting: Setting, count: int) -> list[Any]:
+        """Evaluate a setting that is a list of one value a layer, or one for all of them."""
+        return self._each(next(mentioned(setting), "a list"), self.setting(setting), count)
+
+    def _each(self, key: str, value: Any, count: int) -> list[Any]:
+        if isinstance(value, list):
+            one_a_layer(self.where, key, value, count, "or one number")
+        return list(value) if isinstance(value, list) else [value] * count
 
     def flag(self, setting: Setting) -> bool:
         """Evaluate a yes-or-no setting; absent and null mean no."""
@@ -144,7 +147,7 @@ class Fields:
     def _resolve(self, key: Key) -> Field:
         names = self.spellings(key)
         present = [name for name in names if is_stated(self._config, name, self.where)]
-        self._read.update(name.split(".")[0] for name in present)
+        self._read.update(map(root, present))
         stated = {name: key.check(at(self._config, name), self.where, name) for name in present}
         given = {name: value for name, value in stated.items() if value is not None}
         if given:
@@ -170,8 +173,12 @@ class Fields:
 def combine(name: str, values: Sequence[Any]) -> Any:
     """Combine the values of a card's expression; anything with an absent part is absent.
 
+    A list, one value a layer, is combined layer by layer.
+
     >>> combine("times", [2, 3]), combine("ceil", [33, 16]), combine("first", [None, 4])
     (6, 3, 4)
+    >>> combine("times", [2, [3, None, 5]])
+    [6, None, 10]
     """
     if name == "first":
         return next((v for v in values if v is not None), None)
@@ -179,6 +186,10 @@ def combine(name: str, values: Sequence[Any]) -> Any:
         raise unknown_name("combination of a card", name, ("first", *COMBINATIONS))
     if any(v is None for v in values):
         return None
+    lists = [v for v in values if isinstance(v, list)]
+    if lists and name != "length":
+        rows = ([v[k] if isinstance(v, list) else v for v in values] for k in range(len(lists[0])))
+        return [combine(name, row) for row in rows]
     if name in ("over", "ceil") and not values[1]:
         raise SpecError(f"{values[0]} is divided by 0", hint="make the divisor more than 0")
     return COMBINATIONS[name](values)

@@ -28,7 +28,10 @@ _WANTED = {
     "side": "a whole number of at least 1, or two that are equal",
     "auto": 'a whole number of at least 1, or "auto"',
 }
-_LINE = re.compile(r'^"?([\w.]+)"? = \{.*\}$', re.MULTILINE)
+_TYPES: dict[str, Any] = {
+    "flag": bool, "text": str, "word": (str, bool), "list": list, "pattern": (list, str)
+}  # fmt: skip
+_LINE = re.compile(r'^"?([\w.\[\]]+)"? = \{.*\}$', re.MULTILINE)
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 
@@ -68,23 +71,14 @@ class Key:
             case "size" | "count" | "auto" | "side":
                 if isinstance(value, float) and value.is_integer():
                     value = int(value)
-                bad = not isinstance(value, int) or isinstance(value, bool)
-                bad = bad or value < (0 if self.kind == "count" else 1)
+                bad = type(value) is not int or value < (0 if self.kind == "count" else 1)
                 if not bad and value > self.most:
                     bad, wanted = True, f"at most {self.most}"
             case "number":
                 bad = isinstance(value, bool) or not isinstance(value, (int, float))
                 bad = bad or not abs(value) < 1e30
-            case "flag":
-                bad = not isinstance(value, bool)
-            case "text":
-                bad = not isinstance(value, str)
-            case "word":
-                bad = not isinstance(value, (str, bool))
-            case "list":
-                bad = not isinstance(value, list)
-            case "pattern":
-                bad = not isinstance(value, (list, str))
+            case _:
+                bad = not isinstance(value, _TYPES[self.kind])
         if bad:
             raise SpecError(
                 f"{where}: {spelled} is {show(value)}", hint=f"{spelled} must be {wanted}"
@@ -114,14 +108,7 @@ def canonical_keys() -> Mapping[str, Key]:
 
     def read(name: str) -> Key:
         row = tomllib.loads(lines[name])[name]
-        return Key(
-            name,
-            row["kind"],
-            tuple(row.get("aliases", ())),
-            row.get("most", 2**31),
-            row.get("per_layer", False),
-            row.get("quiet", False),
-        )
+        return Key(name, **{**row, "aliases": tuple(row.get("aliases", ()))})
 
     return Lazy(lines, read)
 

@@ -25,6 +25,7 @@ from mansard.frontends.hf.fields import Fields
 from mansard.frontends.hf.keys import show
 from mansard.frontends.hf.mixers import Cross
 from mansard.frontends.hf.parts import cross_of, head_of, stem_of, transform_of
+from mansard.frontends.hf.paths import LIST
 from mansard.frontends.hf.picks import choice, picks
 from mansard.frontends.hf.quantization_methods import read_quantization
 from mansard.frontends.hf.read import RawConfig, read_config
@@ -231,9 +232,10 @@ def _check_assumptions(fields: Fields, card: Card) -> None:
     for key, wanted in card.assumes.items():
         value = fields.value(key)
         allowed = wanted if isinstance(wanted, list) else [wanted]
-        if value is not None and value not in allowed:
+        stated = value if key.partition(".")[0].endswith(LIST) else [value]
+        for other in (v for v in stated or () if v is not None and v not in allowed):
             raise SpecError(
-                f"{fields.where}: {key} is {show(value)}, which the {card.model_type} card has no"
+                f"{fields.where}: {key} is {show(other)}, which the {card.model_type} card has no"
                 " block for",
                 hint=f"only {' or '.join(map(repr, allowed))} is supported",
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from mansard.core.errors import SpecError
@@ -95,25 +95,38 @@ def by_rule(
     >>> by_rule("from", 4, start=3)
     (False, False, False, True)
     """
-    match rule:
-        case "never" | "spans" | "cycle":
-            picked = [False] * layers
-        case "always":
-            picked = [True] * layers
-        case "from":
-            picked = [i >= start and i % step == 0 for i in range(layers)]
-        case "except_from":
-            picked = [i < start or i % step != 0 for i in range(layers)]
-        case "every":
-            picked = [(i + 1) % step == 0 and i >= start for i in range(layers)]
-        case "except_every":
-            picked = [(i + 1) % step != 0 and i >= start for i in range(layers)]
-        case "period":
-            picked = [(i - start) % step == 0 for i in range(layers)]
-        case "except_period":
-            picked = [(i - start) % step != 0 for i in range(layers)]
+    pick = _PICKS.get(rule, _never)
     end = layers if before is None else before
-    return tuple(p and first <= i < end and i not in skip for i, p in enumerate(picked))
+    span = range(layers)
+    return tuple(pick(i, start, step) and first <= i < end and i not in skip for i in span)
+
+
+def _never(layer: int, start: int, step: int) -> bool:
+    return False
+
+
+_PICKS: dict[Rule, Callable[[int, int, int], bool]] = {
+    "always": lambda i, start, step: True,
+    "from": lambda i, start, step: i >= start and i % step == 0,
+    "except_from": lambda i, start, step: i < start or i % step != 0,
+    "every": lambda i, start, step: (i + 1) % step == 0 and i >= start,
+    "except_every": lambda i, start, step: (i + 1) % step != 0 and i >= start,
+    "period": lambda i, start, step: (i - start) % step == 0,
+    "except_period": lambda i, start, step: (i - start) % step != 0,
+}
+"""Whether a rule picks layer ``i``; ``never`` does not, nor those that need a list."""
+
+
+def one_a_layer(where: str, key: str, values: Sequence[Any], layers: int, other: str = "") -> None:
+    """Refuse a list of another length than there are layers.
+
+    Raises:
+        SpecError: it is; ``other`` is what else may be done.
+    """
+    if len(values) != layers:
+        hint = f"make {key} as long as num_hidden_layers" + (f", {other}" if other else "")
+        said = f"{where}: {key} lists {len(values)} layers, but the model has {layers}"
+        raise SpecError(said, hint=hint)
 
 
 def by_list(
@@ -132,11 +145,7 @@ def by_list(
     """
     if repeat and entries:
         entries = [entries[i % len(entries)] for i in range(layers)]
-    if len(entries) != layers:
-        raise SpecError(
-            f"{where}: {key} lists {len(entries)} layers, but the model has {layers}",
-            hint=f"make {key} as long as num_hidden_layers, or leave it out",
-        )
+    one_a_layer(where, key, entries, layers, "or leave it out")
     known = kinds or KNOWN_KINDS.get(key, ())
     for at, entry in enumerate(entries):
         if known and entry not in known:

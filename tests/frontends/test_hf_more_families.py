@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mansard.core.errors import SpecError
 from mansard.frontends.hf.architecture import Attention, Dense, Moe
 from mansard.frontends.hf.bundled import load_bundled
 from mansard.frontends.hf.load import load
@@ -172,3 +173,58 @@ class TestBadInput:
             t.name for t in parameter_tensors(stated)
         }
         assert parameters(stated) != parameters(absent)
+
+
+def searched(mixers: list[tuple[int | None, float]], **more: Any) -> dict[str, Any]:
+    """A config whose layers have so many queries a key, or no attention, and so wide a block."""
+    blocks = [
+        {
+            "attention": {
+                "n_heads_in_group": group, "no_op": group is None, "replace_with_linear": False
+            },
+            "ffn": {"ffn_mult": mult, "no_op": not mult, "replace_with_linear": False},
+        }
+        for group, mult in mixers
+    ]  # fmt: skip
+    return {
+        "model_type": "nemotron-nas", "num_hidden_layers": len(mixers), "hidden_size": 1024,
+        "num_attention_heads": 16, "vocab_size": 512, "tie_word_embeddings": False,
+        "intermediate_size": None, "num_key_value_heads": None, "block_configs": blocks, **more,
+    }  # fmt: skip
+
+
+class TestSearchedLayers:
+    def test_each_layer_of_nemotron_super_has_heads_and_a_width_of_its_own(self) -> None:
+        """Widths are two thirds of so many times 1024, rounded up to 256; some blocks are left out.
+
+        nvidia/Llama-3_3-Nemotron-Super-49B-v1 comes to its published 49,867,145,216 so.
+        """
+        arch = read_architecture(searched([(8, 5.25), (None, 0.5), (16, 2.625), (4, 0)]))
+        first, second, third, fourth = arch.layers
+        assert (first.attention.kv_heads, third.attention.kv_heads) == (2, 1)
+        assert (second.mixer, fourth.ffn) == (None, None)
+        widths = [layer.ffn.width for layer in arch.layers[:3] if isinstance(layer.ffn, Dense)]
+        assert widths == [3584, 512, 1792]
+        copies = {t.name: t.copies for t in parameter_tensors(arch)}
+        norms = ("input_layernorm", "post_attention_layernorm")
+        assert [copies[f"model.layers.*.{norm}.weight"] for norm in norms] == [3, 3]
+
+    @pytest.mark.parametrize(
+        ("config", "said"),
+        [
+            (searched([(8, 1.0)], num_hidden_layers=2), "lists 1 layers, but the model has 2"),
+            (searched([(7, 1.0), (8, 1.0)]) | {"num_attention_heads": 15, "head_dim": 64}, "share"),
+        ],
+    )
+    def test_lists_that_do_not_fit_the_layers_are_refused(
+        self, config: dict[str, Any], said: str
+    ) -> None:
+        with pytest.raises(SpecError, match=said) as caught:
+            read_architecture(config)
+        assert caught.value.hint
+
+    def test_attention_that_became_a_linear_is_refused_by_name(self) -> None:
+        config = searched([(8, 1.0), (8, 1.0)])
+        config["block_configs"][1]["attention"]["replace_with_linear"] = True
+        with pytest.raises(SpecError, match="replace_with_linear is True"):
+            read_architecture(config)
