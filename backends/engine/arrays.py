@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from mansard.backends.engine.points import Array, Operand
 
 BLOCK = 32768
-"""Points evaluated at once."""
+"""Points of a grid evaluated at once."""
+LISTED = 16384
+"""Points of a list evaluated at once: every step has a buffer as large."""
 
 
 def _where(condition: Any, a: Any, b: Any, out: Any = None) -> Any:
@@ -30,9 +32,16 @@ def _where(condition: Any, a: Any, b: Any, out: Any = None) -> Any:
     return out
 
 
+def _power(a: Any, n: Any, out: Any = None) -> Any:
+    """Return a power; of one positive number by an exponential, within 745·2^-52, and sooner."""
+    if np.ndim(a) or not a > 0:
+        return np.power(a, n, out=out)
+    return np.exp(np.multiply(n, math.log(a), out=out), out=out)
+
+
 UFUNCS: dict[str, Callable[..., Any]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "max": np.maximum,
-    "min": np.minimum, "floor": np.floor, "power": np.power, "where": _where, "less": np.less,
+    "min": np.minimum, "floor": np.floor, "power": _power, "where": _where, "less": np.less,
     "and": np.logical_and,
 }  # fmt: skip
 _BOOLEAN = frozenset({"less", "and"})
@@ -126,7 +135,7 @@ class Columns:
         columns = {k: np.asarray(v, dtype=float).reshape(-1) for k, v in env.items()}
         found = {name: np.empty(count) for name in self._names}
         plan = self._plan(columns)
-        size = min(BLOCK // 4, count)
+        size = min(LISTED, count)
         buffers = [np.empty(size) for _ in range(plan.buffers)]
         todo = [do for level in sorted(plan.levels, reverse=True) for do in plan.levels[level]]
         todo.sort(key=lambda do: do.step)

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -235,3 +236,14 @@ def test_ranges_leave_out_what_never_wins() -> None:
     assert wide is not None
     assert narrow is not None
     assert len(narrow.needed(NAMES)) < 0.7 * len(wide.needed(NAMES))
+
+
+@pytest.mark.parametrize("base", [0.75, 248 / 256, 1.0, 1.5, 0.0, np.array([0.25, 0.5, 0.75])])
+def test_a_power_of_one_number_is_that_of_each(base: Any) -> None:
+    from mansard.backends.engine.arrays import UFUNCS
+
+    exponents = np.array([0.0, 3.0, 700.0])
+    into = np.empty(3)
+    UFUNCS["power"](base, exponents, out=into)
+    np.testing.assert_allclose(into, np.power(base, exponents), rtol=1e-12)
+    np.testing.assert_allclose(UFUNCS["power"](base, exponents), into, rtol=0)
