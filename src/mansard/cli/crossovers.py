@@ -8,13 +8,13 @@ import click
 
 from mansard.cli.answer import write_answer
 from mansard.cli.output import output_options, read_output
-from mansard.cli.question import Asked, bound_options
+from mansard.cli.question import Asked, phase_options
 
 FORMS = ("table", "json", "jsonl", "csv")
 
 
 @click.command(short_help="Where each op turns compute-bound, and how much of the whole is.")
-@bound_options
+@phase_options
 @click.option("--over", metavar="SIZE", default="batch", show_default=True,
               help="As batch, prompt, output or context grows.")  # fmt: skip
 @output_options(FORMS)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mansard.cli import complete
 from mansard.core import units
 from mansard.core.errors import SpecError
 
@@ -82,6 +83,7 @@ def technique_options(command: F) -> F:
     """Add ``-t -O --set``."""
     for option in reversed((
         click.option("-t", "--tech", "techniques", multiple=True, metavar="SPEC",
+                     shell_complete=complete.techniques,
                      help="A technique, in order: name:key=value,key=value or"
                      " name{key=value key=value}; repeatable."),
         click.option("-O", "level", type=click.Choice(("0", "1")),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mansard.cli import complete
 from mansard.cli.options import (
     graph_options,
     read_aliases,
@@ -82,9 +83,9 @@ class Asked:
         return keywords(self.settings())
 
 
-def bound_options(command: F) -> F:
-    """Add what ``question_options`` adds, to a command that answers of the bound alone."""
-    found = _options(command, "The bound is all there is here; calibrated is refused.")
+def phase_options(command: F) -> F:
+    """Add what ``question_options`` adds, to a command that answers about one phase of any name."""
+    found = question_options(command)
     for option in getattr(found, "__click_params__", ()):
         if option.name == "phase":  # any of the program, not only those of tokens
             option.type, option.metavar = click.STRING, "NAME"
@@ -94,10 +95,7 @@ def bound_options(command: F) -> F:
 
 def question_options(command: F) -> F:
     """Add MODEL, ``--on`` and everything a scenario has; the command gets it as ``asked``."""
-    return _options(command, "The bound (default) or the calibrated estimate.")
 
-
-def _options(command: F, kinds: str) -> F:
     @wraps(command)
     def gathered(*args: Any, **values: Any) -> Any:
         asked = Asked(**{name: values.pop(name) for name in NAMES})
@@ -105,14 +103,14 @@ def _options(command: F, kinds: str) -> F:
 
     found: Any = gathered
     for option in reversed((
-        click.argument("model", required=False),
-        click.option("--on", metavar="HW", help="A chip (mansard hardware list), name:N, or a"
-                     " file."),
+        click.argument("model", required=False, shell_complete=complete.models),
+        click.option("--on", metavar="HW", shell_complete=complete.chips,
+                     help="A chip (mansard hardware list), name:N, or a file."),
         scenario_options,
         technique_options,
         graph_options,
         click.option("--estimate", "kind", type=click.Choice(("ideal", "calibrated")),
-                     help=kinds),
+                     help="The bound (default) or the calibrated estimate."),
         click.option("--price", metavar="$/h", help="Of one device and hour: what the answer"
                      " costs."),
     )):  # fmt: skip

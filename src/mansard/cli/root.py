@@ -57,6 +57,8 @@ class LazyGroup(click.Group):
             from mansard.plugins.commands import listed, load
 
             if cmd_name not in (others := listed()):
+                if ctx.resilient_parsing:  # a shell asks what comes after it
+                    return None
                 raise unknown_name("command", cmd_name, [*COMMANDS, *others])
             found = load(cmd_name)
             return found if isinstance(found, click.Command) else click.command(cmd_name)(found)
