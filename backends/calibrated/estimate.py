@@ -27,11 +27,13 @@ class CalibratedAnswer(Answer):
         bands: metric → (low, high).
         phase_bands: phase → (low, high) of its mean step [s].
         bases: what it rests on, most of the time first.
+        is_judged_whole: whether the bands are those of whole networks held back.
     """
 
     bands: Mapping[str, Band] = field(default_factory=dict)
     phase_bands: Mapping[str, Band] = field(default_factory=dict)
     bases: tuple[Basis, ...] = ()
+    is_judged_whole: bool = False
 
 
 def estimate(
@@ -63,6 +65,7 @@ def estimate(
         bands=_metric_bands(found, bands),
         phase_bands=bands,
         bases=work.bases(),
+        is_judged_whole=work.is_judged_whole,
     )
 
 

@@ -78,6 +78,7 @@ class CalibratedWork(Work):
         self.predictor, self.framework, self.engine = predictor, framework, engine
         self.bands: dict[str, Band] = {}
         self.widen_s = 0.0
+        self.is_judged_whole = True
         self._phase = ""
         self._rows: tuple[TableRow, ...] = ()
         self._uneven = False
@@ -124,6 +125,7 @@ class CalibratedWork(Work):
         rests = [(r.form, r.basis) for r in done.rows.values() if isinstance(r, CalibratedTotal)]
         own = self.predictor.own is not None
         whole = is_judged_whole(self.engine, self.framework, own, rests)
+        self.is_judged_whole &= whole
         around = self.engine.band(name == PREFILL) if self.engine else None
         low, high = phase_band(phase.total_s, halves, bound_s, around, whole)
         self.bands[name] = Band(low / steps, high / steps)

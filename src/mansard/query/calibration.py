@@ -30,6 +30,9 @@ IDEAL, CALIBRATED = "ideal", "calibrated"
 KINDS = (IDEAL, CALIBRATED)
 LONG = 5000
 """Lines of a CSV from which a user is told that it takes a while."""
+WHOLE_BANDS = "whole networks held back, so rows' bands do not add up to theirs"
+ADDED_BANDS = "kernels and of the engine, added in squares: no such network was held back"
+"""What the bands of an estimate are of."""
 TIMES = ("ttft_s", "tpot_s", "latency_s")
 
 
@@ -45,6 +48,8 @@ class Calibrated:
         ideal: metric → the bound's figure.
         ideal_phases: phase → the bound's time of its mean step [s].
         bases: the sets it rests on, most of the time first.
+        ratios: metric → the figure over the bound's.
+        bands_of: what the bands are made of, in words.
     """
 
     framework: str
@@ -55,6 +60,7 @@ class Calibrated:
     bases: tuple[Basis, ...]
     ratios: Mapping[str, float]
     engine: str = ""
+    bands_of: str = ""
 
     @property
     def shares(self) -> tuple[tuple[Basis, float], ...]:
@@ -88,6 +94,7 @@ class Calibrated:
         return {
             "framework": self.framework,
             "bands": {n: {"low": b.low, "high": b.high} for n, b in self.bands.items()},
+            "bands_of": self.bands_of,
             "ideal": {
                 "metrics": dict(self.ideal),
                 "phases": {n: {"time_s": t} for n, t in self.ideal_phases.items()},
@@ -250,5 +257,6 @@ def calibrated_figures(
         ideal_phases={name: phase.time_s for name, phase in bound.phases.items()},
         bases=answer.bases,
         ratios=ratios,
+        bands_of=WHOLE_BANDS if answer.is_judged_whole else ADDED_BANDS,
         engine=stands_for(next((e.found for e in engines if e), None), framework, on.chip.id),
     )

@@ -81,7 +81,8 @@ def rests_on(estimate: Estimate) -> str:
     more = len(found.bases) - 3
     rest = f"; {more} more sets in -f json" if more > 0 else ""
     engine = found.engine or found.framework or "the median of engines"
-    return f"Rests on measurements, for {engine}: {'; '.join(parts)}{rest}"
+    said = f"Rests on measurements, for {engine}: {'; '.join(parts)}{rest}"
+    return f"{said}. Bands are of {found.bands_of}"
 
 
 def title(estimate: Estimate) -> str:

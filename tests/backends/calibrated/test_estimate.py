@@ -13,6 +13,7 @@ from mansard.backends.calibrated.lookup import find
 from mansard.backends.calibrated.parameters import Calibration, Key, bundled
 from mansard.backends.calibrated.said import at_the_bound
 from mansard.backends.calibrated.work import phase_band
+from mansard.render.words import rests_on
 
 LLAMA = "llama-2-7b"
 
@@ -177,10 +178,12 @@ def test_a_stack_that_was_measured_has_the_band_of_whole_networks_held_back() ->
         found = ms.analyze(model, on=on, batch=4, prompt=256, output=8, techniques=techniques,
                            estimate="calibrated", set={"framework": framework})  # fmt: skip
         assert found.calibrated is not None
+        said[model, on] = rests_on(found)
         tpot, limits = found.tpot, found.calibrated.bands["tpot_s"]
         assert tpot is not None
         return limits.low / tpot, limits.high / tpot
 
+    said: dict[tuple[str, str], str] = {}
     low, high = band("llama-3.1-8b", "vllm")
     engine = find(Key("engine", "vllm"), "h100-sxm", "hopper").one
     assert (low, high) == pytest.approx((engine.low, engine.high))
@@ -192,6 +195,8 @@ def test_a_stack_that_was_measured_has_the_band_of_whole_networks_held_back() ->
     wide = band("qwen3-30b-a3b", "vllm")  # experts: no such network was measured
     assert wide[0] < low
     assert wide[1] > high
+    assert "Bands are of whole networks held back" in said["llama-3.1-8b", "h100-sxm"]
+    assert "Bands are of kernels and of the engine" in said["qwen3-30b-a3b", "h100-sxm"]
 
 
 @pytest.mark.parametrize("on", ["mi300x", "gaudi3", "apple-m4-max", "h100-sxm", "l40s"])
