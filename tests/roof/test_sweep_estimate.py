@@ -19,6 +19,9 @@ def test_what_a_calibrated_sweep_is_worth_is_said_once() -> None:
     asked = ms.study("qwen2.5-0.5b", on="l40s", prompt=64, output=4, estimate="calibrated")
     codes = [note.code for note in asked.sweep(batch=[1, 2, 4]).notes]
     assert codes.count("M080") == codes.count("M081") == 1
+    spread = ms.study("qwen2.5-0.5b", on="l40s", prompt="uniform(60,64)", output=4,
+                      estimate="calibrated").sweep(batch=[1, 2])  # fmt: skip
+    assert {"M073", "M080", "M081"} <= {note.code for note in spread.notes}
     best = asked.sweep(batch=[1, 2, 4], top=1, best="throughput")
     assert [note.code for note in best.notes].count("M080") == 1
     assert not {"M080", "M081"} & {

@@ -125,7 +125,7 @@ def _check_known(asked: Asked, streamed: Streamed, stopped: bool) -> None:
 def _worth(layout: Layout) -> list[Note]:
     """Return what a calibrated estimate rests on, as it says at the first point."""
     study = layout.study
-    if study.kind != CALIBRATED or study.mix is not None:
+    if study.kind != CALIBRATED:
         return []
     first = {name: int(values[0]) for name, values in layout.grid().items()}
     try:
