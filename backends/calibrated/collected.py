@@ -40,6 +40,10 @@ TWO_MATRICES = {
 """(hidden, inter, top_k, experts) of Nemotron-H, whose experts have no gate: TensorRT-LLM's table
 says so in the name of the kernel, the others' case files in ``is_gated: false``."""
 
+OWN_TOKENS = "sglang-0.5.10"
+"""Its experts were given the tokens their rank has a part in, and no others; what of those belongs
+elsewhere was multiplied by the first expert."""
+
 GROUPED = {(7168.0, 2048.0, 8.0, 256.0): 0.5}
 """DeepSeek-V3's router takes 4 of 8 groups of experts [DeepSeek-AI 2024 V3, §4.2]: the tables'
 tokens have equal groups, so all take the same four, and fill up with the same few experts of
@@ -70,8 +74,9 @@ def experts(record: Record, chip: Hardware) -> Parsed:
     grouped = model in GROUPED and not source.startswith("trtllm") and source not in FIRST
     share = GROUPED[model] if grouped else 1.0
     active = min(share * got.active + (1 - share) * top_k, got.active)
+    seen = got.reached if source == OWN_TOKENS else tokens
     sizes = {
-        "tokens": tokens, "top_k": top_k, "experts": count, "rows": got.rows, "active": active,
+        "tokens": seen, "top_k": top_k, "experts": count, "rows": got.rows, "active": active,
         "tiles": got.tiles, "tile": got.tile, "hidden": hidden, "inter": inter / tp,
         "model_inter": inter, "w_bytes": weight, "matrices": 2.0 if bare else 3.0,
         "peak": peak(chip, computes),

@@ -33,12 +33,14 @@ class Load:
         active: experts with any.
         tiles: tiles of ``tile`` rows that hold them.
         tile: rows of a tile, a power of two near the mean load.
+        reached: tokens with an assignment here.
     """
 
     rows: float
     active: float
     tiles: float
     tile: float
+    reached: float
 
 
 @cache
@@ -62,17 +64,19 @@ def load(
     tile = float(np.clip(2.0 ** np.ceil(np.log2(mean)), 16, 128))
     local = max(experts // ranks, 1)
     if alpha == 0:
-        seen = [_balanced(tokens, experts, top_k)[:local]]
+        ranked = [(_balanced(tokens, experts, top_k), 0)]
     else:
         drawn = np.random.default_rng(SEED)
-        seen = [
-            _hottest(_drawn(drawn, tokens, experts, top_k, ranks, alpha, to_largest), local)
-            for _ in range(DRAWS)
+        draws = [
+            _drawn(drawn, tokens, experts, top_k, ranks, alpha, to_largest) for _ in range(DRAWS)
         ]
+        ranked = [(counts, _hottest(counts, local)) for counts in draws]
+    seen = [counts[rank * local : (rank + 1) * local] for counts, rank in ranked]
     rows = float(np.mean([n.sum() for n in seen]))
     active = float(np.mean([np.count_nonzero(n) for n in seen]))
     tiles = float(np.mean([np.ceil(n / tile).sum() for n in seen]))
-    return Load(max(rows, 1.0), max(active, 1.0), max(tiles, 1.0), tile)
+    reached = float(np.mean([_reached(c, rank, local, tokens) for c, rank in ranked]))
+    return Load(max(rows, 1.0), max(active, 1.0), max(tiles, 1.0), tile, max(reached, 1.0))
 
 
 def _balanced(tokens: int, experts: int, top_k: int) -> Counts:
@@ -151,7 +155,28 @@ def _given_to_largest(counts: Counts, total: int) -> Counts:
     return counts
 
 
-def _hottest(counts: Counts, local: int) -> Counts:
+def _hottest(counts: Counts, local: int) -> int:
     ranks = len(counts) // local
-    grouped = counts[: ranks * local].reshape(ranks, local)
-    return np.asarray(grouped[int(np.argmax(grouped.sum(axis=1)))], dtype=np.int64)
+    return int(np.argmax(counts[: ranks * local].reshape(ranks, local).sum(axis=1)))
+
+
+def _reached(counts: Counts, rank: int, local: int, tokens: int) -> int:
+    """Return how many tokens have one of a rank's experts.
+
+    Assignments stand in a row, the largest expert's first, and go to tokens in turn.
+
+    >>> _reached(np.array([3, 1, 2, 2]), 0, 2, 4)    # the first three tokens, and the second last
+    4
+    """
+    order = np.argsort(-counts, kind="stable")
+    firsts = np.empty_like(counts)
+    firsts[order] = np.cumsum(counts[order]) - counts[order]
+    own = slice(rank * local, (rank + 1) * local)
+    first, last = firsts[own] % tokens, firsts[own] % tokens + np.minimum(counts[own], tokens)
+    over = last > tokens
+    starts = np.concatenate([first, np.zeros(int(over.sum()), dtype=np.int64)])
+    ends = np.concatenate([np.minimum(last, tokens), last[over] - tokens])
+    order = np.argsort(starts, kind="stable")
+    starts, ends = starts[order], ends[order]
+    covered = np.concatenate([[0], np.maximum.accumulate(ends)[:-1]])
+    return int(np.maximum(ends - np.maximum(starts, covered), 0).sum())

@@ -79,6 +79,15 @@ def test_a_draw_is_what_the_collector_deals_out_one_by_one(
         assert sorted(mine) == sorted(theirs)
 
 
+def test_tokens_of_a_rank_are_those_with_an_expert_there() -> None:
+    counts = routing._drawn(np.random.default_rng(5), 333, 128, 6, 4, 1.2, False)
+    order = np.argsort(-counts, kind="stable")
+    chosen = np.repeat(order, counts[order]).reshape(6, 333).T  # the collector's way to deal
+    for rank in range(4):
+        there = ((chosen >= rank * 32) & (chosen < (rank + 1) * 32)).any(axis=1)
+        assert routing._reached(counts, rank, 32, 333) == there.sum()
+
+
 @pytest.mark.parametrize("tokens", [1, 3, 31, 32, 200, 5000])
 def test_balanced_tokens_take_turns(tokens: int) -> None:
     stride = 256 // 8
