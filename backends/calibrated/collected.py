@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from mansard.backends.calibrated.facts import peak
 from mansard.backends.calibrated.registry import scheme
-from mansard.backends.calibrated.routing import load
+from mansard.backends.calibrated.routing import LARGEST, RANKS, SMALLEST, load
 from mansard.backends.hardware import Hardware
 
 Record = Mapping[str, str]
@@ -27,8 +27,8 @@ KEYS_ALONE = "trtllm-1.0.0"
 values are read from where the keys lie, so a kernel that takes a block of both at a time finds
 them on chip, and memory moves half: 3.3 TB/s of an A100's 2.04 otherwise."""
 
-TO_LARGEST = ("trtllm-1.0.0", "vllm-0.14.0")
-"""Tables whose routing gave what rounding left over to the largest experts."""
+DEALT = {"trtllm-1.0.0": LARGEST, "vllm-0.14.0": SMALLEST}
+"""Tables whose routing did not give what rounding left over round the ranks."""
 
 TWO_MATRICES = {
     (1024.0, 2688.0, 22.0, 512.0),
@@ -68,7 +68,7 @@ def experts(record: Record, chip: Hardware) -> Parsed:
     _, weight, computes = scheme(record["dtype"])
     dist, source = record["dist"], record["src"]
     alpha = 0.0 if dist == "balanced" else float(dist.rpartition("_")[2])
-    got = load(int(tokens), int(count), int(top_k), int(ep), alpha, source in TO_LARGEST)
+    got = load(int(tokens), int(count), int(top_k), int(ep), alpha, DEALT.get(source, RANKS))
     model = (hidden, inter, top_k, count)
     bare = "nongated" in record["kernel"] or (model in TWO_MATRICES and source not in FIRST)
     grouped = model in GROUPED and not source.startswith("trtllm") and source not in FIRST

@@ -3,11 +3,11 @@
 ``balanced`` sends token ``t`` to the experts ``t + j·stride`` and measures the first rank.
 ``power_law`` draws each expert's load from ``x^-alpha`` on ``[1, 0.8·tokens]`` (on ``[0.01, 2]``
 where assignments are fewer than experts), rounds, gives out what is missing, and measures the rank
-with the most. What is missing went to the largest experts in tables of 2025, and goes round the
-ranks, to the smallest expert of each, in those of 2026: with few tokens almost all is missing, so
-then the busiest rank has hardly more than its share. So aiconfigurator's collector makes its rows
-(ai-dynamo/aiconfigurator at 095f58a51c, collector/helper.py; commit 13dadba3b changed it). The
-mean of some seeded draws stands in for its random ones.
+with the most. What is missing went to the largest experts in tables of 2025, to the smallest in
+February 2026, and since April goes round the ranks, to the smallest expert of each: with few tokens
+almost all is missing, so then the busiest rank has hardly more than its share. So aiconfigurator's
+collector makes its rows (ai-dynamo/aiconfigurator at 095f58a51c, collector/helper.py; commit
+13dadba3b changed it). The mean of some seeded draws stands in for its random ones.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 Counts = NDArray[np.int64]
 
+RANKS, SMALLEST, LARGEST = "ranks", "smallest", "largest"
 DRAWS = 6
 SEED = 7
 
@@ -44,9 +45,7 @@ class Load:
 
 
 @cache
-def load(
-    tokens: int, experts: int, top_k: int, ranks: int, alpha: float, to_largest: bool = False
-) -> Load:
+def load(tokens: int, experts: int, top_k: int, ranks: int, alpha: float, to: str = RANKS) -> Load:
     """Return the load of the measured one of ``ranks``.
 
     Args:
@@ -55,9 +54,9 @@ def load(
         top_k: of them for a token.
         ranks: that hold different experts.
         alpha: of the power law; 0 is balanced.
-        to_largest: whether what rounding leaves over went to the largest experts.
+        to: what rounding leaves over went to: ``RANKS``, ``SMALLEST`` or ``LARGEST``.
 
-    >>> load(1, 512, 22, 16, 1.01).rows < load(1, 512, 22, 16, 1.01, to_largest=True).rows
+    >>> load(1, 512, 22, 16, 1.01).rows < load(1, 512, 22, 16, 1.01, LARGEST).rows
     True
     """
     mean = max(tokens * top_k / experts, 1.0)
@@ -67,9 +66,7 @@ def load(
         ranked = [(_balanced(tokens, experts, top_k), 0)]
     else:
         drawn = np.random.default_rng(SEED)
-        draws = [
-            _drawn(drawn, tokens, experts, top_k, ranks, alpha, to_largest) for _ in range(DRAWS)
-        ]
+        draws = [_drawn(drawn, tokens, experts, top_k, ranks, alpha, to) for _ in range(DRAWS)]
         ranked = [(counts, _hottest(counts, local)) for counts in draws]
     seen = [counts[rank * local : (rank + 1) * local] for counts, rank in ranked]
     rows = float(np.mean([n.sum() for n in seen]))
@@ -99,7 +96,7 @@ def _balanced(tokens: int, experts: int, top_k: int) -> Counts:
 
 def _drawn(
     drawn: np.random.Generator, tokens: int, experts: int, top_k: int, ranks: int, alpha: float,
-    to_largest: bool,
+    to: str,
 ) -> Counts:  # fmt: skip
     """Return the assignments of each expert in one draw of the power law."""
     total = tokens * top_k
@@ -107,8 +104,10 @@ def _drawn(
     e = 1.0 - alpha
     share = ((high**e - low**e) * drawn.random(experts) + low**e) ** (1.0 / e)
     counts: Counts = np.round(share / share.sum() * total).astype(np.int64)
-    if to_largest:
+    if to == LARGEST:
         return _given_to_largest(counts, total)
+    if to == SMALLEST:
+        return _given_to_smallest(counts, total, tokens)
     by_rank = np.minimum(counts, tokens).reshape(ranks, -1)
     missing = total - int(by_rank.sum())
     parts, rest = divmod(abs(missing), ranks)
@@ -140,6 +139,24 @@ def _raised(counts: Counts, turns: int, most: int) -> Counts:
     found = np.empty_like(raised)
     found[order] = raised
     return found
+
+
+def _given_to_smallest(counts: Counts, total: int, tokens: int) -> Counts:
+    """Give what is above ``tokens`` to the smallest till it is full, then one each, last first."""
+    over = int(np.maximum(counts - tokens, 0).sum())
+    counts = np.minimum(counts, tokens)
+    for expert in np.argsort(-counts, kind="stable")[::-1]:
+        taken = min(over, tokens - int(counts[expert]))
+        counts[expert] += taken
+        over -= taken
+    order = np.argsort(-counts, kind="stable")[::-1]
+    missing = total - int(counts.sum())
+    step = 1 if missing > 0 else -1
+    while missing:
+        free = order[(counts[order] < tokens) if step > 0 else (counts[order] > 0)]
+        counts[free[: abs(missing)]] += step
+        missing = total - int(counts.sum())
+    return counts
 
 
 def _given_to_largest(counts: Counts, total: int) -> Counts:

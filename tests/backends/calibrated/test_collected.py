@@ -61,7 +61,9 @@ def _rounds(
 def test_a_draw_is_what_the_collector_deals_out_one_by_one(
     tokens: int, count: int, top_k: int, ranks: int, alpha: float
 ) -> None:
-    found = routing._drawn(np.random.default_rng(3), tokens, count, top_k, ranks, alpha, False)
+    found = routing._drawn(
+        np.random.default_rng(3), tokens, count, top_k, ranks, alpha, routing.RANKS
+    )
     total = tokens * top_k
     low, high = (1.0, 0.8 * tokens) if total > count else (0.01, 2.0)
     e = 1 - alpha
@@ -80,7 +82,7 @@ def test_a_draw_is_what_the_collector_deals_out_one_by_one(
 
 
 def test_tokens_of_a_rank_are_those_with_an_expert_there() -> None:
-    counts = routing._drawn(np.random.default_rng(5), 333, 128, 6, 4, 1.2, False)
+    counts = routing._drawn(np.random.default_rng(5), 333, 128, 6, 4, 1.2, routing.RANKS)
     order = np.argsort(-counts, kind="stable")
     chosen = np.repeat(order, counts[order]).reshape(6, 333).T  # the collector's way to deal
     for rank in range(4):
@@ -102,7 +104,17 @@ def test_balanced_tokens_take_turns(tokens: int) -> None:
 def test_one_token_leaves_the_busiest_of_many_ranks_little_more_than_its_share() -> None:
     dealt = routing.load(1, 512, 22, 16, 1.01)
     assert 22 / 16 <= dealt.active < 6
-    assert routing.load(1, 512, 22, 16, 1.01, to_largest=True).active > 12
+    assert routing.load(1, 512, 22, 16, 1.01, routing.LARGEST).active > 12
+
+
+@pytest.mark.parametrize("to", [routing.RANKS, routing.SMALLEST, routing.LARGEST])
+def test_every_way_of_dealing_deals_all_assignments(to: str) -> None:
+    for tokens, count, top_k, ranks in ((1, 512, 22, 16), (700, 8, 2, 2), (64, 128, 1, 8)):
+        drawn = np.random.default_rng(2)
+        found = routing._drawn(drawn, tokens, count, top_k, ranks, 1.01, to)
+        assert found.sum() == tokens * top_k
+        assert found.min() >= 0
+        assert to == routing.LARGEST or found.max() <= tokens
 
 
 def test_a_convolution_of_packed_rows_filters_them_and_one_of_keys_the_keys() -> None:
