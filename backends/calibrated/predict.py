@@ -107,7 +107,7 @@ class Predictor:
         self._found: dict[tuple[str, str, str, str, str], Fit] = {}
 
     def predict(self, figures: Figures, xp: Any = PLAIN, bands: bool = True) -> Prediction:
-        """Return the time of a kernel; with ``xp=numpy``, sizes may be arrays.
+        """Return the time of a kernel; with ``columns.COLUMNS``, sizes may be arrays.
 
         Args:
             figures: of the kernel.

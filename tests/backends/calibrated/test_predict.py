@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mansard.backends.calibrated import fitting, refit
+from mansard.backends.calibrated.columns import COLUMNS
 from mansard.backends.calibrated.facts import facts
 from mansard.backends.calibrated.lookup import FOREIGN, find
 from mansard.backends.calibrated.measured import Measurement
@@ -73,7 +74,8 @@ def test_a_sweep_equals_its_points() -> None:
     predictor = Predictor(chip)
     one = figures(LINEAR, chip, "vllm")
     rows = np.array([1.0, 64.0, 4096.0])
-    swept = predictor.predict(Figures(one.form, {**one.sizes, "m": rows}, one.dtype, "vllm"), np)
+    many = Figures(one.form, {**one.sizes, "m": rows}, one.dtype, "vllm")
+    swept = predictor.predict(many, COLUMNS)
     points = [
         predictor.predict(Figures(one.form, {**one.sizes, "m": m}, one.dtype, "vllm")).median_s
         for m in rows
