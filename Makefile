@@ -60,7 +60,7 @@ extras: $(VENV)/dev.stamp ## install every extra and run the tests that need one
 check-plugins: $(VENV)/dev.stamp ## try every technique and backend on every model: minutes (ARGS="--jobs 4")
 	$(BIN)/python scripts/check_plugins.py $(ARGS)
 
-breadth: $(VENV)-breadth/breadth.stamp ## compare every causal LM of transformers (ARGS="llama" one)
+breadth: $(VENV)-breadth/breadth.stamp ## compare every class of transformers that writes or sees (ARGS="llama" one)
 	HF_HUB_OFFLINE=1 $(VENV)-breadth/bin/python scripts/breadth.py $(ARGS)
 
 bench-ui: $(VENV)/dev.stamp ## measure the viewer in headless Chromium

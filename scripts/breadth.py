@@ -1,4 +1,6 @@
-"""Compare every causal-LM class of transformers, at its defaults, with mansard: tensor by tensor.
+"""Compare every class of transformers that writes or sees, at its defaults, with mansard.
+
+Every tensor is compared: of the causal language models, then of those that read images and text.
 
 ``make breadth`` runs it in an environment of its own with torch and transformers at exact versions
 and writes ``docs/breadth.md``. A class is built on meta tensors; nothing is downloaded.
@@ -30,8 +32,9 @@ RESULTS = ("exact", "language model", "in part", "another class", "refused", "wr
 Tensors = Counter[tuple[str, tuple[int, ...]]]
 HEAD = """# Breadth
 
-Every class that `transformers` {transformers} maps to causal language modelling, built at its class
-defaults on meta tensors (torch {torch}), and the same `model_type` read by mansard.
+Every class that `transformers` {transformers} maps to causal language modelling, and every other
+that it maps to text from images, built at its class defaults on meta tensors (torch {torch}), and
+the same `model_type` read by mansard.
 
 - *exact*: the names, shapes and numbers of all tensors are equal, indices of layers aside, and
   what the class allocates and never reads (gate and up of LongCat-Flash's experts that do nothing)
@@ -41,11 +44,17 @@ defaults on meta tensors (torch {torch}), and the same `model_type` read by mans
 - *refused*: no card, or a key without a default, and mansard says which
 - *wrong*: it lowers to something else
 
-`make breadth` writes this page. {summary}
+`make breadth` writes this page.
+"""
+TABLE = """
+## {title}
+
+{summary}
 
 | model_type | class | result | parameters |
 |---|---|---|---:|
 """
+TITLES = ("Language models", "Models that see")
 
 
 @dataclass(frozen=True)
@@ -126,8 +135,13 @@ def compared(model_type: str, name: str) -> Row:
     return Row(model_type, name, "wrong", f"{own:,} against {count:,}")
 
 
-def page(rows: Iterable[Row], versions: Mapping[str, str]) -> str:
-    """Return the page of the results."""
+def page(tables: Iterable[Iterable[Row]], versions: Mapping[str, str]) -> str:
+    """Return the page of the results, a table for each of ``TITLES``."""
+    made = (_table(title, rows) for title, rows in zip(TITLES, tables, strict=True))
+    return HEAD.format(**versions) + "".join(made)
+
+
+def _table(title: str, rows: Iterable[Row]) -> str:
     rows = sorted(rows, key=lambda row: row.model_type)
     counts = Counter(row.result for row in rows)
     told = ", ".join(f"{counts[k]} {k}" for k in RESULTS)
@@ -136,7 +150,19 @@ def page(rows: Iterable[Row], versions: Mapping[str, str]) -> str:
         f" {told}."
     )
     lines = (f"| {r.model_type} | {r.name} | {r.result} | {_cell(r.detail)} |" for r in rows)
-    return HEAD.format(summary=summary, **versions) + "\n".join(lines) + "\n"
+    return TABLE.format(title=title, summary=summary) + "\n".join(lines) + "\n"
+
+
+def classes() -> tuple[dict[str, str], dict[str, str]]:
+    """Return model type → class of both tables; a class stands in the first that has it."""
+    from transformers.models.auto import modeling_auto as auto
+
+    def first(names: Mapping[str, Any]) -> dict[str, str]:
+        return {kind: n if isinstance(n, str) else n[0] for kind, n in names.items()}
+
+    writing = first(auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    seeing = first(auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES)
+    return writing, {k: n for k, n in seeing.items() if (k, n) not in writing.items()}
 
 
 def main() -> int:
@@ -147,22 +173,22 @@ def main() -> int:
     warnings.filterwarnings("ignore")
     import torch
     import transformers
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     versions = {"torch": torch.__version__.partition("+")[0],
                 "transformers": transformers.__version__}  # fmt: skip
     if versions != WANTED:
         print(f"this page is made with {WANTED}, not {versions}", file=sys.stderr)
         return 2
-    names: Mapping[str, Any] = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-    rows = []
-    for model_type, name in names.items():
-        if not chosen or model_type in chosen:
-            rows.append(compared(model_type, name if isinstance(name, str) else name[0]))
-            print(*vars(rows[-1]).values(), sep="\t", flush=True)
+    tables: list[list[Row]] = []
+    for names in classes():
+        tables.append([])
+        for model_type, name in names.items():
+            if not chosen or model_type in chosen:
+                tables[-1].append(compared(model_type, name))
+                print(*vars(tables[-1][-1]).values(), sep="\t", flush=True)
     if not chosen:
-        PAGE.write_text(page(rows, versions), encoding="utf-8")
-    return int(any(row.result == "wrong" for row in rows))
+        PAGE.write_text(page(tables, versions), encoding="utf-8")
+    return int(any(row.result == "wrong" for rows in tables for row in rows))
 
 
 def _language_model(tensors: Tensors) -> Tensors:

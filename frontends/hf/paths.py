@@ -57,10 +57,13 @@ def is_stated(config: Mapping[str, Any], path: str, where: str) -> bool:
     Raises:
         SpecError: something on the way to it is no object.
     """
-    head, dot, _ = path.partition(".")
+    head, dot, rest = path.partition(".")
+    nest = config.get(head.removesuffix(LIST))
+    if head.endswith(LIST) and nest is not None and not has(config, path):
+        said = f"{where}: {root(path)} is {show(nest)}"
+        raise SpecError(said, hint=f"write a list of objects, one a layer, each with {rest}")
     if head.endswith(LIST):
-        return has(config, path)
-    nest = config.get(head)
+        return nest is not None
     if dot and nest is not None and not isinstance(nest, Mapping):
         raise SpecError(f"{where}: {head} is {show(nest)}", hint="write an object of its keys")
     return has(config, path)

@@ -213,6 +213,8 @@ class TestSearchedLayers:
         ("config", "said"),
         [
             (searched([(8, 1.0)], num_hidden_layers=2), "lists 1 layers, but the model has 2"),
+            (searched([(8, 1.0)], block_configs=3), "block_configs is 3"),
+            (searched([(8, 1.0)], block_configs=[{"attention": {}}]), "block_configs is"),
             (searched([(7, 1.0), (8, 1.0)]) | {"num_attention_heads": 15, "head_dim": 64}, "share"),
         ],
     )
