@@ -15,6 +15,8 @@ import numpy as np
 
 ERROR = 1e-13
 """Of a knee looked up, relative; tests hold every sharpness to it."""
+POINT = 1e-13
+"""Width of ratios, relative, under which they are one: the knee is never steeper than the ratio."""
 
 DEGREE = 3
 CELLS = 64
@@ -82,9 +84,13 @@ def polynomial_of(sharp: float, low: float, high: float) -> tuple[float, ...] | 
     (1.0,)
     >>> polynomial_of(3.0, 0.1, 0.9) is None
     True
+    >>> [f"{c:.3f}" for c in polynomial_of(1.0, 0.5, 0.5)]
+    ['1.500']
     """
     if high > 1.0 or low < 0.0:
         return None
+    if high - low < POINT * high:  # no line goes through one point alone
+        return (float((1.0 + low**sharp) ** (1.0 / sharp)),)
     ratio = np.linspace(low, high, 257)
     values = (1.0 + ratio**sharp) ** (1.0 / sharp)
     if high**sharp < ERROR / 100:
