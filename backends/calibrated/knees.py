@@ -95,6 +95,8 @@ def polynomial_of(sharp: float, low: float, high: float) -> tuple[float, ...] | 
     values = (1.0 + ratio**sharp) ** (1.0 / sharp)
     if high**sharp < ERROR / 100:
         return (1.0,)
+    if high - low < ERROR * high:
+        return (float(values[0]),)
     for degree in (1, 2, 3, 4):
         middle = np.polynomial.Polynomial.fit(ratio, values, degree).convert()
         if np.abs(middle(ratio) / values - 1.0).max() < ERROR / 3:

@@ -47,6 +47,10 @@ def test_a_knee_that_is_looked_up_is_the_formula(sharp: float) -> None:
         assert np.abs(found / np.exp(np.log1p(few**sharp) / sharp) - 1).max() < ERROR
 
 
+def test_a_knee_of_one_ratio_is_a_number() -> None:
+    assert polynomial_of(3.0, 0.5, 0.5) == pytest.approx((1.125 ** (1 / 3),))
+
+
 def test_powers_of_whole_numbers_are_looked_up() -> None:
     whole = np.array([0.0, 1.0, 2.0, 1000.0])
     assert whole_power(whole, 0.3, 1000.0) == pytest.approx(whole**0.3, rel=1e-15)
