@@ -13,7 +13,8 @@ from fractions import Fraction
 from itertools import pairwise
 
 from mansard.backends.collectives import Level, seconds
-from mansard.backends.inverse.broken import ZERO, line, winners
+from mansard.backends.inverse.broken import ZERO, line
+from mansard.backends.inverse.envelope import winners
 from mansard.backends.inverse.forms import Bound, Form
 from mansard.backends.inverse.sections import Priced, Section, Share
 from mansard.backends.inverse.sums import Sums

@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 from mansard.backends.engine.lowered import Segment
 from mansard.backends.estimate import DECODE, ENCODE, PREFILL, called_once
-from mansard.backends.inverse.broken import ZERO, Broken, greatest, line, summed
+from mansard.backends.inverse.broken import ZERO, Broken, line, summed
+from mansard.backends.inverse.envelope import greatest
 from mansard.backends.inverse.forms import Bound, NotAffineError
 from mansard.backends.inverse.sections import Priced
 from mansard.backends.inverse.stored import alive, storages

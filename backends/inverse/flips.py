@@ -12,8 +12,9 @@ from itertools import groupby
 import numpy as np
 
 from mansard.backends.engine.points import Array, Points
-from mansard.backends.inverse.broken import Broken, line, winners
+from mansard.backends.inverse.broken import Broken, line
 from mansard.backends.inverse.curves import Curves, Each
+from mansard.backends.inverse.envelope import winners
 from mansard.backends.inverse.forms import NotAffineError
 from mansard.backends.inverse.mixed import expectation
 from mansard.backends.inverse.sections import Section

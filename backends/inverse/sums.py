@@ -7,7 +7,8 @@ from fractions import Fraction
 from itertools import pairwise
 
 from mansard.backends.engine.lowered import Segment
-from mansard.backends.inverse.broken import ZERO, Broken, greatest, line, summed
+from mansard.backends.inverse.broken import ZERO, Broken, line, summed
+from mansard.backends.inverse.envelope import greatest
 from mansard.backends.inverse.forms import MOST_STEPS, Bound, Form, NotAffineError
 from mansard.backends.inverse.sections import Section
 

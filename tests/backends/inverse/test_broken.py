@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mansard.backends.inverse import broken
-from mansard.backends.inverse.broken import Bends, Broken, greatest, line, summed, winners
+from mansard.backends.inverse.broken import Bends, Broken, line, summed
+from mansard.backends.inverse.envelope import greatest, winners
 
 number = st.fractions(-50, 50, max_denominator=12)
 lines = st.lists(st.tuples(number, number), min_size=1, max_size=5)
