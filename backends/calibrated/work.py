@@ -12,7 +12,8 @@ from mansard.backends.calibrated.form import PLAIN, Number
 from mansard.backends.calibrated.knots import around, chords
 from mansard.backends.calibrated.lookup import Found
 from mansard.backends.calibrated.predict import Fit, Predictor
-from mansard.backends.calibrated.pricing import CalibratedTotal, Kernel, calibrated, routing_of
+from mansard.backends.calibrated.pricing import Kernel, calibrated, routing_of
+from mansard.backends.calibrated.row_total import CalibratedTotal
 from mansard.backends.calibrated.said import at_the_bound, engine_words, medians, own_without_engine
 from mansard.backends.calls import CallEnvironment
 from mansard.backends.cluster import Cluster

@@ -10,13 +10,14 @@ import pytest
 
 import mansard as ms
 from mansard.backends.calibrated import end_to_end, fitting, stacks
+from mansard.backends.calibrated.attention_rows import widen_s
 from mansard.backends.calibrated.engine import ENGINE, slowing
 from mansard.backends.calibrated.facts import facts
 from mansard.backends.calibrated.fitting import Columns
 from mansard.backends.calibrated.form import PLAIN
 from mansard.backends.calibrated.measured import Measurement
 from mansard.backends.calibrated.parameters import Key
-from mansard.backends.calibrated.rows import RowFigures, widen_s
+from mansard.backends.calibrated.row_figures import RowFigures
 from mansard.backends.chips import load
 
 CHIP = load("h100-sxm")

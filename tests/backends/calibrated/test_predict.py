@@ -15,7 +15,8 @@ from mansard.backends.calibrated.measured import Measurement
 from mansard.backends.calibrated.parameters import Calibration, Key, ParameterSet, bundled
 from mansard.backends.calibrated.predict import Figures, Prediction, Predictor, combine
 from mansard.backends.calibrated.registry import FORMS
-from mansard.backends.calibrated.rows import RowFigures, figures
+from mansard.backends.calibrated.row_figures import RowFigures
+from mansard.backends.calibrated.rows import figures
 from mansard.backends.chips import load
 from mansard.core.errors import MansardError
 
