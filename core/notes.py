@@ -60,6 +60,7 @@ CODES: dict[str, str] = {
     "M115": "a technique asks for decode steps that there are not",
     "M116": "a decoder is counted as one call, because a size that steps vary is fixed",
     "M150": "nothing satisfies the constraints for some of many workloads; they have -1",
+    "M157": "what varies in a sweep times no operator and changes nothing",
 }
 """Code → what it is about, one line each; the docs are generated from it."""
 

@@ -126,3 +126,32 @@ def test_a_value_no_chip_has_is_left_out_with_the_reason() -> None:
     swept = asked().sweep({"hardware.memory.bandwidth": "0TB/s,1TB/s"})
     assert [row["hardware.memory.bandwidth"] for row in swept.rows] == [1e12]
     assert [note.code for note in swept.notes if "bandwidth" in note.message] == ["M071"]
+
+
+@pytest.mark.parametrize("pareto", [(), ("throughput", "tpot")])
+@pytest.mark.parametrize("estimate", ["ideal", "calibrated"])
+def test_a_network_that_joins_nothing_is_said_to_change_nothing(
+    pareto: tuple[str, ...], estimate: str
+) -> None:
+    found = asked(estimate=estimate).sweep(
+        {"network.per_direction": "25GB/s,50GB/s", "batch": "1,8"}, pareto=pareto
+    )
+    assert [n.message for n in found.notes if n.code == "M157"] == [
+        "network.per_direction does not occur: no operator here is timed by it"
+    ]
+
+
+def test_a_field_that_times_an_operator_has_no_note_and_one_that_does_not_has() -> None:
+    def idle(on: str, axis: str, values: str, **more: object) -> bool:
+        study = ms.study("llama-3.1-8b", on=on, prompt=64, output=2, **more)  # type: ignore[arg-type]
+        return "M157" in {n.code for n in study.sweep({axis: values}).notes}
+
+    across: dict[str, object] = {"techniques": ["parallel:tp=16"], "set": {"network": "ib-ndr400"}}
+    assert idle("h100-sxm:16", "network.latency", "1us,5us,9us", **across)
+    assert not idle("h100-sxm:2x8", "network.latency", "1us,5us,9us", **across)
+    assert not idle("h100-sxm:16", "hardware.link.per_direction", "99GB/s,450GB/s", **across)
+    assert idle("h100-sxm", "hardware.peak.matrix.fp8", "1PFLOP/s,2PFLOP/s")
+    assert not idle("h100-sxm", "hardware.peak.matrix.bf16", "1PFLOP/s,2PFLOP/s")
+    assert not idle("h100-sxm", "hardware.memory.bandwidth", "1TB/s,2TB/s")
+    assert not idle("h100-sxm", "network.per_direction", "25GB/s")
+    assert idle("h100-sxm", "network", "ib-ndr400,ib-hdr200")

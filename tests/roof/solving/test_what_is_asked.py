@@ -98,3 +98,10 @@ def test_an_unknown_nobody_knows_is_told_where_the_list_is() -> None:
     with pytest.raises(UnknownNameError) as problem:
         ms.study(SMALL, on="h100-sxm").solve("nonsense", subject_to="tpot <= 1s")
     assert "mansard hardware show" in (problem.value.hint or "")
+
+
+@pytest.mark.parametrize("name", ["network.per_direction", "network.latency", "network"])
+def test_a_network_is_no_unknown_but_an_axis_of_a_sweep(name: str) -> None:
+    with pytest.raises(SpecError, match="a network is an axis of a sweep") as refused:
+        ms.study(SMALL, on="h100-sxm").solve(name, minimize=True, subject_to="tpot <= 9ms")
+    assert f"mansard sweep --vary {name}=" in str(refused.value.hint)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from mansard.backends.cluster import FIELDS as NETWORK_FIELDS
 from mansard.backends.hardware import Hardware
 from mansard.core import units
 from mansard.core.errors import MansardError, SpecError, unknown_name
 from mansard.core.lists import listed
 from mansard.ir.occurring import occurring
-from mansard.query.overrides import DIMENSIONS
+from mansard.query.overrides import DIMENSIONS, NETWORK
 from mansard.query.scenario import LARGEST
 from mansard.query.solving.question import Question
 from mansard.query.techniques import known_passes
@@ -96,6 +97,10 @@ def read_unknown(question: Question, name: str, within: str | None = None) -> Un
     if name.startswith(HARDWARE):
         return _field(question, name, within)
     technique, dot, option = name.partition(".")
+    if technique == NETWORK and option in (*NETWORK_FIELDS, ""):
+        varied = f"{name}=25GB/s,50GB/s" if option == "per_direction" else f"{name}=…"
+        raise SpecError(f"{name} cannot be solved for: a network is an axis of a sweep",
+                        hint=f"mansard sweep --vary {varied}")  # fmt: skip
     if dot and technique in known_passes():
         return _option(technique, option, within)
     fields = [HARDWARE + f for f in _fields(question.estimate.chip)]

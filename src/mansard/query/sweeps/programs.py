@@ -21,10 +21,12 @@ from mansard.query.tables import Made, Table
 from mansard.query.target import target_of
 
 if TYPE_CHECKING:
+    from mansard.backends.table import TableRow
     from mansard.ir.program import Origin
     from mansard.query import engines
     from mansard.query.prepare import Prepared
 
+    Rows: TypeAlias = tuple[Mapping[str, int], tuple[TableRow, ...] | None]
     Engine: TypeAlias = "engines.Engine | OneByOne | Averaged | Once | Table"
 
 MOST_PROGRAMS = 64
@@ -38,11 +40,13 @@ class Engines:
         notes: what their figures rest on.
         prompts: case → the prompt that its model reads, where that is shorter than the default.
         origins: model → where it is from, and whether it makes tokens, the sizes it has.
+        forgot: whether there were too many programs to keep them all.
     """
 
     notes: list[Note] = field(default_factory=list)
     prompts: dict[int, int] = field(default_factory=dict)
     origins: dict[str, tuple[Origin | Made, bool, Set[str]]] = field(default_factory=dict)
+    forgot: bool = False
     _programs: dict[object, tuple[Prepared, engines.Engine]] = field(default_factory=dict)
     _tables: dict[int, Table | None] = field(default_factory=dict)
     _last: tuple[object, engines.Engine | OneByOne] | None = None
@@ -85,6 +89,13 @@ class Engines:
             tables.keep(study, engine, ready, case.number)
         return whole
 
+    @property
+    def programs(self) -> list[Rows]:
+        """Every program with its rows; nothing where not all were kept or built."""
+        if self.forgot or any(self._tables.values()):
+            return []
+        return [rows_of(ready, engine) for ready, engine in self._programs.values()]
+
     def _table(self, case: Case) -> Table | None:
         """Return the table of a case from disk, its notes taken in."""
         if case.number not in self._tables:
@@ -105,10 +116,20 @@ class Engines:
                 return first.on(target.laid_out(prepared.program.mesh))
         engine = study.compiled
         while len(self._programs) >= MOST_PROGRAMS:
+            self.forgot = True
             del self._programs[next(iter(self._programs))]
         self._programs[program] = (study.prepared, engine)
         self.notes += (*study.prepared.program.origin.notes, *study.prepared.notes)
         return engine
+
+
+def rows_of(ready: Prepared, engine: engines.Engine) -> Rows:
+    """Return the mesh of a program and its rows; None for those of a schedule that is stepped."""
+    lowered = getattr(engine, "lowered", None)
+    if lowered is None:
+        return ready.program.mesh, None
+    tables = {id(s.table): s.table for s in lowered.segments if s.table is not None}
+    return ready.program.mesh, tuple(row for table in tables.values() for row in table.rows)
 
 
 DEVICES = ("hardware", "network")

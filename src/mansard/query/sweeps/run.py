@@ -17,6 +17,7 @@ from mansard.query.sweeps.asked import MOST_ROWS, Asked, read_asked
 from mansard.query.sweeps.axes import read_axes
 from mansard.query.sweeps.blocks import Numbering, blocks
 from mansard.query.sweeps.cases import Layout, laid_out
+from mansard.query.sweeps.idle import about_idle
 from mansard.query.sweeps.metrics import figures_of
 from mansard.query.sweeps.programs import Engines, longest_of
 from mansard.query.sweeps.reduce import Array, Top
@@ -181,7 +182,8 @@ def _reduced(
                           "were left out"))  # fmt: skip
     columns = labelled(layout, streamed.kept.numbers, engines)
     about = about_models(layout, engines)
-    notes = [*_of_lengths(layout), *_worth(layout), *engines.notes, *about, *notes]
+    notes = [*_of_lengths(layout), *_worth(layout), *engines.notes, *about, *notes,
+             *about_idle(layout, engines)]  # fmt: skip
     return Sweep(layout.axes, columns, layout.points, streamed.evaluated, str(asked),
                  _once(notes), stopped)  # fmt: skip
 
@@ -215,7 +217,7 @@ def _everything(layout: Layout, how: str, progress: Progress | None) -> Sweep:
     values = {k: v[numbers] for k, v in found.items()}
     columns = assembled(layout, numbers, values, engines.prompts)
     notes = [*_of_lengths(layout), *_worth(layout), *engines.notes, *_left_out(layout, state),
-             *about_models(layout, engines)]  # fmt: skip
+             *about_models(layout, engines), *about_idle(layout, engines)]  # fmt: skip
     return Sweep(layout.axes, columns, layout.points, state.evaluated, "",
                  _once(notes), stopped)  # fmt: skip
 
