@@ -40,9 +40,12 @@ def compare(asked: Asked, variants: tuple[str, ...], form: str | None, out: str 
         case "json" | "jsonl" | "csv":
             from mansard.render.encodings import as_csv, as_json, as_jsonl
 
-            records = found.records()
             write = {"json": as_json, "jsonl": as_jsonl}.get(to.form)
-            to.write(write(records) if write else as_csv(list(records[0]), records))
+            if write:
+                to.write(write(found.to_dict()))
+            else:
+                records = found.records()
+                to.write(as_csv(list(records[0]), records))
         case "md":
             from mansard.render.comparison import markdown
 

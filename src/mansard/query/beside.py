@@ -1,13 +1,17 @@
-"""What stands beside a calibrated metric: the bound, the ratio to it and the ends of the band."""
+"""What stands beside a calibrated metric: the bound, the ratio to it and the ends of the band.
+
+And which estimate an answer is, with what it rests on: the same keys in every document.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mansard.query.metrics import METRICS
 
 if TYPE_CHECKING:
+    from mansard.core.notes import Note
     from mansard.query.estimate import Estimate
 
 METRICS_BESIDE = ("ttft", "tpot", "latency", "throughput", "tokens_per_s_per_user")
@@ -29,6 +33,26 @@ def field(metric: str, part: str) -> str:
 
 
 FIELDS_BESIDE = tuple(field(name, part) for name in METRICS_BESIDE for part in PARTS)
+
+
+RESTS = ("framework", "bands_of", "basis")
+"""What of a calibrated answer is true of a whole table of them, whose rows have their bands."""
+
+
+def kind(estimate: Estimate) -> dict[str, Any]:
+    """Return which estimate it is; of a calibrated one its bands, the bound and its sets, too."""
+    said = estimate.calibrated
+    return {"estimate": estimate.kind, **(said.to_dict() if said is not None else {})}
+
+
+def rests(estimate: Estimate) -> dict[str, Any]:
+    """Return which estimate it is, and what it rests on, without figures of one scenario."""
+    return {name: v for name, v in kind(estimate).items() if name in ("estimate", *RESTS)}
+
+
+def warned(notes: Iterable[Note]) -> list[dict[str, str]]:
+    """Return notes as documents have them, each once."""
+    return [{"code": n.code, "message": n.message} for n in dict.fromkeys(notes)]
 
 
 def columns(figures: Mapping[str, Any]) -> dict[str, Any]:

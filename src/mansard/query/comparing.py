@@ -11,7 +11,7 @@ from mansard.backends.hardware import Hardware
 from mansard.core.errors import MansardError, SpecError, UnknownNameError
 from mansard.core.records import dataclass
 from mansard.query.analyze import analyze
-from mansard.query.beside import record
+from mansard.query.beside import RESTS, record, rests, warned
 from mansard.query.metrics import HIGHER, METRICS, NEITHER, quantities
 from mansard.query.report import finite
 from mansard.query.several import several
@@ -97,8 +97,23 @@ class Comparison:
         return [finite(dict(self._record(entry))) for entry in self.entries]
 
     def to_dict(self) -> list[dict[str, Any]]:
-        """Return the records: plain JSON values, null for unknown."""
-        return self.records()
+        """Return the records with what each rests on: plain JSON values, null for unknown."""
+        return [
+            finite(record | dict(self._beside(entry)))
+            for record, entry in zip(self.records(), self.entries, strict=True)
+        ]
+
+    def _beside(self, entry: Entry) -> Iterator[tuple[str, Any]]:
+        """Yield what is no column: the sets of a calibrated answer, and notes."""
+        if self._is_calibrated:
+            known = rests(entry.estimate) if entry.estimate else {}
+            yield from ((name, known.get(name)) for name in RESTS)
+        yield "warnings", warned(entry.estimate.notes if entry.estimate else ())
+
+    @property
+    def _is_calibrated(self) -> bool:
+        """Whether any answer is."""
+        return any(e.estimate and e.estimate.calibrated for e in self.entries)
 
     def _record(self, entry: Entry) -> Iterator[tuple[str, Any]]:
         estimate = entry.estimate
@@ -108,7 +123,8 @@ class Comparison:
         for name, metric in METRICS.items():
             yield metric.field, entry.value(name)
         yield "makes", estimate.makes if estimate else None
-        if any(e.estimate and e.estimate.calibrated for e in self.entries):
+        yield "estimate", estimate.kind if estimate else None
+        if self._is_calibrated:
             yield from record(estimate).items()
         yield "fits", estimate.memory.fits if estimate else None
         for phase in ("prefill", "decode"):

@@ -26,7 +26,7 @@ def valid(text: str, name: str) -> dict[str, Any]:
     jsonschema.Draft202012Validator.check_schema(loaded)
     jsonschema.validate(document, loaded)
     assert document["schema"] == f"mansard.{name}/1"
-    assert set(document) == set(loaded["properties"])
+    assert set(loaded["required"]) <= set(document) <= set(loaded["properties"])
     return document
 
 
@@ -42,6 +42,8 @@ def valid(text: str, name: str) -> dict[str, Any]:
     ("explain", "llama-3.1-8b", "--on", "h100-sxm", "--op", "layers.gate_proj", *SPREAD),
     ("explain", "mixtral-8x7b-v0.1", "--on", "h100-sxm", "-t", "quantize:weights=int4",
      "--metric", "latency", "--over", "batch"),
+    *((name, "llama-3.1-8b", "--on", "h100-sxm", "--estimate", "calibrated")
+      for name in ("crossovers", "sensitivity", "explain")),
 ])  # fmt: skip
 def test_the_documents_are_valid_under_the_shipped_schemas(
     run: Run, asked: tuple[str, ...]

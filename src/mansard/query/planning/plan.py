@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from mansard.backends.estimate import DECODE
 from mansard.backends.spending import HOUR_S, MILLION
 from mansard.core.errors import MansardError, SpecError
 from mansard.core.notes import Note
+from mansard.query.beside import rests, warned
 from mansard.query.calibration import CALIBRATED
+from mansard.query.estimate import Estimate
 from mansard.query.overrides import read_overrides
 from mansard.query.planning.front import Point, front
 from mansard.query.planning.layouts import NODE, layouts
@@ -75,6 +77,7 @@ class Plan:
         failed: layouts that cannot serve, with their reason.
         skipped: layouts that could not be evaluated, with their reason.
         notes: what the figures rest on.
+        alone: the answer of one request on one device, which rests on what the others do.
         assumes: what the plan itself rests on, a sentence each.
         price: of a device and hour; None where nobody gave one.
     """
@@ -88,6 +91,7 @@ class Plan:
     failed: tuple[tuple[str, str], ...]
     skipped: tuple[tuple[str, str], ...]
     notes: tuple[Note, ...]
+    alone: Estimate = field(repr=False)
     assumes: tuple[str, ...] = ASSUMES
     price: float | None = None
 
@@ -123,7 +127,7 @@ class Plan:
             "price": self.price,
             "misses": list(self.misses), "failed": [list(pair) for pair in self.failed],
             "skipped": [list(pair) for pair in self.skipped],
-            "assumes": list(self.assumes),
+            "assumes": list(self.assumes), **rests(self.alone), "warnings": warned(self.notes),
         })  # fmt: skip
         assert isinstance(found, dict)
         return found
@@ -195,10 +199,10 @@ def plan(
     )  # fmt: skip
     if split != "together":
         skipped += _not_apart(found)
-    notes = base.analyze().notes
+    alone = base.analyze()
     name = base.prepared.program.origin.name
     return Plan(name, chip, load, kept, front(found), misses, failed, tuple(skipped),
-                tuple(n for n in notes if n.code not in ("M030", "M040")),
+                tuple(n for n in alone.notes if n.code not in ("M030", "M040")), alone,
                 _assumes(base), base.price)  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
+from mansard.query.beside import kind, rests, warned
 from mansard.query.estimate import Estimate
 from mansard.query.metrics import quantities
 from mansard.query.report import METRICS, finite, memory_record
@@ -113,9 +114,10 @@ class Solution(Shown):
                 for c in self.checks
             ],
             "scenario": (at or asked).asked,
+            **(kind(at) if at is not None else rests(asked)),
             "metrics": dict(self.metrics) if at is not None else None,
             "memory": memory_record(at.memory) if at is not None else None,
-            "warnings": [{"code": n.code, "message": n.message} for n in at.notes] if at else [],
+            "warnings": warned(at.notes) if at is not None else [],
         }  # fmt: skip
         plain: dict[str, Any] = finite(document)
         return plain
