@@ -82,6 +82,7 @@ _ALGORITHMS = {
 
 
 _CACHES = {"FP8": "fp8", "NVFP4": "nvfp4", "INT8": "int8"}
+"""Algorithms of ModelOpt for the cache → how it is stored."""
 
 
 def modelopt(block: Block, here: str, skip: tuple[str, ...]) -> Found:
@@ -89,9 +90,7 @@ def modelopt(block: Block, here: str, skip: tuple[str, ...]) -> Found:
     inner = block.get("quantization")
     if isinstance(inner, Mapping):
         block, skip = inner, (*skip, *skipped(inner, here))
-    named = {"FP8": "fp8", "NVFP4": "nvfp4", "INT8": "int8"}.get(
-        str(block.get("kv_cache_quant_algo"))
-    )
+    named = _CACHES.get(str(block.get("kv_cache_quant_algo")))
     kv = named or format_of(block.get("kv_cache_scheme"))
     algorithm = block.get("quant_algo")
     layers = block.get("quantized_layers")
