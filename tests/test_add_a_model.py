@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from mansard.core.errors import SpecError, UnknownNameError
-from mansard.frontends.hf.architecture import Attention, Moe
+from mansard.frontends.hf.architecture import Attention
 from mansard.frontends.hf.card_file import adding, builtin_cards, parse_cards
+from mansard.frontends.hf.feed_forward import Moe
 from mansard.frontends.hf.resolve import read_architecture
 from mansard.frontends.hf.tensors import parameter_tensors
 from mansard.testing.fixtures import install_plugin as install_plugin

@@ -6,9 +6,10 @@ from typing import Any
 
 from mansard.core.errors import SpecError
 from mansard.frontends.hf.activations import read_activation
-from mansard.frontends.hf.architecture import Attention, ChannelMix, Dense, Moe, SharedBlock
+from mansard.frontends.hf.architecture import Attention, SharedBlock
 from mansard.frontends.hf.attentions import attentions
 from mansard.frontends.hf.cards import Card
+from mansard.frontends.hf.feed_forward import ChannelMix, Dense, Moe
 from mansard.frontends.hf.fields import Fields
 from mansard.frontends.hf.latent_mixers import Mixer
 from mansard.frontends.hf.mixers import make_mixer

@@ -22,12 +22,12 @@ from mansard.frontends.hf.cards import (
     HyperCard,
     MixerCard,
     MoeCard,
-    Names,
     PositionsCard,
     SharedCard,
     StemCard,
 )
 from mansard.frontends.hf.schedule import RULES, Schedule
+from mansard.frontends.hf.tensor_names import Names
 from mansard.frontends.hf.wrapper_card import TowerPart, Wrapper
 
 TABLES = ("card", "names", "wrapper")

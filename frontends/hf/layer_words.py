@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from mansard.frontends.hf.architecture import (
-    Architecture,
-    Attention,
-    ChannelMix,
-    Dense,
-    LayerSpec,
-    Moe,
-)
+from mansard.frontends.hf.architecture import Architecture, Attention, LayerSpec
+from mansard.frontends.hf.feed_forward import ChannelMix, Dense, Moe
 from mansard.frontends.hf.latent_mixers import Compressed, Mixer, Mla
 from mansard.frontends.hf.lower.runs import runs
 

@@ -18,7 +18,7 @@ from mansard.frontends.hf.architecture import (
 )
 from mansard.frontends.hf.blocks import ffns, mixers, shared_blocks
 from mansard.frontends.hf.card_file import builtin_cards, card_for
-from mansard.frontends.hf.cards import Card, moved
+from mansard.frontends.hf.cards import Card
 from mansard.frontends.hf.concerns import assumed, concerns
 from mansard.frontends.hf.ends import AltUp, Hyper, PerLayer, PositionKind, Positions
 from mansard.frontends.hf.fields import Fields
@@ -29,6 +29,7 @@ from mansard.frontends.hf.paths import LIST
 from mansard.frontends.hf.picks import choice, picks
 from mansard.frontends.hf.quantization_methods import read_quantization
 from mansard.frontends.hf.read import RawConfig, read_config
+from mansard.frontends.hf.tensor_names import moved
 from mansard.frontends.hf.wrapped import alone, dropped, tower_config, towers, unwrapped
 from mansard.frontends.hf.wrapper_card import TowerPart, Wrapper
 

@@ -8,7 +8,8 @@ from math import prod
 import sympy as sp
 
 from mansard.core.symbols import B, Expr, P, S, T, total
-from mansard.frontends.hf.architecture import Architecture, Attention, LayerSpec, Moe
+from mansard.frontends.hf.architecture import Architecture, Attention, LayerSpec
+from mansard.frontends.hf.feed_forward import Moe
 from mansard.frontends.hf.lower.attention import kept_caches
 from mansard.frontends.hf.lower.ends import embedded, finished, table_of
 from mansard.frontends.hf.lower.gemma import INPUTS

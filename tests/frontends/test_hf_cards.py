@@ -7,9 +7,10 @@ import tomllib
 import pytest
 
 from mansard.core.errors import SpecError, UnknownNameError
-from mansard.frontends.hf.architecture import Architecture, Dense, Moe
+from mansard.frontends.hf.architecture import Architecture
 from mansard.frontends.hf.card_file import builtin_cards, card_for, parse_cards
 from mansard.frontends.hf.card_text import Lazy, own_text, tables
+from mansard.frontends.hf.feed_forward import Dense, Moe
 from mansard.frontends.hf.quantization import Quantization, Scheme
 from mansard.frontends.hf.quantization_methods import read_quantization
 from mansard.frontends.hf.resolve import read_architecture

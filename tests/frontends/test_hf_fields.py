@@ -11,7 +11,8 @@ import pytest
 from mansard.core.errors import MansardError, SpecError, UnknownNameError
 from mansard.core.notes import Note
 from mansard.frontends.hf import keys
-from mansard.frontends.hf.architecture import Architecture, Moe
+from mansard.frontends.hf.architecture import Architecture
+from mansard.frontends.hf.feed_forward import Moe
 from mansard.frontends.hf.overrides import apply_overrides
 from mansard.frontends.hf.resolve import read_architecture
 from mansard.frontends.hf.tensors import parameters

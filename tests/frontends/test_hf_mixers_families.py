@@ -8,9 +8,10 @@ import pytest
 
 from mansard.core.errors import SpecError, UnknownNameError
 from mansard.core.symbols import P
-from mansard.frontends.hf.architecture import Architecture, Attention, Dense, Moe
+from mansard.frontends.hf.architecture import Architecture, Attention
 from mansard.frontends.hf.bundled import load_bundled
 from mansard.frontends.hf.card_file import builtin_cards, builtin_wrappers
+from mansard.frontends.hf.feed_forward import Dense, Moe
 from mansard.frontends.hf.fields import combine
 from mansard.frontends.hf.latent_mixers import Mla
 from mansard.frontends.hf.lower.decoder import decoder_graph

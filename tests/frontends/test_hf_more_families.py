@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from mansard.core.errors import SpecError
-from mansard.frontends.hf.architecture import Attention, Dense, Moe
+from mansard.frontends.hf.architecture import Attention
 from mansard.frontends.hf.bundled import load_bundled
+from mansard.frontends.hf.feed_forward import Dense, Moe
 from mansard.frontends.hf.load import load
 from mansard.frontends.hf.resolve import read_architecture, resolve
 from mansard.frontends.hf.tensors import (

@@ -9,8 +9,8 @@ import sympy as sp
 
 from mansard.core.errors import SpecError
 from mansard.core.symbols import B, P, S
-from mansard.frontends.hf.architecture import Moe
 from mansard.frontends.hf.bundled import load_bundled
+from mansard.frontends.hf.feed_forward import Moe
 from mansard.frontends.hf.latent_mixers import Compressed, Mla
 from mansard.frontends.hf.load import load
 from mansard.frontends.hf.mtp import mtp_parameters

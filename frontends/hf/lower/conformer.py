@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mansard.core.symbols import B, Expr, S, T, ceil_div
-from mansard.frontends.hf.architecture import Dense, NormKind
+from mansard.frontends.hf.architecture import NormKind
+from mansard.frontends.hf.feed_forward import Dense
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.frontends.hf.mixers import Conformer
 from mansard.ir.ops import (

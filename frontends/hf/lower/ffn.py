@@ -5,7 +5,7 @@ from __future__ import annotations
 import sympy as sp
 
 from mansard.core.symbols import T
-from mansard.frontends.hf.architecture import Dense, Moe
+from mansard.frontends.hf.feed_forward import Dense, Moe
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.ir.ops import (
     Activation,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mansard.frontends.hf.architecture import Moe, NormKind
+from mansard.frontends.hf.architecture import NormKind
 from mansard.frontends.hf.ends import AltUp
+from mansard.frontends.hf.feed_forward import Moe
 from mansard.frontends.hf.lower.ffn import moe
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.ir.ops import Activation, Add, GatedActivation, Scale, Slice

@@ -7,7 +7,8 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from mansard.frontends.hf.architecture import Attention, ChannelMix, Dense, LayerSpec, NormKind
+from mansard.frontends.hf.architecture import Attention, LayerSpec, NormKind
+from mansard.frontends.hf.feed_forward import ChannelMix, Dense
 from mansard.frontends.hf.latent_mixers import Compressed, Mla
 from mansard.frontends.hf.lower.cross import cross
 from mansard.frontends.hf.lower.ffn import feed

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mansard.core.symbols import B, S
-from mansard.frontends.hf.architecture import Attention, Dense
+from mansard.frontends.hf.architecture import Attention
+from mansard.frontends.hf.feed_forward import Dense
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.ir.ops import Activation, Add, Linear, Reshape, Slice, Softmax, Transpose
 from mansard.ir.ops.tensor import Elementwise, MatMul

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from mansard.frontends.hf.architecture import Dense, LayerSpec, NormKind
+from mansard.frontends.hf.architecture import LayerSpec, NormKind
+from mansard.frontends.hf.feed_forward import Dense
 from mansard.frontends.hf.lower.ffn import dense, moe
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.ir.ops import Add

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mansard.core.symbols import T
-from mansard.frontends.hf.architecture import Attention, Dense, NormKind
+from mansard.frontends.hf.architecture import Attention, NormKind
+from mansard.frontends.hf.feed_forward import Dense
 from mansard.frontends.hf.lower.attention import attention
 from mansard.frontends.hf.lower.scope import Scope
 from mansard.frontends.hf.mixers import SpeechConformer

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from mansard.core.symbols import Expr
-from mansard.frontends.hf.cards import Names
+from mansard.frontends.hf.tensor_names import Names
 from mansard.ir.footprint import storages
 from mansard.ir.graph import Graph
 
