@@ -14,12 +14,13 @@ import mansard as ms
 from mansard.backends.estimate import Memory
 from mansard.render.bars import bar, cells
 from mansard.render.console import uncoloured
+from mansard.render.estimate_words import CAVEATS, caveat
 from mansard.render.ink import cells as cells_of
 from mansard.render.lines import View
 from mansard.render.memory_bar import memory_bar
 from mansard.render.palette import FREE, MEMORY
 from mansard.render.terminal import plain, renderables, show
-from mansard.render.words import CAVEATS, capacity, caveat
+from mansard.render.words import capacity
 from mansard.render.written import UNUSUAL, written
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 import mansard as ms
+from mansard.render.estimate_words import kept, model, scenario, totals
 from mansard.render.memory_bar import memory_bar
 from mansard.render.steps import each
-from mansard.render.words import kept, model, scenario, totals
 
 
 def test_a_denoiser_says_its_steps_their_total_and_images_per_second() -> None:

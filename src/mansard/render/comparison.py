@@ -14,7 +14,7 @@ from mansard.core.units import format_bytes, format_time
 from mansard.query.beside import field, record
 from mansard.query.comparing import Comparison, Entry
 from mansard.query.metrics import METRICS
-from mansard.render import words
+from mansard.render import estimate_words, words
 from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
 from mansard.render.markdown_table import table
 from mansard.render.palette import BAD, GOOD, QUIET, STRONG, bound_style
@@ -172,6 +172,6 @@ def _bound(entry: Entry, phase: str) -> Text:
 def _footer(comparison: Comparison) -> str:
     first = comparison.base.estimate
     assert first is not None
-    asked = " · ".join(words.scenario(first))
+    asked = " · ".join(estimate_words.scenario(first))
     worth = "bounds, not measurements" if first.kind == "ideal" else f"{first.kind} estimates"
     return f"{asked}; changes against the first; {BEST} the best that fits; {worth}"

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from mansard.query.solving.crossing import Crossovers
 from mansard.query.solving.flipping import Crossing
-from mansard.render import words
+from mansard.render import estimate_words, words
 from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
 from mansard.render.headline import packed, rested
 from mansard.render.palette import QUIET, STRONG
@@ -22,8 +22,12 @@ MOST = 10
 
 def renderables(of: Crossovers, width: int = PLAIN_WIDTH) -> Iterator[RenderableType]:
     """Yield the parts: what is asked, each op, the shares of the whole."""
-    asked = [Text(a, QUIET) for a in words.scenario(of.estimate) if not a.startswith(of.over)]
-    yield from packed([Text(words.title(of.estimate), STRONG), *asked], width, Text(" · ", QUIET))
+    asked = [
+        Text(a, QUIET) for a in estimate_words.scenario(of.estimate) if not a.startswith(of.over)
+    ]
+    yield from packed(
+        [Text(estimate_words.title(of.estimate), STRONG), *asked], width, Text(" · ", QUIET)
+    )
     yield Text.assemble((f"{of.phase} over {of.over}", STRONG), (f"  {of.method}", QUIET))
     yield ""
     table = titled(("op", False), ("compute-bound from", True), ("bound by", False))

@@ -16,7 +16,7 @@ from mansard.query.metrics import METRICS
 from mansard.query.solving.explanation import ONCE, Explanation, Part, changes, definition_of
 from mansard.query.solving.fits import bases_of
 from mansard.query.solving.wording import written
-from mansard.render import words
+from mansard.render import estimate_words, words
 from mansard.render.calibrated_rows import beside, fitted
 from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
 from mansard.render.headline import caveat, packed
@@ -32,8 +32,10 @@ WIDE = 110
 
 def renderables(of: Explanation, width: int, top: int | None = TOP) -> Iterator[RenderableType]:
     """Yield the parts of an explanation for a terminal of ``width`` columns."""
-    asked = [Text(a, QUIET) for a in words.scenario(of.estimate)]
-    yield from packed([Text(words.title(of.estimate), STRONG), *asked], width, Text(" · ", QUIET))
+    asked = [Text(a, QUIET) for a in estimate_words.scenario(of.estimate)]
+    yield from packed(
+        [Text(estimate_words.title(of.estimate), STRONG), *asked], width, Text(" · ", QUIET)
+    )
     yield Text.assemble((f"{of.metric} = ", QUIET), of.definition, (" = ", QUIET),
                         (_value(of, of.value), STRONG))  # fmt: skip
     for said in of.said:
@@ -43,7 +45,7 @@ def renderables(of: Explanation, width: int, top: int | None = TOP) -> Iterator[
         yield from pieces(of)
     if not of.parts and not of.op:
         yield ""
-        yield from memory_bar(of.estimate.memory, width, words.kept(of.estimate))
+        yield from memory_bar(of.estimate.memory, width, estimate_words.kept(of.estimate))
     for phase in dict.fromkeys(part.phase for part in of.parts):
         yield ""
         yield from _phase(of, phase, width, top)
@@ -56,7 +58,7 @@ def renderables(of: Explanation, width: int, top: int | None = TOP) -> Iterator[
     if of.estimate.calibrated is None:
         yield caveat(width)
         return
-    rested = words.rests_on(of.estimate)
+    rested = estimate_words.rests_on(of.estimate)
     yield Text(f"{rested}. --op NAME shows what was fitted." * (not of.op), QUIET)
 
 

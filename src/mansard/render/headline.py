@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mansard.core.units import format_bytes
 from mansard.query.estimate import Estimate
-from mansard.render import words
+from mansard.render import estimate_words, words
 from mansard.render.ink import Text
 from mansard.render.layout import Panel
 from mansard.render.palette import BAD, GOOD, QUIET, STRONG, bound_style
@@ -23,17 +23,19 @@ T = TypeVar("T", "Text", "RichText")
 def headline(estimate: Estimate, width: int) -> Panel:
     """Return the panel."""
     parts = [*_metrics(estimate), _memory(estimate), *_bounds(estimate)]
-    asked = [*words.scenario(estimate), *words.model(estimate)]
+    asked = [*estimate_words.scenario(estimate), *estimate_words.model(estimate)]
     lines = [
         *packed([Text(part, QUIET) for part in asked], width - 4, Text(" · ", QUIET)),
         *packed(parts, width - 4, Text("   ")),
     ]
-    return Panel(lines, Text(words.shorten(words.title(estimate), width - 8), STRONG), QUIET)
+    return Panel(
+        lines, Text(words.shorten(estimate_words.title(estimate), width - 8), STRONG), QUIET
+    )
 
 
 def caveat(width: int) -> Text:
     """Return the line that says what a roofline is worth."""
-    return Text(f" {words.caveat(width - 1)}", QUIET)
+    return Text(f" {estimate_words.caveat(width - 1)}", QUIET)
 
 
 def worth(estimate: Estimate, width: int) -> Iterator[Text]:
@@ -42,7 +44,7 @@ def worth(estimate: Estimate, width: int) -> Iterator[Text]:
     Of a plugin's backend that is what it assumes, a line each.
     """
     if estimate.backend:
-        for at, said in enumerate(words.stated(estimate)):
+        for at, said in enumerate(estimate_words.stated(estimate)):
             wrapped = textwrap.wrap(said, max(20, width - 10))
             for number, line in enumerate(wrapped):
                 yield Text(f" {'assumes' if at == number == 0 else '':<7} {line}", QUIET)
@@ -51,7 +53,7 @@ def worth(estimate: Estimate, width: int) -> Iterator[Text]:
         yield caveat(width)
         return
     rows = [("", "bound", "calibrated", "ratio", "band (4 of 5 measurements)")]
-    rows += words.beside(estimate)
+    rows += estimate_words.beside(estimate)
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     for n, row in enumerate(rows):
         cells = [f"{row[0]:<{widths[0]}}"]
@@ -65,7 +67,7 @@ def rested(estimate: Estimate, width: int) -> Iterator[Text]:
     if estimate.calibrated is None:
         yield caveat(width)
         return
-    for line in textwrap.wrap(words.rests_on(estimate), width - 1):
+    for line in textwrap.wrap(estimate_words.rests_on(estimate), width - 1):
         yield Text(f" {line}", QUIET)
 
 
@@ -84,7 +86,7 @@ def packed(parts: Sequence[T], width: int, gap: T, indent: int = 0) -> Iterator[
 
 def _metrics(estimate: Estimate) -> Iterator[Text]:
     cost = words.cost(estimate.metrics)
-    figures = words.measured(estimate)
+    figures = estimate_words.measured(estimate)
     for name, value in (*figures, *([("cost", cost)] if cost else [])):
         yield Text.assemble((f"{name} ", QUIET), (value, STRONG))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mansard.backends.estimate import Memory, Phase
 from mansard.core.units import format_bytes, format_count, format_time
-from mansard.render import words
+from mansard.render import estimate_words, words
 from mansard.render.lines import View, lines
 from mansard.render.markdown_table import escape, table
 from mansard.render.steps import each
@@ -23,20 +23,22 @@ def markdown(estimate: Estimate, view: View) -> str:
 
 
 def _document(estimate: Estimate, view: View) -> Iterator[str]:
-    yield f"# {escape(words.title(estimate))}"
+    yield f"# {escape(estimate_words.title(estimate))}"
     yield ""
-    yield escape(" · ".join([*words.scenario(estimate), *words.model(estimate)]))
+    yield escape(" · ".join([*estimate_words.scenario(estimate), *estimate_words.model(estimate)]))
     yield ""
     yield from table(("metric", "value"), _metrics(estimate))
     yield ""
     if estimate.backend:
-        yield from (f"- assumes: {escape(said)}" for said in words.stated(estimate))
+        yield from (f"- assumes: {escape(said)}" for said in estimate_words.stated(estimate))
     elif estimate.calibrated is None:
-        yield f"*{words.CAVEATS[0]}*"
+        yield f"*{estimate_words.CAVEATS[0]}*"
     else:
-        yield from table(("", "bound", "calibrated", "ratio", "band"), words.beside(estimate))
+        yield from table(
+            ("", "bound", "calibrated", "ratio", "band"), estimate_words.beside(estimate)
+        )
         yield ""
-        yield f"*{escape(words.rests_on(estimate))}*"
+        yield f"*{escape(estimate_words.rests_on(estimate))}*"
     for phase in estimate.phases.values():
         yield ""
         yield from _phase(phase, each(estimate, phase), view)
@@ -52,7 +54,7 @@ def _document(estimate: Estimate, view: View) -> Iterator[str]:
 
 def _metrics(estimate: Estimate) -> Iterator[tuple[str, str]]:
     m = estimate.metrics
-    whole = words.totals(estimate)
+    whole = estimate_words.totals(estimate)
     yield from whole
     if not whole:
         yield "time to first token", format_time(m.ttft_s)
@@ -65,11 +67,13 @@ def _metrics(estimate: Estimate) -> Iterator[tuple[str, str]]:
 
 
 def _phase(phase: Phase, of: str, view: View) -> Iterator[str]:
-    bounds = ", ".join(f"{name} {words.percent(share)}" for name, share in words.bounds(phase))
-    name = escape(words.heading(phase))
+    bounds = ", ".join(
+        f"{name} {words.percent(share)}" for name, share in estimate_words.bounds(phase)
+    )
+    name = escape(estimate_words.heading(phase))
     yield f"## {name}: {format_time(phase.time_s)}{of} ({bounds})"
     yield ""
-    if words.overlaps(phase):
+    if estimate_words.overlaps(phase):
         yield f"{format_time(phase.overlapped_s)} if all of it ran at once."
         yield ""
     header = ("operator" if view.by == "op" else view.by, "bound", "×", "FLOPs", "bytes", "FLOP/B",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mansard.core.units import format_bytes, format_count, format_time
 from mansard.query.estimate import Estimate
-from mansard.render import words
+from mansard.render import estimate_words, words
 from mansard.render.drawings.drawing import legal
 from mansard.render.drawings.estimates import figure_of
 
@@ -23,14 +23,14 @@ def html(estimate: Estimate) -> str:
     """Return an estimate as HTML; every name is escaped."""
     metrics = estimate.metrics
     shown = [
-        *(pair for pair in words.measured(estimate) if pair[0] != "per user"),
+        *(pair for pair in estimate_words.measured(estimate) if pair[0] != "per user"),
         ("memory", f"{format_bytes(estimate.memory.total)} of {words.capacity(estimate.memory)}"),
     ]
     if cost := words.cost(metrics):
         shown.append(("cost", cost))
     head = _table([name for name, _ in shown], [[value for _, value in shown]])
-    asked = escape(", ".join(words.scenario(estimate)))
-    parts = [f"<p><b>{escape(words.title(estimate))}</b> · {asked}</p>", head]
+    asked = escape(", ".join(estimate_words.scenario(estimate)))
+    parts = [f"<p><b>{escape(estimate_words.title(estimate))}</b> · {asked}</p>", head]
     for phase in estimate.phases.values():
         rows = [
             [
@@ -47,7 +47,7 @@ def html(estimate: Estimate) -> str:
         parts.append(figure_of(estimate, "roofline", phase.name).svg)
     parts.append(figure_of(estimate, "memory", None).svg)
     if estimate.backend:
-        parts += [f"<p>assumes: {escape(said)}</p>" for said in words.stated(estimate)]
+        parts += [f"<p>assumes: {escape(said)}</p>" for said in estimate_words.stated(estimate)]
     parts += [f"<p>{escape(n.message)} <code>{escape(n.code)}</code></p>" for n in estimate.notes]
     return f"<div>{''.join(parts)}</div>"
 

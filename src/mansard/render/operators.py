@@ -8,7 +8,7 @@ from dataclasses import replace
 from mansard.backends.estimate import Phase
 from mansard.core.records import dataclass
 from mansard.core.units import format_count, format_time
-from mansard.render import words
+from mansard.render import estimate_words, words
 from mansard.render.bars import bar
 from mansard.render.headline import packed
 from mansard.render.ink import Text
@@ -67,13 +67,13 @@ def operators(phase: Phase, of: str, view: View, width: int) -> Iterator[Text | 
 
 
 def _heading(phase: Phase, of: str, width: int) -> Iterator[Text]:
-    head = Text.assemble((words.heading(phase), STRONG), f"  {format_time(phase.time_s)}")
+    head = Text.assemble((estimate_words.heading(phase), STRONG), f"  {format_time(phase.time_s)}")
     head.append(of, QUIET)
     bounds = [
         Text(f"{resource} {words.percent(share)}", bound_style(resource))
-        for resource, share in words.bounds(phase)
+        for resource, share in estimate_words.bounds(phase)
     ]
-    if words.overlaps(phase):
+    if estimate_words.overlaps(phase):
         bounds.append(Text(f"{format_time(phase.overlapped_s)} if all of it ran at once", QUIET))
     yield from packed([head, *bounds], width, Text(" · ", QUIET))
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from mansard.query.metrics import METRICS
 from mansard.query.solving.elasticity import Sensitivity
 from mansard.query.solving.wording import written
-from mansard.render import words
+from mansard.render import estimate_words, words
 from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
 from mansard.render.headline import packed, worth
 from mansard.render.palette import QUIET, STRONG
@@ -20,8 +20,10 @@ from mansard.render.pieces import inset, titled
 
 def renderables(of: Sensitivity, width: int = PLAIN_WIDTH) -> Iterator[RenderableType]:
     """Yield the parts: what is asked, the metric, its elasticities."""
-    asked = [Text(a, QUIET) for a in words.scenario(of.estimate)]
-    yield from packed([Text(words.title(of.estimate), STRONG), *asked], width, Text(" · ", QUIET))
+    asked = [Text(a, QUIET) for a in estimate_words.scenario(of.estimate)]
+    yield from packed(
+        [Text(estimate_words.title(of.estimate), STRONG), *asked], width, Text(" · ", QUIET)
+    )
     value = written(of.value, METRICS[of.metric].dimension)
     yield Text.assemble((f"{of.metric} = {value}", STRONG))
     yield ""

@@ -15,7 +15,7 @@ from mansard.core.units import format_bytes
 from mansard.query.estimate import Estimate
 from mansard.query.solving.solution import Check, Solution
 from mansard.query.solving.wording import answer, spans
-from mansard.render import words
+from mansard.render import estimate_words
 from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
 from mansard.render.headline import packed, worth
 from mansard.render.palette import BAD, GOOD, QUIET, STRONG
@@ -26,8 +26,8 @@ GOALS = {"maximize": "the greatest", "minimize": "the least", "find": "one"}
 def renderables(solution: Solution, width: int) -> Iterator[RenderableType]:
     """Yield the parts of an answer for a terminal of ``width`` columns."""
     estimate = solution.estimate or solution.asked.estimate
-    asked = words.scenario(estimate) if solution.found else _but(solution, estimate)
-    heading = [Text(words.title(estimate), STRONG), *(Text(a, QUIET) for a in asked)]
+    asked = estimate_words.scenario(estimate) if solution.found else _but(solution, estimate)
+    heading = [Text(estimate_words.title(estimate), STRONG), *(Text(a, QUIET) for a in asked)]
     yield from packed(heading, width, Text(" · ", QUIET))
     yield ""
     if not solution.found:
@@ -62,7 +62,7 @@ def show(solution: Solution, stream: IO[str]) -> None:
 
 def _but(solution: Solution, estimate: Estimate) -> list[str]:
     """Say what was asked, the unknown left out."""
-    return [a for a in words.scenario(estimate) if not a.startswith(f"{solution.find} ")]
+    return [a for a in estimate_words.scenario(estimate) if not a.startswith(f"{solution.find} ")]
 
 
 def _every(checks: tuple[Check, ...]) -> str:
@@ -93,5 +93,5 @@ def _metrics(estimate: Estimate) -> Iterator[Text]:
     memory = estimate.memory
     of = f" / {format_bytes(memory.capacity)}" if memory.capacity is not None else ""
     held = ("memory", f"{format_bytes(memory.total)}{of}")
-    for name, value in (*words.measured(estimate), held):
+    for name, value in (*estimate_words.measured(estimate), held):
         yield Text.assemble((f"{name} ", QUIET), (value, STRONG))

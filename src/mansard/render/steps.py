@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mansard.backends.estimate import Phase
 from mansard.core.units import format_time
 from mansard.query.estimate import DENOISE
-from mansard.render import words
+from mansard.render import estimate_words, words
 
 if TYPE_CHECKING:
     from mansard.query.estimate import Estimate
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def each(estimate: Estimate, phase: Phase) -> str:
     """Say what the time of a phase's heading is of: its tokens, or a step of several."""
-    asked = words.prefilled(estimate)
+    asked = estimate_words.prefilled(estimate)
     mean = ", the mean prompt" if "prompt" in estimate.lengths else ""
     if phase.name == "prefill":
         return f" for {asked.batch} × {asked.prompt} tokens{mean}"

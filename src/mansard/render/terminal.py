@@ -7,7 +7,7 @@ from typing import IO
 
 from mansard.core.notes import Note
 from mansard.query.estimate import Estimate
-from mansard.render import words
+from mansard.render import estimate_words
 from mansard.render.figures import figures
 from mansard.render.grouping import grouped
 from mansard.render.headline import headline, packed, worth
@@ -32,7 +32,7 @@ def renderables(estimate: Estimate, *, width: int, view: View | None = None) -> 
         yield ""
         yield from operators(phase, each(estimate, phase), view, width)
     yield ""
-    yield from memory_bar(estimate.memory, width, words.kept(estimate))
+    yield from memory_bar(estimate.memory, width, estimate_words.kept(estimate))
     if estimate.figures:
         yield ""
         yield from figures(estimate)

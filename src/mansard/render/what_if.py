@@ -12,7 +12,7 @@ from rich.text import Text
 from mansard.core.units import format_bytes, format_time
 from mansard.query.metrics import METRICS
 from mansard.query.what_if import OpChange, WhatIf
-from mansard.render import words
+from mansard.render import estimate_words, words
 from mansard.render.console import PLAIN_WIDTH, uncoloured
 from mansard.render.palette import BAD, GOOD, QUIET, STRONG
 
@@ -29,7 +29,7 @@ def plain(found: WhatIf, width: int = PLAIN_WIDTH) -> str:
 def renderables(found: WhatIf) -> Iterator[RenderableType]:
     """Yield the parts."""
     changes = ", ".join(f"{k}={v}" for k, v in found.changes.items())
-    yield Text(f"{words.title(found.before)} → {changes}", STRONG)
+    yield Text(f"{estimate_words.title(found.before)} → {changes}", STRONG)
     yield _table("", [_metric(found, n) for n in SHOWN if None not in found.metric(n)])
     for phase in dict.fromkeys(op.phase for op in found.ops):
         ops = [op for op in found.ops if op.phase == phase]

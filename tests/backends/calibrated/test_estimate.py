@@ -13,7 +13,7 @@ from mansard.backends.calibrated.lookup import find
 from mansard.backends.calibrated.parameters import Calibration, Key, bundled
 from mansard.backends.calibrated.said import at_the_bound
 from mansard.backends.calibrated.work import phase_band
-from mansard.render.words import rests_on
+from mansard.render.estimate_words import rests_on
 
 LLAMA = "llama-2-7b"
 

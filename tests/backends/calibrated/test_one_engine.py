@@ -11,7 +11,7 @@ from mansard.backends.calibrated.gates import gates
 from mansard.backends.calibrated.judge import Judged
 from mansard.backends.calibrated.lookup import find, one_for_all
 from mansard.backends.calibrated.parameters import Key
-from mansard.render.words import rests_on
+from mansard.render.estimate_words import rests_on
 
 
 def asked(chip: str, framework: str | None = None) -> ms.Estimate:

@@ -10,7 +10,7 @@ from mansard.render.drawings.bars import breakdown, memory
 from mansard.render.drawings.chain import chain
 from mansard.render.drawings.drawing import Figure
 from mansard.render.drawings.roofline import roofline
-from mansard.render.words import title
+from mansard.render.estimate_words import title
 
 KINDS = ("roofline", "breakdown", "memory", "graph")
 

@@ -14,9 +14,9 @@ from mansard.query.estimate import Estimate
 from mansard.render import words
 from mansard.render.drawings.bars import LABELS, longest
 from mansard.render.drawings.roofline import LABELLED, Dot, ceilings, dots, extent
+from mansard.render.estimate_words import title
 from mansard.render.palette import MEMORY_HUES, hue
 from mansard.render.plots.axes import axes, plain
-from mansard.render.words import title
 
 KINDS = ("roofline", "breakdown", "memory")
 NEAR = 0.22, 0.09
