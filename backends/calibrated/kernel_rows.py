@@ -13,6 +13,7 @@ from mansard.backends.calibrated.engine import Slowing
 from mansard.backends.calibrated.predict import Prediction, Predictor
 from mansard.backends.calibrated.pricing import EXCHANGE, Kernel, routing_of
 from mansard.backends.calibrated.rows import regime
+from mansard.backends.calibrated.scales import lie_in_blocks
 from mansard.backends.calibrated.traced import UndecidedError
 from mansard.backends.calibrated.tracing import Tracer
 from mansard.backends.cluster import Cluster
@@ -187,9 +188,9 @@ def each_row(
         if not resources:
             continue
         count = segment.rows.terms(row.count)
-        kernel = Kernel(
-            row, bound, predictor, framework, slower(row.kind), routing_of(row, segment.table.rows)
-        )
+        rows = segment.table.rows
+        routing, blocks = routing_of(row, rows), lie_in_blocks(row, rows)
+        kernel = Kernel(row, bound, predictor, framework, slower(row.kind), routing, blocks)
         yield KernelRow(kernel, segment.rows, resources, count)
 
 

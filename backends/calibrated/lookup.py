@@ -23,6 +23,8 @@ EXACT = (
 RELAXED = (
     (("framework", "dtype", "family"), 1.0),
     (("dtype", "family"), 1.0),
+    (("framework", "like", "family"), OTHER_DTYPE),
+    (("like", "family"), OTHER_DTYPE),
     (("framework", "family"), OTHER_DTYPE),
     (("family",), OTHER_DTYPE),
     (("framework", "dtype"), OTHER_FAMILY),
@@ -30,8 +32,12 @@ RELAXED = (
 )
 """What a set must share with what is asked for, and how much wider its band is then.
 
-What nothing matches is dropped, the least telling first: kernel, framework, dtype, family.
+What nothing matches is dropped, the least telling first: kernel, framework, dtype, family. ``like``
+is the dtype that ``LIKE`` has for the one asked for.
 """
+
+LIKE = {"fp8_block": "fp8"}
+"""Scheme that was not measured → the one nearest to it: the same bytes at the same rate."""
 
 ALIKE = {"layernorm": "input_layernorm", "gelu": "mlp_act"}
 """Kernel that no engine was measured with → one that streams as it does: the other norm, the other
@@ -183,8 +189,13 @@ def _sources(
 
 
 def _within(calibration: Calibration, key: Key, tries: Tries) -> tuple[ParameterSet, float] | None:
+    like = LIKE.get(key.dtype)
     for names, wider in tries:
-        kept = {name: getattr(key, name) for name in names}
+        if "like" in names and like is None:
+            continue
+        kept = {name: getattr(key, name) for name in names if name != "like"}
+        if "like" in names:
+            kept["dtype"] = str(like)
         one = calibration.by_key.get(Key(key.form, **kept))
         if one is not None:
             return one, wider

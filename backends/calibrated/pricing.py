@@ -52,6 +52,7 @@ class Kernel:
         framework: of the engine; empty for any.
         slower: than the kernel alone, in a phase of the engine.
         routing: of an exchange of experts' rows, the quantities it depends on.
+        blocks: whether its weight has a scale for each block.
     """
 
     row: TableRow
@@ -60,6 +61,7 @@ class Kernel:
     framework: str
     slower: Slowing
     routing: Mapping[str, int] = field(default_factory=dict)
+    blocks: bool = False
 
     @cached_property
     def slots(self) -> tuple[int, ...]:
@@ -79,6 +81,8 @@ class Kernel:
     ) -> RowFigures:
         """Return the row's numbers, from the values of its quantities and its bound [s]."""
         read = _figures(self.row, values, bound_s, number)
+        if self.blocks:
+            return replace(read, blocks=True)
         if not self.routing:
             return read
         return replace(read, routing={n: number(values[s]) for n, s in self.routing.items()})

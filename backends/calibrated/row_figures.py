@@ -28,6 +28,7 @@ class RowFigures:
         cache: the dtype it is stored in.
         dequantized: whether it decodes an operand itself.
         routing: of an exchange of experts' rows, ``rows top_k experts width``.
+        blocks: whether its weight, in fp8, has a scale for each block.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class RowFigures:
     cache: str = ""
     dequantized: bool = False
     routing: Mapping[str, Number] = field(default_factory=dict)
+    blocks: bool = False
 
 
 def size_of(row: RowFigures, name: str, xp: Any, otherwise: Number = 1.0) -> Number:

@@ -27,6 +27,7 @@ DEEPEP = ("", "sglang")  # engines whose exchange of experts' rows was measured;
 SWITCHED = ("hopper", "blackwell")  # families whose chips it was measured on
 STATE = 128.0 * 128.0  # elements of a head's state [Yang 2024 GDN, §4]
 COLD = 1e18  # bytes no level holds
+BLOCK = "_block"  # ends the name of a scheme whose weights have a scale for each block
 WIDE = ("bf16", "fp16", "fp32", "tf32", "bfloat16", "float16")
 
 
@@ -89,7 +90,8 @@ def scheme_of(x_dtype: str, w_dtype: str) -> tuple[str, float, float, str]:
 def _dtypes(row: RowFigures) -> tuple[str, float, float, str]:
     """Weights count as they lie: a product whose dequantize is fused reads the narrow ones."""
     stored = row.weight.lstrip("mxnv") or str(row.dims.get("w_dtype", "bf16"))
-    return scheme_of(str(row.dims.get("x_dtype", "bf16")), stored)
+    scheme, x, w, computes = scheme_of(str(row.dims.get("x_dtype", "bf16")), stored)
+    return f"{scheme}{BLOCK}" if row.blocks else scheme, x, w, computes
 
 
 def _product(row: RowFigures, chip: Hardware, framework: str, xp: Any) -> Figures:

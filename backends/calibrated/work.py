@@ -15,6 +15,7 @@ from mansard.backends.calibrated.predict import Fit, Predictor
 from mansard.backends.calibrated.pricing import Kernel, calibrated, routing_of
 from mansard.backends.calibrated.row_total import CalibratedTotal
 from mansard.backends.calibrated.said import at_the_bound, engine_words, medians, own_without_engine
+from mansard.backends.calibrated.scales import lie_in_blocks
 from mansard.backends.calls import CallEnvironment
 from mansard.backends.cluster import Cluster
 from mansard.backends.estimate import PREFILL, Phase, Row
@@ -98,7 +99,8 @@ class CalibratedWork(Work):
         slower = slowing(values, self._phase, row.kind)
         bound = price(row, self.cluster)
         routing = routing_of(row, self._rows)
-        kernel = Kernel(row, bound, self.predictor, self.framework, slower, routing)
+        blocks = lie_in_blocks(row, self._rows)
+        kernel = Kernel(row, bound, self.predictor, self.framework, slower, routing, blocks)
         return CalibratedTotal(row, calibrated(kernel))
 
     def summary(self, name: str, steps: float, done: PhaseSum) -> Phase:
