@@ -59,6 +59,7 @@ CODES: dict[str, str] = {
     "M105": "no source of a bundled model states its dtype; 16 bits are counted",
     "M115": "a technique asks for decode steps that there are not",
     "M116": "a decoder is counted as one call, because a size that steps vary is fixed",
+    "M158": "none of the sets of a user's calibration applies to the question",
     "M150": "nothing satisfies the constraints for some of many workloads; they have -1",
     "M157": "what varies in a sweep times no operator and changes nothing",
 }

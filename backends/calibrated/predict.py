@@ -106,6 +106,17 @@ class Predictor:
         self.own = own
         self._found: dict[tuple[str, str, str, str, str], Fit] = {}
 
+    @property
+    def asked(self) -> tuple[tuple[str, str], ...]:
+        """(form, dtype) of the kernels that were predicted so far, each once."""
+        return tuple(dict.fromkeys((form, dtype) for form, _, dtype, *_ in self._found))
+
+    @property
+    def uses_own(self) -> bool:
+        """Whether a set of the user's calibration served one of them."""
+        own = self.own
+        return own is not None and any(fit.found.one in own.sets for fit in self._found.values())
+
     def predict(self, figures: Figures, xp: Any = PLAIN, bands: bool = True) -> Prediction:
         """Return the time of a kernel; with ``columns.COLUMNS``, sizes may be arrays.
 

@@ -50,6 +50,24 @@ def own_without_engine(own: Calibration, engine: Found) -> Iterator[Note]:
         yield Note("M083", f"{said}: {factors(engine)}, {slower}")
 
 
+def own_without_use(own: Calibration, asked: Iterable[tuple[str, str]]) -> Iterator[Note]:
+    """Yield M158: a user's calibration counts for nothing here; what it has, and what was asked.
+
+    >>> from mansard.backends.calibrated.parameters import Key, ParameterSet
+    >>> mine = Calibration("a100", (ParameterSet(Key("gemm", dtype="int4_wo"), (), 0.1, 0.9, 1.1),))
+    >>> [note.message for note in own_without_use(mine, [("gemm", "bfloat16")])]
+    ['none of the sets of your calibration applies: it has gemm int4_wo, asked are gemm bfloat16']
+
+    Args:
+        own: of the user.
+        asked: (form, dtype) of the kernels of the question.
+    """
+    has = listed(sorted(f"{s.key.form} {s.key.dtype}".strip() for s in own.sets)) or "no sets"
+    wants = listed(sorted(" ".join(filter(None, each)) for each in asked))
+    said = f"none of the sets of your calibration applies: it has {has}, asked are {wants}"
+    yield Note("M158", said)
+
+
 def at_the_bound(rows: Sequence[str]) -> Iterator[Note]:
     """Yield M084 where rows come out at their bound, which no kernel that was measured reaches."""
     if rows:

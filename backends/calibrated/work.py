@@ -14,7 +14,13 @@ from mansard.backends.calibrated.lookup import Found
 from mansard.backends.calibrated.predict import Fit, Predictor
 from mansard.backends.calibrated.pricing import Kernel, calibrated, routing_of
 from mansard.backends.calibrated.row_total import CalibratedTotal
-from mansard.backends.calibrated.said import at_the_bound, engine_words, medians, own_without_engine
+from mansard.backends.calibrated.said import (
+    at_the_bound,
+    engine_words,
+    medians,
+    own_without_engine,
+    own_without_use,
+)
 from mansard.backends.calibrated.scales import lie_in_blocks
 from mansard.backends.calls import CallEnvironment
 from mansard.backends.cluster import Cluster
@@ -152,8 +158,11 @@ class CalibratedWork(Work):
         """Return what a reader should know of what the answer rests on."""
         bases = self.bases()
         notes = [*medians(((b.set, b.form, b.time_s) for b in bases), self.cluster.chip.id)]
-        if self.predictor.own is not None and self.engine is not None:
-            notes += own_without_engine(self.predictor.own, self.engine)
+        own, engine = self.predictor.own, self.engine
+        if own is not None:
+            applies = self.predictor.uses_own or (engine is not None and engine.one in own.sets)
+            notes += own_without_use(own, self.predictor.asked) if not applies else ()
+            notes += own_without_engine(own, engine) if applies and engine is not None else ()
         notes += at_the_bound(tuple(self._at_bound))
         if any(b.form == "moe" for b in bases):
             said = "experts are taken as evenly loaded; skewed routing makes the busiest rank wait"

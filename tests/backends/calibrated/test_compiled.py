@@ -34,6 +34,7 @@ CASES = {
     "narrow weights": ("llama-3.1-8b", "b200-sxm", ("quantize{weights=int4 group=128}",), {}),
     "narrow all": ("qwen2.5-0.5b", "mi300x", ("quantize{weights=fp8 activations=fp8 kv=fp8}",), {}),
     "no fp8": ("qwen2.5-0.5b", "a100-sxm-80gb", ("quantize{kv=fp8}",), {}),
+    "blocks": ("deepseek-v3", "h200-sxm:8", ("parallel{tp=8}",), {}),
     "states": ("mamba-2.8b", "h100-sxm", (), {}),
     "a shared prefix": ("llama-3.1-8b", "h100-sxm", ("reuse-prefix",), {}),
     "prompts admitted": ("llama-3.1-8b", "h100-sxm", ("batch-continuously{admitted=1}",), {}),

@@ -32,7 +32,7 @@ from mansard.query.sweeps.streaming import (
     whole,
 )
 
-WORTH = ("M080", "M081", "M082", "M083", "M084")
+WORTH = ("M080", "M081", "M082", "M083", "M084", "M158")
 """Codes of what a calibrated estimate is worth."""
 
 VARYING = ("M080", "M084")
