@@ -44,7 +44,9 @@ class Network:
         name, dimension = FIELDS[key]
         number = float(units.parse(value, dimension))
         if number < 0 or (number == 0 and dimension != "time"):
-            raise SpecError(f"network.{key} is {value!r}", hint="give more than nothing")
+            least = "be above 0" if dimension != "time" else "not be negative"
+            raise SpecError(f"network.{key} is {value!r}: it must {least}",
+                            hint="leave it out, or give what the network has")  # fmt: skip
         changed: dict[str, Any] = {name: number}
         return replace(self, **changed, sources=(*self.sources, f"{key} = {value}, given"))
 

@@ -90,7 +90,8 @@ def parse_comparison(text: str, names: Mapping[str, str]) -> Comparison:
     cursor.expect(found[0])
     right = reader.side(len(text))
     if not cursor.ended:
-        cursor.fail("expected the end")
+        cursor.fail("expected the end",
+                    hint="write it like 'tpot <= 20ms', and a comma between two")  # fmt: skip
     if not left.free_symbols | right.free_symbols:
         cursor.fail("it mentions no quantity", at=0, hint=f"one of: {', '.join(sorted(names))}")
     reader.check(left, right)

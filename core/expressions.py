@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 import sympy as sp
 from sympy.printing.str import StrPrinter
@@ -32,6 +32,13 @@ DEEPEST = 100
 _MOST_BITS = 4096
 _MOST_DIGITS = 400
 _HIGHEST_POWER = 64
+_WRITE = "write numbers, names and + - * / ( )"
+_HINTS = {
+    "division by zero": "divide by a number that is not 0",
+    "this number is too large": "write a smaller number",
+    "this exponent is too large": "write the number itself, like 4096 or 1e9",
+    "a root of a negative number": "take the root of what is not negative",
+}
 
 _NUMBER = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -63,7 +70,7 @@ def parse_expression(text: str, resolve: Names, where: str = "expression") -> Ex
         cursor.fail(f"{len(text)} characters are more than {LONGEST}", at=0)
     value = read_expression(cursor, resolve)
     if not cursor.ended:
-        cursor.fail("expected an operator or the end")
+        cursor.fail("expected an operator or the end", hint=_WRITE)
     return value
 
 
@@ -103,7 +110,7 @@ class ExpressionReader:
             at = self.cursor.skip()
             factor = self.signed()
             if sign[0] != "*" and factor.is_zero:
-                self.cursor.fail("division by zero", at=at)
+                self._impossible("division by zero", at)
             if sign[0] == "*":
                 factors.append(factor)
             elif sign[0] == "/":
@@ -149,12 +156,12 @@ class ExpressionReader:
                 value = self.sum()
             cursor.expect(")")
             return value
-        cursor.fail("expected a number, a name or '('")
+        cursor.fail("expected a number, a name or '('", hint=_WRITE)
 
     def _number(self, text: str, at: int) -> Expr:
         mantissa, _, exponent = text.lower().partition("e")
         if len(mantissa) > _MOST_DIGITS or len(exponent) > 4 or abs(int(exponent or 0)) > 400:
-            self.cursor.fail("this number is too large", at=at)
+            self._impossible("this number is too large", at)
         return sp.Rational(text)
 
     def _named(self, name: str, at: int) -> Expr:
@@ -183,7 +190,7 @@ class ExpressionReader:
             wanted = str(arity) if arity else "at least 2"
             self.cursor.fail(f"{name} takes {wanted} arguments, not {len(args)}", at=at)
         if name == "ceil_div" and args[1].is_zero:
-            self.cursor.fail("division by zero", at=at)
+            self._impossible("division by zero", at)
         try:
             return make(self, at, args)
         except MansardError as error:
@@ -199,17 +206,20 @@ class ExpressionReader:
 
     def _raised(self, base: Expr, exponent: Expr, at: int) -> Expr:
         if base.is_zero and not exponent.is_nonnegative:
-            self.cursor.fail("division by zero", at=at)
+            self._impossible("division by zero", at)
         if exponent.is_number:
             size = _bits(base) if base.is_number else _MOST_BITS // _HIGHEST_POWER
             if not exponent.is_Rational or abs(exponent) * size > _MOST_BITS:
-                self.cursor.fail("this exponent is too large", at=at)
+                self._impossible("this exponent is too large", at)
             if base.is_negative and not exponent.is_integer:
-                self.cursor.fail("a root of a negative number", at=at)
+                self._impossible("a root of a negative number", at)
         value = base**exponent
         if value.is_Pow and value.exp.is_Rational and abs(value.exp) > _HIGHEST_POWER:
-            self.cursor.fail("this exponent is too large", at=at)
+            self._impossible("this exponent is too large", at)
         return value
+
+    def _impossible(self, what: str, at: int) -> NoReturn:
+        self.cursor.fail(what, at=at, hint=_HINTS[what])
 
     def _floor(self, a: Expr, n: Expr, at: int) -> Expr:
         if a.is_number and n.is_number:

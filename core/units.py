@@ -55,6 +55,7 @@ _UNITS: dict[str, dict[str, Fraction]] = {
     "energy": _ENERGY,
     "frequency": _with(_SI, "Hz"),
     "tokens": _TOKENS,
+    "sequences": {unit: n for unit, n in _TOKENS.items() if "tok" not in unit},
     "dollars/h": dict.fromkeys(("$/h", "USD/h", "$/hr", "USD/hr"), Fraction(1)),
     "1/s": {
         f"{what}/{per}": factor * many
@@ -72,13 +73,15 @@ EXAMPLE = {
     "energy": "500J, 2kJ or 1.5Wh",
     "frequency": "1830MHz",
     "tokens": "2048, 8k (8192) or 1m (1,048,576)",
+    "sequences": "16 or 1k (1024)",
     "dollars/h": "2.50$/h",
     "1/s": "5/s, 5 tok/s or 300 req/min",
     "number": "16 or 0.5",
 }
 BASE = {
     "bytes": "B", "bytes/s": "B/s", "flop/s": "FLOP/s", "time": "s", "power": "W",
-    "energy": "J", "frequency": "Hz", "tokens": "", "dollars/h": "$/h", "1/s": "/s", "number": "",
+    "energy": "J", "frequency": "Hz", "tokens": "", "sequences": "",
+    "dollars/h": "$/h", "1/s": "/s", "number": "",
 }  # fmt: skip
 """Dimension → the unit whose number is the one held inside."""
 _FOLDED = {
@@ -101,7 +104,7 @@ def parse(text: str, dimension: str, *, bare: bool = False) -> int | float:
     Args:
         text: a number and a unit; thousands may be grouped by ``,``, ``_`` or a space.
         dimension: one of ``bytes``, ``bytes/s``, ``flop/s``, ``time``, ``power``, ``energy``,
-            ``frequency``, ``tokens``, ``dollars/h``, ``1/s``, ``number``.
+            ``frequency``, ``tokens``, ``sequences``, ``dollars/h``, ``1/s``, ``number``.
         bare: a number without a unit counts in base units instead of being refused.
 
     Raises:
@@ -138,8 +141,8 @@ def parse(text: str, dimension: str, *, bare: bool = False) -> int | float:
         raise SpecError(f"{shown!r} is negative: {dimension} cannot be", hint=hint)
     if abs(value) > _LIMIT:
         raise SpecError(f"{shown!r} is too large to be {dimension}", hint=hint)
-    if dimension == "tokens" and value.denominator != 1:
-        raise SpecError(f"{shown!r} is not a whole number of tokens", hint=hint)
+    if dimension in ("tokens", "sequences") and value.denominator != 1:
+        raise SpecError(f"{shown!r} is not a whole number of {dimension}", hint=hint)
     return value.numerator if value.denominator == 1 else float(value)
 
 

@@ -44,8 +44,10 @@ ENGINE = Form(
         Parameter("prefill", 1.1, 0.8, 6.0, 0.2, "time of a prefill's kernels, of alone"),
         Parameter("decode", 1.05, 0.8, 6.0, 0.3, "time of a decode's kernels, of alone"),
         Parameter("attend", 1.05, 0.6, 4.0, 0.5, "time of decode attention, of alone"),
-        Parameter("grouped", 1.8, 1.0, 4.0, 0.15, "the same where heads share a cache, over that"),
-        Parameter("widen", 35.0, 1.0, 500.0, 0.5, "operations to widen an element of an fp8 cache"),
+        Parameter("grouped", 1.8, 1.0, 4.0, 0.15, "the same where heads share a cache, over that",
+                  absent=1.0),  # attend was fitted to both
+        Parameter("widen", 35.0, 1.0, 500.0, 0.5, "operations to widen an element of an fp8 cache",
+                  absent=35.0),  # of the unit that widens, not of the engine
     ),
     seconds=_seconds,
     work=_work,

@@ -79,6 +79,7 @@ class Parameter:
         low, high: what is physically possible.
         spread: standard deviation of its logarithm over chips and kernels.
         meaning: with its unit.
+        absent: its value in a set written before the form had it; None where every set has it.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Parameter:
     high: float
     spread: float
     meaning: str
+    absent: float | None = None
 
 
 Seconds: TypeAlias = Callable[[Any, Sizes, ChipFacts, Any], Number]

@@ -182,6 +182,7 @@ def _set(entry: Mapping[str, Any], where: str) -> ParameterSet:
     if not isinstance(given, dict):
         hint = f"write parameters = {{ {' = …, '.join(wanted)} = … }}"
         raise SpecError(f"{where}: no table of parameters", hint=hint)
+    given = {p.name: p.absent for p in law.parameters if p.absent is not None} | given
     for word, names in (("lacks", set(wanted) - set(given)), ("has", set(given) - set(wanted))):
         if names:
             listed = ", ".join(sorted(names))

@@ -18,7 +18,7 @@ NONE = "none"
 @question_options
 @click.option("--slo", required=True, metavar="CONDITIONS",
               help="What a user is promised: 'ttft<1s,tpot<30ms'.")  # fmt: skip
-@click.option("--rate", required=True, metavar="N/s", help="Requests: 5/s, 300/min.")
+@click.option("--rate", required=True, metavar="N/s", help="Requests: 5/s (or 5), 300/min.")
 @click.option("--vs", "variants", multiple=True, metavar="SPEC",
               help="A pipeline to try, after -t; `none` adds none. Repeatable.")  # fmt: skip
 @click.option("--max-devices", "most", type=TOKENS, default=64, show_default=True,

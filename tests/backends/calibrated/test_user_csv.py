@@ -263,3 +263,26 @@ def test_a_calibration_is_refused_by_file_set_and_parameter(
         Calibration.from_toml(SET.format(parameters, edges), where="my.toml")
     assert caught.value.message.startswith("my.toml, set 1 (collective all_reduce): ")
     assert caught.value.hint
+
+
+ENGINE = """\
+chip = "a100-sxm-80gb"
+[[set]]
+form = "engine"
+framework = "mine"
+parameters = {{ step_s = 0.002, layer_s = 6e-6, ranks_s = 6e-6, sequence_s = 3e-6, \
+prefill = 1.1, decode = 1.0, attend = 1.04{} }}
+"""
+
+
+def test_an_engine_written_before_its_form_grew_is_read_with_what_was_meant() -> None:
+    before = Calibration.from_toml(ENGINE.format(""), where="my.toml")
+    same = ENGINE.format(", grouped = 1.0, widen = 35.0")
+    assert before == Calibration.from_toml(same, where="my.toml")
+    assert Calibration.from_toml(before.to_toml(), where="my.toml") == before
+    given = Calibration.from_toml(ENGINE.format(", grouped = 1.7"), where="my.toml")
+    assert given.sets[0].values[-2:] == (1.7, 35.0)
+    with pytest.raises(MansardError, match="has the parameter grupped"):
+        Calibration.from_toml(ENGINE.format(", grupped = 1.7"), where="my.toml")
+    with pytest.raises(MansardError, match="lacks the parameter attend"):
+        Calibration.from_toml(ENGINE.format("").replace(", attend = 1.04", ""), where="my.toml")

@@ -105,3 +105,45 @@ def test_a_network_is_no_unknown_but_an_axis_of_a_sweep(name: str) -> None:
     with pytest.raises(SpecError, match="a network is an axis of a sweep") as refused:
         ms.study(SMALL, on="h100-sxm").solve(name, minimize=True, subject_to="tpot <= 9ms")
     assert f"mansard sweep --vary {name}=" in str(refused.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("tpot <= 9**9**9**9", "write the number itself"),
+        ("tpot <= 1/0*1ms", "divide by a number that is not 0"),
+        ("tpot <= 5\x1b[31mms", "write it like 'tpot <= 20ms'"),
+        ("tpot + <= 5ms", "write numbers, names"),
+    ],
+)
+def test_a_constraint_that_cannot_be_read_is_refused_with_what_to_write(
+    text: str, hint: str
+) -> None:
+    with pytest.raises(SpecError) as refused:
+        ms.study(SMALL, on="h100-sxm").solve("batch", maximize=True, subject_to=text)
+    assert hint in str(refused.value.hint)
+
+
+@pytest.mark.parametrize("values", ["1..1T", "1.5", "1..8+-1", "8tok"])
+def test_a_batch_counts_sequences(values: str) -> None:
+    with pytest.raises(SpecError, match=r"axis batch: .* sequences"):
+        ms.study(SMALL, on="h100-sxm").sweep(batch=values)
+    if ".." in values and "+" not in values:
+        with pytest.raises(SpecError, match="sequences"):
+            ms.study(SMALL, on="h100-sxm").solve(
+                "batch", maximize=True, within=values, subject_to="tpot <= 9ms"
+            )
+
+
+def test_a_link_of_nothing_is_left_out_with_the_reason() -> None:
+    study = ms.study(SMALL, on="h100-sxm")
+    found = study.sweep({"network.per_direction": "0GB/s,1GB/s"})
+    assert [n.message for n in found.notes if n.code == "M071"] == [
+        "left out: network.per_direction is '0GB/s': it must be above 0"
+    ]
+
+
+def test_requests_a_second_may_be_a_bare_number(run: Run) -> None:
+    ask = ("plan", SMALL, "--on", "l4:1", "--slo", "tpot<1s", "-p", "64", "-n", "8", "--rate")
+    assert run(*ask, "1").out == run(*ask, "1/s").out
+    assert "5/s (or 5)" in run("plan", "--help").out

@@ -84,7 +84,8 @@ def read_unknown(question: Question, name: str, within: str | None = None) -> Un
         if key not in occurring(question.estimate.program):
             raise SpecError(f"{name} does not occur in this model: none of its sizes depends on it",
                             hint="find another size, or a field of the hardware")  # fmt: skip
-        low, high = _range(within, "tokens") if within else (Fraction(1), Fraction(LARGEST))
+        counted = "sequences" if name == "batch" else "tokens"
+        low, high = _range(within, counted) if within else (Fraction(1), Fraction(LARGEST))
         if low < 1 or high > LARGEST or low.denominator > 1 or high.denominator > 1:
             raise SpecError(f"--within {within}: {name} is a whole number from 1 to {LARGEST:,}",
                             hint="write it like 1..4k")  # fmt: skip

@@ -11,7 +11,7 @@ from mansard.core.errors import SpecError, unknown_name
 from mansard.core.records import dataclass
 from mansard.query.overrides import DIMENSIONS
 from mansard.query.scenario import check_size
-from mansard.query.sweeps.spans import AMOUNTS, SIZES, WORDS, Amount, expand
+from mansard.query.sweeps.spans import AMOUNTS, BATCHES, SIZES, WORDS, Amount, Kind, expand
 
 if TYPE_CHECKING:
     from mansard.query.techniques import Spec
@@ -71,7 +71,7 @@ def read_axis(name: str, values: object) -> Axis:
     """
     kind = _kind(name)
     try:
-        found = _values(kind, values)
+        found = _values(kind, values, BATCHES if name == "batch" else SIZES)
     except SpecError as error:
         raise type(error)(f"axis {name}: {error.message}", hint=error.hint) from error
     if not len(found):
@@ -134,11 +134,11 @@ def _check_option(technique: str, name: str) -> None:
         raise unknown_name(f"option of {technique}", name, declared)
 
 
-def _values(kind: str, given: object) -> Sequence[Any]:
+def _values(kind: str, given: object, sizes: Kind) -> Sequence[Any]:
     if isinstance(given, str):
         match kind:
             case "size":
-                return expand(given, SIZES)
+                return expand(given, sizes)
             case "hardware":
                 return expand(given, AMOUNTS)
             case "technique" | "config":
@@ -153,7 +153,7 @@ def _values(kind: str, given: object) -> Sequence[Any]:
         return (given,)
     values = [v.item() if hasattr(v, "item") else v for v in given]
     if kind == "size":
-        values = [SIZES.one(v) if isinstance(v, str) else v for v in values]
+        values = [sizes.one(v) if isinstance(v, str) else v for v in values]
     if kind == "hardware":
         return tuple(AMOUNTS.one(v) if isinstance(v, str) else v for v in values)
     return tuple(dict.fromkeys(values)) if kind != "model" else tuple(values)

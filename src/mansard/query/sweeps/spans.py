@@ -63,6 +63,9 @@ class Kind(Protocol):
 class _Sizes:
     """Whole numbers of at least one: ``8k`` is 8192."""
 
+    def __init__(self, dimension: str) -> None:
+        self.dimension = dimension
+
     def one(self, text: str) -> int:
         value = self.number(text)
         if value < 1:
@@ -70,7 +73,7 @@ class _Sizes:
         return int(value)
 
     def number(self, text: str) -> Fraction:
-        return Fraction(repr(units.parse(text, "tokens", bare=True)))
+        return Fraction(repr(units.parse(text, self.dimension, bare=True)))
 
     def made(self, number: Fraction, like: str) -> int:
         return round(number)
@@ -115,7 +118,7 @@ class _Words:
         return int(number) if number.denominator == 1 else float(number)
 
 
-SIZES, AMOUNTS, WORDS = _Sizes(), _Amounts(), _Words()
+SIZES, BATCHES, AMOUNTS, WORDS = _Sizes("tokens"), _Sizes("sequences"), _Amounts(), _Words()
 
 
 def expand(text: str, kind: Kind) -> Sequence[Any]:
