@@ -39,3 +39,16 @@ def test_a_sweep_stopped_before_its_first_point_leaves_the_file_alone(
     assert (ran.code, ran.out) == (130, "")
     assert f"interrupted before the first point; {file} is unchanged" in ran.err
     assert file.read_text() == "before\n"
+
+
+def test_a_sweep_stopped_before_its_first_point_writes_no_file(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*args: object, **asked: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mansard.query.sweeps.run.sweep", stopped)
+    file = tmp_path / "points.csv"
+    ran = run("sweep", "gpt2", "--on", "l4", "--vary", "batch=1..9", "-f", "csv", "-o", str(file))
+    assert f"interrupted before the first point; {file} is not written" in ran.err
+    assert not file.exists()

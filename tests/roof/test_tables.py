@@ -292,6 +292,19 @@ def test_python_reads_and_writes_no_table(cache: Path) -> None:
     assert not cache.exists()
 
 
+def test_a_large_grid_is_compiled_for_its_ranges_though_a_table_is_there(
+    cache: Path, run: Run, lowered: list[str]
+) -> None:
+    run(*SWEEP, "--vary", "batch=1..9")
+    assert kept(cache)
+    lowered.clear()
+    large = (*SWEEP, "--top", "1", "--best", "throughput", "--vary", "prompt=1..100")
+    run(*large, "--vary", "batch=1..99")
+    assert not lowered, "a list is evaluated from the table"
+    assert run(*large, "--vary", "batch=1..100").code == 0
+    assert set(lowered) == {"qwen2.5-0.5b"}
+
+
 def _tables(cache: Path) -> tuple[Any, tables.Table]:
     asked = study("qwen2.5-0.5b", on="h100-sxm:2", techniques=["quantize{weights=int4}"])
     with tables.kept_on_disk():

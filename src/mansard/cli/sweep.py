@@ -82,8 +82,9 @@ def sweep(
         found = run(question, axes, pareto=pareto or (), top=top, best=best, unfit=unfit,
                     engine=engine, progress=progress)  # fmt: skip
     if found is None or (found.interrupted and not found.evaluated):
-        unchanged = f"; {to.path} is unchanged" if to.path else ""
-        print(f"interrupted before the first point{unchanged}", file=sys.stderr)
+        there = to.path is not None and to.path.exists()
+        left = f"; {to.path} is {'unchanged' if there else 'not written'}" if to.path else ""
+        print(f"interrupted before the first point{left}", file=sys.stderr)
         ctx.exit(INTERRUPTED)
     _write(found, to)
     print_notes(found.notes)

@@ -204,6 +204,37 @@ def test_numba_gives_the_same_grid(case: tuple[str, tuple[str, ...], int]) -> No
             np.testing.assert_allclose(b.values[name], expected, rtol=1e-12)
 
 
+def test_the_first_block_of_several_does_not_wait_for_numba(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from mansard.backends.engine import fast
+
+    engine = compiled(*CASES[0])
+    line = engine.line({k: (min(v), max(v)) for k, v in AXES.items()}, tuple(AXES))
+    assert line is not None
+    plain = defined(nest(line, NAMES), "at")
+    calls: list[int] = []
+
+    def loops(*arrays: Any) -> None:
+        calls.append(arrays[-1].size)
+        plain(*arrays)
+
+    monkeypatch.setattr(fast, "compiled", lambda *_: loops)
+    grid = fast.FastGrid(line, NAMES, AXES, block=8)
+    found = np.full(grid.shape, np.nan)
+    for k, block in enumerate(grid.blocks()):
+        assert k or not calls
+        part = tuple(slice(s, s + n) for s, n in zip(block.start, block.shape, strict=True))
+        assert np.isnan(found[part]).all()
+        found[part] = block.values["ttft"]
+    assert calls == [8, 8]
+    whole = engine.grid(AXES, NAMES)
+    assert whole is not None
+    (one,) = whole.blocks()
+    expected = np.broadcast_to(one.values["ttft"], one.shape)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 @settings(max_examples=40)
 @given(
     batch=st.integers(1, 700),

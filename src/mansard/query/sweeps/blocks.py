@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mansard.query.sweeps.cases import Layout, parameter
+from mansard.query.sweeps.cases import LISTED, Layout, parameter
 from mansard.query.sweeps.programs import figures_at
 from mansard.query.sweeps.reduce import Numbers
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 FAST = 100_000_000
 """Points of a program for which compiling loops is worth it, where numba is installed."""
-LISTED = 10_000
-"""Points that are evaluated as a list; for more a program of their own ranges is made."""
 STEPS = 256
 Span = Mapping[str, tuple[int, int]]
 

@@ -16,6 +16,9 @@ from mansard.query.study import Study
 from mansard.query.sweeps.axes import Axis, placed
 from mansard.query.sweeps.fields import JOINS, as_number, is_field
 
+LISTED = 10_000
+"""Points that are evaluated as a list; for more a program of their own ranges is made."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -26,12 +29,14 @@ class Case:
         at: axis → the index of its value.
         study: with those values.
         fields: axes of the chip whose values the engine evaluates at once.
+        points: combinations of what the engine evaluates at once.
     """
 
     number: int
     at: Mapping[str, int]
     study: Study
     fields: tuple[Axis, ...] = ()
+    points: int = 1
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,7 @@ class Layout:
         # What joins devices may be stated by an axis alone, and a program needs some of it.
         first = (a for a in self.fields if a.name.startswith(JOINS))
         chosen = {a.name: (a, a.values[at.get(a.name, 0)]) for a in (*self.structural, *first)}
-        return Case(number, at, changed(self.study, chosen), self.fields)
+        return Case(number, at, changed(self.study, chosen), self.fields, self.points_of_case)
 
 
 def parameter(axis: Axis) -> str:

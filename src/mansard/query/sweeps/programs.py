@@ -14,7 +14,7 @@ from mansard.query.concerns import UNRESERVED
 from mansard.query.lengths import Averaged
 from mansard.query.scenario import Scenario
 from mansard.query.study import Study
-from mansard.query.sweeps.cases import Case
+from mansard.query.sweeps.cases import LISTED, Case
 from mansard.query.sweeps.fields import OneByOne, varied
 from mansard.query.sweeps.once import Once
 from mansard.query.tables import Made, Table
@@ -57,7 +57,7 @@ class Engines:
         Raises:
             MansardError: the model, the hardware or a technique cannot be had like this.
         """
-        if not case.fields and (table := self._table(case)) is not None:
+        if (table := self._table(case)) is not None:
             return table
         from mansard.ir.occurring import occurring
         from mansard.query.sequence import as_long_as_it_takes, generates
@@ -97,7 +97,12 @@ class Engines:
         return [rows_of(ready, engine) for ready, engine in self._programs.values()]
 
     def _table(self, case: Case) -> Table | None:
-        """Return the table of a case from disk, its notes taken in."""
+        """Return the table of a case from disk, its notes taken in; none for a large grid.
+
+        A table is evaluated as lists; a grid is worth the program it is made of.
+        """
+        if case.fields or case.points >= LISTED:
+            return None
         if case.number not in self._tables:
             self._tables[case.number] = tables.recall(case.study, case.number)
             if (found := self._tables[case.number]) is not None:
