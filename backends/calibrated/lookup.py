@@ -36,8 +36,13 @@ What nothing matches is dropped, the least telling first: kernel, framework, dty
 is the dtype that ``LIKE`` has for the one asked for.
 """
 
-LIKE = {"fp8_block": "fp8"}
-"""Scheme that was not measured → the one nearest to it: the same bytes at the same rate."""
+LIKE = {
+    "fp8_block": "fp8",
+    "mxfp4": "nvfp4",
+    "w4a16_nvfp4": "w4a16_mxfp4",
+    "w4a8_nvfp4_fp8": "w4a8_mxfp4_mxfp8",
+}
+"""Scheme that was not measured → the one nearest to it: as many bits, but for the scales'."""
 
 ALIKE = {"layernorm": "input_layernorm", "gelu": "mlp_act"}
 """Kernel that no engine was measured with → one that streams as it does: the other norm, the other

@@ -35,6 +35,9 @@ STORED: dict[str, tuple[float, float, str]] = {
     "int8": (1.0, 1.0, "int8"),
     "w4a8_mxfp4_mxfp8": (1.031, 0.531, "fp8"),  # one 8-bit scale for 32
     "w4a16_mxfp4": (2.0, 0.531, "bf16"),
+    "mxfp4": (0.531, 0.531, "fp4"),
+    "w4a16_nvfp4": (2.0, 0.5625, "bf16"),
+    "w4a8_nvfp4_fp8": (1.0, 0.5625, "fp8"),
 }
 """Name of a scheme → (bytes of an activation, bytes of a weight, dtype it computes in)."""
 

@@ -71,11 +71,7 @@ def scheme_of(x_dtype: str, w_dtype: str) -> tuple[str, float, float, str]:
     x, w = x_dtype.lower(), w_dtype.lower()
     computes = "fp16" if x == "fp16" else "bf16"
     if "fp4" in w or "e2m1" in w:
-        if x in WIDE:
-            return "w4a16_mxfp4", 2.0, 0.531, computes
-        if "fp4" in x or "e2m1" in x:
-            return "nvfp4", 0.5625, 0.5625, "fp4"
-        return "w4a8_mxfp4_mxfp8", 1.031, 0.531, "fp8"
+        return _four_bits(x, w, computes)
     if w.startswith(("fp8", "e4m3", "e5m2")):
         return ("fp8", 2.0, 1.0, computes) if x in WIDE else ("fp8", 1.0, 1.0, "fp8")
     if w.startswith(("int4", "uint4", "int3", "int2")):
@@ -85,6 +81,19 @@ def scheme_of(x_dtype: str, w_dtype: str) -> tuple[str, float, float, str]:
     if w in ("fp32", "tf32"):
         return "float32", 4.0, 4.0, w
     return "bfloat16", 2.0, 2.0, computes  # fp16 runs the same kernels at the same rate
+
+
+def _four_bits(x: str, w: str, computes: str) -> tuple[str, float, float, str]:
+    """Return the scheme of weights in fp4: nvfp4 has 16 to a scale, mxfp4 32."""
+    by_16 = "g16s" in w
+    bits, name = (0.5625, "nvfp4") if by_16 else (0.531, "mxfp4")
+    if x in WIDE:
+        return f"w4a16_{name}", 2.0, bits, computes
+    if "fp4" in x or "e2m1" in x:
+        return ("mxfp4", bits, bits, "fp4") if "g32s" in w else ("nvfp4", 0.5625, 0.5625, "fp4")
+    return (
+        ("w4a8_nvfp4_fp8", 1.0, bits, "fp8") if by_16 else ("w4a8_mxfp4_mxfp8", 1.031, bits, "fp8")
+    )
 
 
 def _dtypes(row: RowFigures) -> tuple[str, float, float, str]:

@@ -64,6 +64,30 @@ def test_a_scale_a_tensor_or_a_row_asks_for_the_kernels_that_scale_at_the_end(
     assert ("gemm", "fp8_block") not in found
 
 
+@pytest.mark.parametrize(
+    ("weights", "activations", "scheme"),
+    [
+        ("nvfp4", "nvfp4", "nvfp4"),
+        ("mxfp4", "mxfp4", "mxfp4"),
+        ("nvfp4", "fp8", "w4a8_nvfp4_fp8"),
+        ("mxfp4", "fp8", "w4a8_mxfp4_mxfp8"),
+        ("nvfp4", "", "w4a16_nvfp4"),
+        ("mxfp4", "", "w4a16_mxfp4"),
+    ],
+)
+def test_four_bits_are_called_after_how_many_share_a_scale(
+    asked: Asked, weights: str, activations: str, scheme: str
+) -> None:
+    technique = f"quantize:weights={weights}" + f",activations={activations}" * bool(activations)
+    assert ("gemm", scheme) in asked("llama-3.1-8b", "b200-sxm", technique)
+
+
+def test_kernels_of_mxfp4_are_answered_by_those_of_nvfp4_and_it_is_said() -> None:
+    found = find(Key("gemm", "", "mxfp4"), "b200-sxm", "blackwell")
+    assert (found.one.key.dtype, found.wider) == ("nvfp4", OTHER_DTYPE)
+    assert "mxfp4 itself was not measured" in found.basis
+
+
 def test_kernels_of_a_tensors_scale_stand_for_those_of_blocks_and_it_is_said() -> None:
     found = find(Key("gemm", "", "fp8_block"), "h20", "hopper")
     assert found.one.key.dtype == "fp8"
