@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import field
 
 from mansard.core.records import dataclass
 
 Number = int | float
-PREFILL, DECODE, ENCODE = "prefill", "decode", "encode"
+PREFILL, DECODE, ENCODE, DENOISE = "prefill", "decode", "encode", "denoise"
 
 
 def called_once(phases: Iterable[str]) -> bool:
     """Say whether phases make no tokens: a batch is called once, and its latency their total."""
     named = set(phases)
     return bool(named) and not named & {PREFILL, DECODE}
+
+
+def made_in(phases: Collection[str], sizes: Collection[str], source: str) -> str:
+    """Return what throughput counts: tokens, or of a model that is called once what it makes.
+
+    Args:
+        phases: that are asked for.
+        sizes: of the scenario, which the model depends on.
+        source: what the program was read from.
+    """
+    if not called_once(phases):
+        return "tokens"
+    if DENOISE in phases:
+        return "images"
+    if "prompt" in sizes:
+        return "sequences"
+    return "inputs" if source == "onnx" else "images"
 
 
 @dataclass(frozen=True)

@@ -107,3 +107,17 @@ def test_a_name_nobody_knows_is_an_error_however_many_others_have_an_answer() ->
 def test_one_pipeline_alone_is_compared_with_none(run: Run) -> None:
     ran = run("compare", "gpt2", "--on", "l4", "--vs", "quantize:weights=int4", "-f", "json")
     assert [p["techniques"] for p in json.loads(ran.out)] == ["", "quantize:weights=int4"]
+
+
+def test_answers_that_differ_in_a_length_have_a_line_of_it(run: Run) -> None:
+    ask = ("compare", "bert-base-uncased,qwen2.5-0.5b", "--on", "h100-sxm")
+    out = run(*ask).out
+    lines = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}
+    assert lines["prompt"] == ["512", "2048"]
+    assert lines["output"] == ["–", "128"]
+    footer = next(line for line in out.splitlines() if "changes against" in line)
+    assert footer.startswith(" batch 1; changes")
+    assert "| prompt" in run(*ask, "-f", "md").out
+    same = run(*ASK).out
+    assert "batch 1 · prompt 256 · output 8" in same
+    assert not any(line.startswith("prompt ") for line in same.splitlines())

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import mansard as ms
+from mansard.core.errors import SpecError
 from mansard.query.sweeps import sweep
 from mansard.query.sweeps.asked import Asked
 from mansard.query.sweeps.axes import read_axes
@@ -322,3 +323,26 @@ def test_values_of_a_field_of_the_chip_have_their_unit(run: Run) -> None:
               "--vary", "hardware.memory.bandwidth=2TB/s,4TB/s")  # fmt: skip
     assert "2.00 TB/s" in ran.out
     assert "4.00 TB/s" in ran.out
+
+
+@pytest.mark.parametrize(("option", "word"), [("-p", "prompt"), ("-n", "output")])
+def test_a_context_that_varies_and_a_length_exclude_each_other(
+    run: Run, option: str, word: str
+) -> None:
+    ran = run("sweep", "qwen2.5-0.5b", "--on", "h100-sxm", "--vary", "context=1k,2k", option, "8")
+    assert ran.code == 2
+    assert f"so {word} has no place" in ran.err
+    asked: dict[str, Any] = {word: 8}
+    with pytest.raises(SpecError, match=f"{word} has no place"):
+        ms.study("qwen2.5-0.5b", on="h100-sxm", **asked).sweep(context=[1024])
+
+
+def test_a_context_that_varies_beats_a_length_in_a_file(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "asked.toml"
+    file.write_text('model = "qwen2.5-0.5b"\non = "h100-sxm"\nprompt = 8\n')
+    rows = run("sweep", str(file), "--vary", "context=1k,2k", "-f", "json")
+    assert rows.code == 0, rows.err
+    with pytest.raises(SpecError, match="prompt has no place"):
+        ms.study(str(file)).sweep(context=[1024])
+    file.write_text('model = "qwen2.5-0.5b"\non = "h100-sxm"\n')
+    assert len(ms.study(str(file)).sweep(context=[1024])) == 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import pytest
 from tests.conftest import Run
 
@@ -19,7 +22,9 @@ def test_each_row_has_the_total_and_the_throughput_that_analyze_prints(name: str
         assert row["latency_s"] == pytest.approx(total, rel=1e-12)
         assert row["throughput_tok_s"] == pytest.approx(row["batch"] / total, rel=1e-12)
         assert row["memory"] == answer.memory.total
-        assert row["prompt"] == answer.scenario.prompt
+        assert row["prompt"] == (answer.scenario.prompt if "prompt" in answer.sizes else None)
+        assert row["output"] is None
+        assert row["makes"] == answer.makes
         assert (row["latency_s"], row["throughput_tok_s"]) == pytest.approx(
             (answer.latency, answer.throughput), rel=1e-12
         )
@@ -57,3 +62,59 @@ def test_rows_of_mean_lengths_are_only_spoken_of_where_they_are_shown(run: Run) 
         said = run(command[0], *ask, *command[1:]).err
         assert "expectations over 11 lengths" in said
         assert "rows are those" not in said
+
+
+MIXED = ("bert-base-uncased,qwen2.5-0.5b", "--on", "h100-sxm")
+
+
+def test_rows_that_differ_in_a_length_show_it_and_the_footer_does_not(run: Run) -> None:
+    header, _, *rows = run("sweep", *MIXED, "--vary", "batch=1,8").out.splitlines()
+    assert header.split()[:4] == ["model", "batch", "prompt", "output"]
+    cells = [row.split()[:4] for row in rows[:4]]
+    assert [c[2:] for c in cells] == [["512", "-"]] * 2 + [["2048", "128"]] * 2
+    footer = " ".join(rows[4:])
+    assert "on h100-sxm" in footer
+    assert "prompt" not in footer
+    assert "output" not in footer
+
+
+def test_each_row_has_its_own_unit_of_throughput_and_a_latency(run: Run) -> None:
+    out = run("sweep", *MIXED, "--vary", "batch=1,8").out
+    encoder, decoder = (next(r for r in out.splitlines() if r.startswith(name))
+                        for name in ("bert", "qwen"))  # fmt: skip
+    assert "sequences/s" in encoder
+    assert "tok/s" not in encoder
+    assert "tok/s" in decoder
+    assert "latency" in out.splitlines()[0]
+    alone = run("sweep", "qwen2.5-0.5b", "--on", "h100-sxm", "--vary", "batch=1,8").out
+    assert "latency" not in alone  # TTFT and TPOT say it
+
+
+def test_a_sweep_of_an_encoder_alone_is_of_sequences_and_says_no_output(run: Run) -> None:
+    ask = ("sweep", "bert-base-uncased", "--on", "h100-sxm", "--vary", "batch=1,8")
+    out = run(*ask).out
+    assert "tok/s" not in out
+    assert out.splitlines()[0].split() == ["batch", "latency", "throughput", "memory"]
+    assert "prompt 512" in out
+    assert "output" not in out
+    rows = list(csv.DictReader(io.StringIO(run(*ask, "-f", "csv").out)))
+    assert {(r["prompt"], r["output"], r["makes"]) for r in rows} == {("512", "", "sequences")}
+
+
+def test_a_reduced_sweep_says_what_each_row_makes(run: Run) -> None:
+    models = ["bert-base-uncased", "dit-xl-2-256", "qwen2.5-0.5b"]
+    found = ms.study(models[0], on="h100-sxm").sweep({"model": models}, top=3, best="memory")
+    made = {row["model"]: (row["makes"], row["prompt"], row["output"]) for row in found.rows}
+    assert made == {
+        "bert-base-uncased": ("sequences", 512, None),
+        "dit-xl-2-256": ("images", None, None),
+        "qwen2.5-0.5b": ("tokens", 2048, 128),
+    }
+    for name, (makes, _, _) in made.items():
+        assert ms.analyze(name, on="h100-sxm").makes == makes
+
+
+def test_bands_leave_a_mixed_table_before_the_figures_of_a_row(run: Run) -> None:
+    header = run("sweep", *MIXED, "--vary", "batch=1", "--estimate", "calibrated").out.splitlines()
+    for title in ("TTFT", "TPOT", "latency", "throughput", "memory"):
+        assert title in header[0]

@@ -13,8 +13,9 @@ FORMS = ("table", "json", "jsonl", "latex")
 
 @click.command(short_help="What a metric is made of: formulas, pieces, passes, sources.")
 @question_options
-@click.option("--metric", default="tpot", show_default=True,
-              help="ttft, tpot, latency, throughput, memory, cost with --price …")  # fmt: skip
+@click.option("--metric", metavar="NAME",
+              help="ttft, tpot, latency, throughput, memory, cost with --price …"
+              " Default: tpot, or latency where no tokens are made.")  # fmt: skip
 @click.option("--over", metavar="SIZE", help="As functions of batch, prompt, output or context.")
 @click.option("--op", metavar="NAME", help="One op: layers.gate_proj.")
 @click.option("--pass", "technique", metavar="NAME", help="What one technique changed.")
@@ -22,7 +23,7 @@ FORMS = ("table", "json", "jsonl", "latex")
 @click.option("--all", "every", is_flag=True, help="Every row.")
 @output_options(FORMS)
 def explain(
-    asked: Asked, metric: str, over: str | None, op: str | None, technique: str | None,
+    asked: Asked, metric: str | None, over: str | None, op: str | None, technique: str | None,
     top: int | None, every: bool, form: str | None, out: str | None,
 ) -> None:  # fmt: skip
     """Say what a metric of MODEL on HW is made of, down to the formula and its sources.

@@ -13,10 +13,11 @@ FORMS = ("table", "json", "jsonl", "csv")
 
 @click.command(short_help="How a metric answers to bandwidth, peaks and links.")
 @question_options
-@click.option("--metric", default="tpot", show_default=True,
-              help="ttft, tpot, latency, throughput, energy, cost with --price …")  # fmt: skip
+@click.option("--metric", metavar="NAME",
+              help="ttft, tpot, latency, throughput, energy, cost with --price …"
+              " Default: tpot, or latency where no tokens are made.")  # fmt: skip
 @output_options(FORMS)
-def sensitivity(asked: Asked, metric: str, form: str | None, out: str | None) -> None:
+def sensitivity(asked: Asked, metric: str | None, form: str | None, out: str | None) -> None:
     """Say how a metric of MODEL on HW answers to one percent more of each rate of the chip.
 
     Each elasticity is minus the share of time that the rate bounds; they add up to -1, less what

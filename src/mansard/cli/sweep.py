@@ -74,6 +74,10 @@ def sweep(
     if len(chips) > 1:
         axes["on"] = chips
     axes |= _read_axes(vary, axes)
+    if "context" in axes:  # what weaker places say of lengths does not count beside it
+        for name in ("prompt", "output", "phase"):
+            if getattr(asked, name) is None:
+                keywords.pop(name, None)
     if engine.startswith("dask"):
         never_again()  # a cluster is to do it
     found: Sweep | None = None

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from mansard.backends.cluster import Cluster
-from mansard.backends.estimate import Memory, Metrics, Phase, Row, called_once
+from mansard.backends.estimate import Memory, Metrics, Phase, Row, called_once, made_in
 from mansard.backends.hardware import Hardware
 from mansard.core.errors import unknown_name
 from mansard.core.facts import ModelFacts
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from mansard.core.symbols import Expr
     from mansard.ir.program import Loop, Program, Step
     from mansard.query.calibration import Calibrated
-
-
-DENOISE = "denoise"
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,13 +168,8 @@ class Estimate(Shown):
     @property
     def makes(self) -> str:
         """What throughput counts: tokens, or of a model that is called once what it makes."""
-        if not called_once(self.phases):
-            return "tokens"
-        if DENOISE in self.phases:
-            return "images"
-        if "prompt" in self.sizes:
-            return "sequences"
-        return "inputs" if self.model.source == "onnx" else "images"
+        sizes = self.sizes if called_once(self.phases) else ()
+        return made_in(self.phases, sizes, self.model.source)
 
     @cached_property
     def kv_growth(self) -> tuple[int | float, int | float]:

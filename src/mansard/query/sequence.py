@@ -8,6 +8,7 @@ from typing import Any
 
 import sympy as sp
 
+from mansard.backends.estimate import made_in
 from mansard.core.notes import Note
 from mansard.core.symbols import SCENARIO, prompt
 from mansard.ir.occurring import occurring
@@ -45,6 +46,12 @@ def prefilled(scenario: Scenario, origin: Origin) -> int:
 def generates(program: Program) -> bool:
     """Say whether a program makes tokens one by one."""
     return bool({"prefill", "decode"} & set(_phases(program.schedule)))
+
+
+def made_by(program: Program) -> str:
+    """Return what throughput counts of a program: tokens, or what one call makes."""
+    phases = set(_phases(program.schedule)) - {""}
+    return made_in(phases, occurring(program), program.origin.source)
 
 
 def _phases(steps: Iterable[Any]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from mansard.query.techniques import Spec
     from mansard.query.what_if import WhatIf
 
+LENGTHS = ("prompt", "output")
+
 
 @dataclass(frozen=True, eq=False)
 class Study:
@@ -50,6 +52,7 @@ class Study:
         mix: what they say.
         unsaid: whether nobody gave the prompt, so that in a sweep a model that takes less gets
             what it takes.
+        given: which of prompt and output somebody gave, with which a context has no place.
     """
 
     source: Source
@@ -63,6 +66,7 @@ class Study:
     lengths: tuple[int | str | None, int | str | None] | None = None
     mix: Mix | None = None
     unsaid: bool = False
+    given: tuple[str, ...] = ()
 
     @cached_property
     def prepared(self) -> Prepared:
@@ -135,14 +139,14 @@ class Study:
 
         return crossovers(self, over, phase)
 
-    def sensitivity(self, metric: str = "tpot") -> Sensitivity:
+    def sensitivity(self, metric: str | None = None) -> Sensitivity:
         """Return a metric's elasticities to the rates of the chip; see ``solving.sensitivity``."""
         from mansard.query.solving import sensitivity
 
         return sensitivity(self, metric)
 
     def explain(
-        self, metric: str = "tpot", *, over: str | None = None, op: str | None = None,
+        self, metric: str | None = None, *, over: str | None = None, op: str | None = None,
         technique: str | None = None,
     ) -> Explanation:  # fmt: skip
         """Say what a metric is made of; see ``solving.explain``."""
@@ -233,18 +237,21 @@ def study(
     True
     """
     if is_scenario(source):
-        given = {"on": on, "batch": batch, "prompt": prompt, "output": output, "context": context,
+        asks = {"on": on, "batch": batch, "prompt": prompt, "output": output, "context": context,
                  "techniques": techniques, "level": level, "phase": phase, "set": set,
                  "estimate": estimate, "price": price}  # fmt: skip
-        model, rest = keywords(from_file(Path(str(source)), given))
-        return study(model, **rest)
+        settled = from_file(Path(str(source)), asks)
+        model, rest = keywords(settled)
+        stated = [n for n in LENGTHS if n in settled and settled[n].origin != "default"]
+        return replace(study(model, **rest), given=tuple(stated))
     if on is None:
         raise SpecError("the question names no hardware", hint='add on="h100-sxm"')
     lengths = (prompt, output)
     p, n, mix = read_sizes(prompt, output, context, (DEFAULT_PROMPT, DEFAULT_OUTPUT))
     asked = make_scenario(1 if batch is None else batch, p, n, phase or "both", context)
+    said = tuple(n for n, size in zip(LENGTHS, lengths, strict=True) if size is not None)
     kind, given_level = estimate or "ideal", level or "O1"
     return Study(
         source, on, asked, several(techniques), given_level, dict(set or {}), kind, price,
-        None if mix is None else lengths, mix, prompt is None and context is None,
+        None if mix is None else lengths, mix, prompt is None and context is None, said,
     )  # fmt: skip

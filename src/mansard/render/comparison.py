@@ -56,10 +56,11 @@ def show(comparison: Comparison, stream: IO[str]) -> None:
 def markdown(comparison: Comparison) -> str:
     """Return a table with a row an answer."""
     names = _metrics(comparison)
-    header = ("model", "hardware", "techniques", *(METRICS[n].label for n in names), "fits")
+    sizes = _differing(comparison)
+    header = ("model", "hardware", "techniques", *sizes, *(METRICS[n].label for n in names), "fits")
     rows = [
-        (e.model, e.on, e.techniques or "none", *(_written(comparison, e, n) for n in names),
-         _fits(e).plain)
+        (e.model, e.on, e.techniques or "none", *(_size(e, n) for n in sizes),
+         *(_written(comparison, e, n) for n in names), _fits(e).plain)
         for e in comparison.entries
     ]  # fmt: skip
     return "\n".join([*table(header, rows, 3), "", f"*{_footer(comparison)}*"]) + "\n"
@@ -68,7 +69,8 @@ def markdown(comparison: Comparison) -> str:
 def written(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     """Return the table as text: its header, and a row a metric with a cell an answer."""
     entries = comparison.entries
-    rows = [
+    rows = [[n, *(_size(e, n) for e in entries)] for n in _differing(comparison)]
+    rows += [
         [METRICS[n].label, *(_cell(comparison, e, n).plain for e in entries)]
         for n in _metrics(comparison)
     ]
@@ -94,6 +96,8 @@ def _block(comparison: Comparison, entries: Sequence[Entry]) -> Table:
     shown.add_column("", width=LABEL - GAP, no_wrap=True)
     for entry in entries:
         shown.add_column(Text(_title(entry)), min_width=CELL, overflow="fold")
+    for size in _differing(comparison):
+        shown.add_row(Text(size, QUIET), *(Text(_size(e, size)) for e in entries))
     for name in _metrics(comparison):
         shown.add_row(
             Text(METRICS[name].label, QUIET), *(_cell(comparison, e, name) for e in entries)
@@ -127,6 +131,17 @@ def _beside(entry: Entry, name: str) -> dict[str, str]:
 
 def _metrics(comparison: Comparison) -> list[str]:
     return [n for n in SHOWN if any(e.value(n) is not None for e in comparison.entries)]
+
+
+def _differing(comparison: Comparison) -> list[str]:
+    """Return the lengths that are not the same in all answers: each has a line of its own."""
+    each = [estimate_words.lengths(e.estimate) for e in comparison.entries if e.estimate]
+    names = dict.fromkeys(name for lengths in each for name in lengths)
+    return [n for n in names if len({lengths.get(n) for lengths in each}) > 1]
+
+
+def _size(entry: Entry, name: str) -> str:
+    return estimate_words.lengths(entry.estimate).get(name, "–") if entry.estimate else "–"
 
 
 def _title(entry: Entry) -> str:
@@ -172,6 +187,7 @@ def _bound(entry: Entry, phase: str) -> Text:
 def _footer(comparison: Comparison) -> str:
     first = comparison.base.estimate
     assert first is not None
-    asked = " · ".join(estimate_words.scenario(first))
+    own = tuple(f"{name} " for name in _differing(comparison))
+    asked = " · ".join(part for part in estimate_words.scenario(first) if not part.startswith(own))
     worth = "bounds, not measurements" if first.kind == "ideal" else f"{first.kind} estimates"
     return f"{asked}; changes against the first; {BEST} the best that fits; {worth}"

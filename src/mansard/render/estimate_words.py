@@ -109,17 +109,23 @@ def scenario(estimate: Estimate) -> list[str]:
     asked = estimate.scenario
     if asked.single_step:
         return [f"batch {asked.batch}", f"one step over {asked.prompt} cached tokens"]
-    lengths = (("prompt", asked.prompt), ("output", asked.output))
-    shown = (_length(estimate, n, size) for n, size in lengths if n in estimate.sizes)
+    shown = (f"{name} {size}" for name, size in lengths(estimate).items())
     return [f"batch {asked.batch}", *shown]
+
+
+def lengths(estimate: Estimate) -> dict[str, str]:
+    """Return prompt and output, each where the model has one; nothing of a single step."""
+    asked = estimate.scenario
+    if asked.single_step:
+        return {}
+    each = (("prompt", asked.prompt), ("output", asked.output))
+    return {n: _length(estimate, n, size) for n, size in each if n in estimate.sizes}
 
 
 def _length(estimate: Estimate, name: str, mean: int) -> str:
     """Write a length: a number, or the distribution with its mean."""
     text = estimate.lengths.get(name)
-    if text is None:
-        return f"{name} {mean}"
-    return f"{name} {distribution(text)}, mean {mean:,}"
+    return str(mean) if text is None else f"{distribution(text)}, mean {mean:,}"
 
 
 def distribution(text: str) -> str:

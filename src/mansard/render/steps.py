@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mansard.backends.estimate import Phase
+from mansard.backends.estimate import DENOISE, Phase
 from mansard.core.units import format_time
-from mansard.query.estimate import DENOISE
 from mansard.render import estimate_words, words
 
 if TYPE_CHECKING:

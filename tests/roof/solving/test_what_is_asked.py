@@ -147,3 +147,21 @@ def test_requests_a_second_may_be_a_bare_number(run: Run) -> None:
     ask = ("plan", SMALL, "--on", "l4:1", "--slo", "tpot<1s", "-p", "64", "-n", "8", "--rate")
     assert run(*ask, "1").out == run(*ask, "1/s").out
     assert "5/s (or 5)" in run("plan", "--help").out
+
+
+@pytest.mark.parametrize("command", ["explain", "sensitivity"])
+def test_a_model_that_makes_no_tokens_is_asked_about_its_latency(run: Run, command: str) -> None:
+    ask = (command, "bert-base-uncased", "--on", "h100-sxm")
+    assert "latency = " in run(*ask).out
+    refused = run(*ask, "--metric", "tpot")
+    assert refused.code == 2
+    assert "this answer has no tpot" in refused.err
+    assert "add --metric latency" in refused.err
+    assert "tpot = " in run(command, SMALL, "--on", "h100-sxm").out
+
+
+def test_the_api_asks_about_the_latency_of_what_makes_no_tokens_too() -> None:
+    asked = ms.study("dit-xl-2-256", on="l4")
+    assert asked.explain().metric == asked.sensitivity().metric == "latency"
+    few = ms.study(SMALL, on="l4")
+    assert few.explain().metric == few.sensitivity().metric == "tpot"

@@ -79,18 +79,20 @@ class Sensitivity(Shown):
         ]
 
 
-def sensitivity(study: Study, metric: str = "tpot") -> Sensitivity:
+def sensitivity(study: Study, metric: str | None = None) -> Sensitivity:
     """Return the elasticity of a metric to every rate of the chip.
 
     Args:
         study: the model, the hardware and everything else.
         metric: ttft, tpot, latency, prefill, decode, throughput, tokens_per_s_per_user, energy,
-            or, with a price, cost and cost_per_mtok.
+            or, with a price, cost and cost_per_mtok; by itself tpot, or latency where no tokens
+            are made.
 
     Raises:
         MansardError: no such metric, one this answer does not have, or a schedule that is
             evaluated step by step.
     """
+    metric = study.question.usual if metric is None else metric
     if metric not in (*TIMES, *RATES, *SPENT):
         raise unknown_name("metric that rates set", metric, (*TIMES, *RATES, *SPENT))
     study.question.check_priced(metric)
@@ -102,7 +104,7 @@ def sensitivity(study: Study, metric: str = "tpot") -> Sensitivity:
                         hint="leave out techniques that run steps side by side")  # fmt: skip
     question.check_few("sensitivities")
     if not question.decodes and quantities(question.estimate)[metric] is None:
-        raise SpecError(f"this answer has no {metric}", hint=question.where_to_ask())
+        raise SpecError(f"this answer has no {metric}", hint=question.other_metric())
     seconds = _expected(question, question.priced, metric)
     whole = sum(seconds.values(), Fraction(0))
     overhead = seconds.pop(LATENCY, Fraction(0))
@@ -125,7 +127,7 @@ def _by_differences(study: Study, metric: str) -> Sensitivity:
     question = study.question
     value = quantities(question.estimate)[metric]
     if value is None:
-        raise SpecError(f"this answer has no {metric}", hint=question.where_to_ask())
+        raise SpecError(f"this answer has no {metric}", hint=question.other_metric())
     bound = replace(study, kind=IDEAL, set=without_calibration(study.set))
     chip = study.prepared.target.chip
     found: dict[str, float] = {}

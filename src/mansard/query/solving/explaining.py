@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 
 def explain(
-    study: Study, metric: str = "tpot", *, over: str | None = None, op: str | None = None,
+    study: Study, metric: str | None = None, *, over: str | None = None, op: str | None = None,
     technique: str | None = None,
 ) -> Explanation:  # fmt: skip
     """Say what a metric is made of.
 
     Args:
         study: the model, the hardware and everything else.
-        metric: of ``DEFINITIONS``.
+        metric: of ``DEFINITIONS``; by itself tpot, or latency where no tokens are made.
         over: batch, prompt, output or context: the metric and its rows as functions of it.
         op: only this op, or the one it was merged into.
         technique: only what this pass changed.
@@ -48,16 +48,17 @@ def explain(
     Raises:
         MansardError: no such metric, size, op or pass, or a metric this answer does not have.
     """
+    question = study.question
+    metric = question.usual if metric is None else metric
     if metric not in DEFINITIONS:
         raise unknown_name("metric to explain", metric, DEFINITIONS)
-    question = study.question
     question.check_priced(metric)
     estimate = question.rows
     wanted, definition = definition_of(metric, estimate)
     value = quantities(estimate)[metric]
     if value is None:
         raise SpecError(f"this answer has no {metric}",
-                        hint=question.where_to_ask())  # fmt: skip
+                        hint=question.other_metric())  # fmt: skip
     phases = [p for p in estimate.phases if p in wanted]
     if over:
         check_size_name(study, over)

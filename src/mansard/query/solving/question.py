@@ -157,12 +157,23 @@ class Question:
         """Whether the model makes tokens one by one."""
         return "decode" in {step.phase for step in self.estimate.program.schedule}
 
+    @property
+    def usual(self) -> str:
+        """The metric that is asked for where nobody says which."""
+        return "tpot" if self.generates else "latency"
+
     def where_to_ask(self) -> str:
         """Return a hint for a metric that the answer does not have."""
         if not self.decodes:
             known = ", ".join(n for n in METRICS if quantities(self.estimate)[n] is not None)
             return f"this model decodes nothing; this answer has {known}"
         return "ask for the phase it belongs to; tpot needs two output tokens or more"
+
+    def other_metric(self) -> str:
+        """Return a hint for a metric that was asked for and that the answer does not have."""
+        if self.estimate.latency is None or self.decodes:
+            return self.where_to_ask()
+        return f"add --metric latency; {self.where_to_ask()}"
 
     def check_priced(self, metric: str) -> None:
         """Raise where a metric is what the devices' time is worth, and nobody knows it.
@@ -177,7 +188,7 @@ class Question:
             raise SpecError(f"energy is unknown: {self.estimate.chip.id} states no power",
                             hint="add --set hardware.tdp=700W")  # fmt: skip
         if metric in SPENT and known[metric] is None:
-            raise SpecError(f"this answer has no {metric}", hint=self.where_to_ask())
+            raise SpecError(f"this answer has no {metric}", hint=self.other_metric())
 
     def check_one(self, size: str) -> None:
         """Raise where a size is asked about that is a distribution.

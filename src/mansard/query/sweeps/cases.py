@@ -179,6 +179,12 @@ def laid_out(study: Study, axes: Sequence[Axis]) -> Layout:
                 f"context asks for one decode step, {clash or 'phase'} for something else",
                 hint="vary either context, or prompt and output",
             )
+        if study.given:
+            raise SpecError(
+                f"context says how many tokens are cached, so {' and '.join(study.given)}"
+                f" {'has' if len(study.given) == 1 else 'have'} no place",
+                hint="vary either context, or prompt and output",
+            )
         asked = Scenario(asked.batch, asked.prompt, 2, "decode", single_step=True)
     elif asked.single_step:
         clash = next((n for n in ("prompt", "output") if n in names), None)

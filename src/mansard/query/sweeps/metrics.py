@@ -24,6 +24,8 @@ SHOWN = (
 FIELDS = tuple(METRICS[name].field for name in SHOWN)
 """Columns of a result that are metrics, in order; ``fits`` follows from two of them."""
 FITS = "fits"
+MAKES = "makes"
+"""What the throughput of a row counts."""
 KNOWN = tuple(name for name, m in METRICS.items() if m.better != NEITHER)
 """What a sweep may be reduced by."""
 

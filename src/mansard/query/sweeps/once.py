@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mansard.query.lengths import Averaged
     from mansard.query.sweeps.fields import OneByOne
 
+TOKENS = "tokens"
+
 
 @dataclass(frozen=True)
 class Once:
@@ -23,12 +25,14 @@ class Once:
     Args:
         engine: of the program.
         most: the prompt it reads where none was said; None where the prompt is as it was asked.
-        generates: whether it makes tokens.
+        makes: what its throughput counts.
+        sizes: of batch, prompt and output those it has.
     """
 
     engine: Engine | OneByOne | Averaged
     most: int | None
-    generates: bool
+    makes: str
+    sizes: Set[str]
 
     @property
     def cluster(self) -> Cluster:
@@ -54,6 +58,11 @@ class Once:
         """Return nothing: its points are evaluated as lists."""
 
 
+def made_by(engine: object) -> str:
+    """Return what throughput counts."""
+    return engine.makes if isinstance(engine, Once) else TOKENS
+
+
 def makes_tokens(engine: object) -> bool:
     """Say whether there are tokens to pay for."""
-    return not isinstance(engine, Once) or engine.generates
+    return made_by(engine) == TOKENS

@@ -39,12 +39,14 @@ class Engines:
     Args:
         notes: what their figures rest on.
         prompts: case → the prompt that its model reads, where that is shorter than the default.
+        once: case → its engine, where it makes no tokens.
         origins: model → where it is from, and whether it makes tokens, the sizes it has.
         forgot: whether there were too many programs to keep them all.
     """
 
     notes: list[Note] = field(default_factory=list)
     prompts: dict[int, int] = field(default_factory=dict)
+    once: dict[int, Once] = field(default_factory=dict)
     origins: dict[str, tuple[Origin | Made, bool, Set[str]]] = field(default_factory=dict)
     forgot: bool = False
     _programs: dict[object, tuple[Prepared, engines.Engine]] = field(default_factory=dict)
@@ -60,7 +62,7 @@ class Engines:
         if (table := self._table(case)) is not None:
             return table
         from mansard.ir.occurring import occurring
-        from mansard.query.sequence import as_long_as_it_takes, generates
+        from mansard.query.sequence import as_long_as_it_takes, generates, made_by
 
         study = case.study
         program = _program(study)
@@ -84,7 +86,11 @@ class Engines:
         sizes = occurring(ready.program)
         self.origins[ready.origin.name] = ready.origin, tokens, sizes
         if not tokens or most is not None:
-            return Once(cast(Any, whole), most, tokens)
+            makes = made_by(ready.program)
+            found = Once(cast(Any, whole), most, makes, sizes)
+            if not tokens:
+                self.once[case.number] = found
+            return found
         if not case.fields:
             tables.keep(study, engine, ready, case.number)
         return whole

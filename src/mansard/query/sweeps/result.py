@@ -13,7 +13,7 @@ from mansard.core.records import dataclass
 from mansard.query.beside import FIELDS_BESIDE
 from mansard.query.report import finite
 from mansard.query.sweeps.axes import Axis
-from mansard.query.sweeps.metrics import FIELDS, FITS
+from mansard.query.sweeps.metrics import FIELDS, FITS, MAKES
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,8 @@ class Sweep:
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the columns that were computed."""
-        return tuple(name for name in self.columns if name in (*FIELDS, *FIELDS_BESIDE, FITS))
+        computed = (*FIELDS, *FIELDS_BESIDE, MAKES, FITS)
+        return tuple(name for name in self.columns if name in computed)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -15,8 +15,8 @@ from mansard.query.calibration import CALIBRATED
 from mansard.query.metrics import METRICS
 from mansard.query.sweeps.cases import Layout, parameter
 from mansard.query.sweeps.cases import numbers as numbers_of
-from mansard.query.sweeps.metrics import FITS, SHOWN, figures_of, valued
-from mansard.query.sweeps.once import makes_tokens
+from mansard.query.sweeps.metrics import FITS, MAKES, SHOWN, figures_of, valued
+from mansard.query.sweeps.once import TOKENS, Once, makes_tokens
 from mansard.query.sweeps.programs import Engines, figures_at
 from mansard.query.sweeps.reduce import Array, Numbers
 
@@ -42,7 +42,7 @@ def labelled(layout: Layout, numbers: Numbers, engines: Engines) -> dict[str, Se
         values = figures_at(engine, sizes, names)
         for name, value in spent(engine, values, layout.study.price).items():
             found[name][here] = value
-    return assembled(layout, numbers, found, engines.prompts)
+    return assembled(layout, numbers, found, engines.prompts, engines.once)
 
 
 def assembled(
@@ -50,6 +50,7 @@ def assembled(
     numbers: Numbers,
     figures: Mapping[str, Array],
     prompts: Mapping[int, int] = MappingProxyType({}),
+    once: Mapping[int, Once] = MappingProxyType({}),
 ) -> dict[str, Sequence[Any]]:
     """Return labels and metrics as columns, in the contract's order.
 
@@ -58,6 +59,8 @@ def assembled(
         numbers: of its points.
         figures: of them.
         prompts: case → the prompt its model reads, where that is another than was asked.
+        once: case → its engine, where the model makes no tokens; a size that it does not have
+            is unknown.
     """
     at = indices(layout, numbers)
     by_name = {a.name: a for a in layout.axes}
@@ -70,14 +73,20 @@ def assembled(
     else:
         fixed |= {"prompt": lengths[0] or asked.prompt, "output": lengths[1] or asked.output}
     columns: dict[str, Sequence[Any]] = {}
+    cases: list[int] = []
+    if prompts or once:
+        cases = np.broadcast_to(layout.cases_at(at), numbers.shape).tolist()
     fixed |= {"estimate": study.kind}
     for name in dict.fromkeys((*fixed, *by_name)):
         axis = by_name.get(name)
         if axis is None:
             columns[name] = [fixed[name]] * numbers.size
-            if name == "prompt" and prompts:
-                cases = np.broadcast_to(layout.cases_at(at), numbers.shape).tolist()
-                columns[name] = [prompts.get(case, fixed[name]) for case in cases]
+            if name in ("prompt", "output") and cases:
+                read = prompts if name == "prompt" else {}
+                lacking = {case for case, engine in once.items() if name not in engine.sizes}
+                columns[name] = [
+                    None if case in lacking else read.get(case, fixed[name]) for case in cases
+                ]
         elif axis.is_size:
             columns[name] = _taken(axis.values, at[name]).astype(np.int64).tolist()
         else:
@@ -88,6 +97,8 @@ def assembled(
         columns[METRICS[name].field] = _whole(figures[name]) if whole else figures[name].tolist()
     if study.kind == CALIBRATED:
         columns |= {name: values.tolist() for name, values in beside(figures).items()}
+    made = {case: engine.makes for case, engine in once.items()}
+    columns[MAKES] = [made.get(case, TOKENS) for case in cases] or [TOKENS] * numbers.size
     memory, capacity = figures["memory"], figures["capacity"]
     unknown = np.isnan(capacity)
     columns[FITS] = [None if u else bool(m <= c)

@@ -215,7 +215,7 @@ def _everything(layout: Layout, how: str, progress: Progress | None) -> Sweep:
     stopped = until_stopped(fill(), layout, progress)
     numbers = np.flatnonzero(done)
     values = {k: v[numbers] for k, v in found.items()}
-    columns = assembled(layout, numbers, values, engines.prompts)
+    columns = assembled(layout, numbers, values, engines.prompts, engines.once)
     notes = [*_of_lengths(layout), *_worth(layout), *engines.notes, *_left_out(layout, state),
              *about_models(layout, engines), *about_idle(layout, engines)]  # fmt: skip
     return Sweep(layout.axes, columns, layout.points, state.evaluated, "",
