@@ -79,6 +79,12 @@ class Hardware:
             SpecError: not TOML, or a key that is missing, unknown or of the wrong unit.
         """
         table = decode(source, where) if isinstance(source, str) else source
+        if "chip" in table and isinstance(table.get("set"), list):
+            raise SpecError(
+                f"{where}: a calibration of {str(table['chip'])[:60]!r}, not a chip",
+                hint=f"analyze … --on {str(table['chip'])[:60]} --estimate calibrated"
+                " --set calibration=FILE reads it",
+            )
         fields = read_fields(table, where)
         fields["name"] = fields.get("name") or fields["id"]
         return cls(**fields, table=table)

@@ -48,6 +48,7 @@ CODES: dict[str, str] = {
     "M082": "a calibrated estimate takes experts as evenly loaded",
     "M083": "a user's calibration has no engine; that of the bundled sets slows its kernels",
     "M084": "rows of a calibrated estimate are at their bound: outside what was measured",
+    "M085": "a set of a user's calibration is over 50 % off on what was held back",
     "M090": "an energy without a figure of its own: that of another counts, or none",
     "M091": "the carbon of making the devices is not counted",
     "M092": "the latency between chips of a dataflow is unknown; 0 is used",

@@ -158,8 +158,14 @@ def _held(
     return min(ends[0], others[0] / wider), max(ends[1], others[1] * wider)
 
 
-def stands_for(found: Found | None, asked: str, chip: str) -> str:
-    """Say which engine an estimate is of.
+def stands_for(found: Found | None, asked: str, chip: str, family: str = "") -> str:
+    """Say which engine an estimate is of, and where one stands for all, which may be asked for.
+
+    Args:
+        found: the engine's set; None where there is none.
+        asked: the engine asked for; empty for the median of all.
+        chip: id.
+        family: of the chip, from ``family_of``.
 
     >>> stands_for(None, "", "l40s")
     'kernels alone, no engine around them'
@@ -178,7 +184,17 @@ def stands_for(found: Found | None, asked: str, chip: str) -> str:
     which = "the only engine measured on this chip"
     if len(only) > 1:
         which += " that serves several at once"
-    return f"{engine}, {which}, its band widened to hold others"
+    others = [name for name in FRAMEWORKS if name != engine and _is_measured(name, chip, family)]
+    rest = f"; {' and '.join(others)} from siblings" if others else ""
+    return (
+        f"{engine}, {which}, its band widened to hold others, around kernels of all frameworks"
+        f" (--set framework={engine} has its kernels alone{rest})"
+    )
+
+
+def _is_measured(engine: str, chip: str, family: str) -> bool:
+    """Whether an engine that is asked for by name is that of a set, on whichever chips."""
+    return find(Key("engine", engine), chip, family).one.key.framework == engine
 
 
 def _sources(

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from mansard.backends.calibrated.lookup import MEDIAN, Found
-from mansard.backends.calibrated.parameters import Calibration
+from mansard.backends.calibrated.parameters import Calibration, ParameterSet
 from mansard.core.notes import Note
 
 WORTH_SAYING = 0.005
 """Share of the time below which other chips' medians are not worth a note."""
+
+
+UNRELIABLE = 0.5
+"""Error held back from which a set predicts nothing."""
 
 
 def engine_words(engine: Found) -> str:
@@ -66,6 +70,19 @@ def own_without_use(own: Calibration, asked: Iterable[tuple[str, str]]) -> Itera
     wants = listed(sorted(" ".join(filter(None, each)) for each in asked))
     said = f"none of the sets of your calibration applies: it has {has}, asked are {wants}"
     yield Note("M158", said)
+
+
+def unreliable(sets: Iterable[ParameterSet]) -> Iterator[Note]:
+    """Yield M085 where a user's sets predict nothing: random times, a wrong unit, few shapes."""
+    names = [f"{s.key.text()} ({s.error:.0%} off)" for s in dict.fromkeys(sets) if is_unreliable(s)]
+    if names:
+        said = f"your calibration predicts nothing of {listed(names)} on shapes held back"
+        yield Note("M085", f"{said}: measure again before you rely on figures that rest on it")
+
+
+def is_unreliable(one: ParameterSet) -> bool:
+    """Whether a set is so far off on what was held back that it predicts nothing."""
+    return one.error is not None and one.error > UNRELIABLE
 
 
 def at_the_bound(rows: Sequence[str]) -> Iterator[Note]:

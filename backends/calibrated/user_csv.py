@@ -16,6 +16,7 @@ from mansard.backends.calibrated.form import ChipFacts
 from mansard.backends.calibrated.measured import Measurement
 from mansard.backends.calibrated.parameters import Calibration, Key, ParameterSet
 from mansard.backends.calibrated.registry import form
+from mansard.backends.calibrated.said import is_unreliable
 from mansard.backends.calibrated.solver import Vector
 from mansard.backends.calibrated.user_rows import read
 from mansard.backends.hardware import Hardware
@@ -30,7 +31,6 @@ TO_HOLD_BACK = (
 LAUNCH_S = 1e-5  # of a kernel that does nothing, generously
 FAR = 300.0  # times the bound and a launch: no kernel is so slow, a unit 1000 times off is
 MOST = 0.9  # of the rows, to say something of all of them
-UNRELIABLE = 0.5  # error held back from which a set predicts nothing
 
 
 @dataclass(frozen=True)
@@ -94,13 +94,18 @@ def fit(text: str, chip: Hardware, *, where: str = "measurements") -> Report:
             left.append(f"{columns.key.text()}: {reason}")
             continue
         ratio = fitting.held_back(columns)
-        sets.append(fitting.summarise(columns, fitting.fit(columns), ratio))
+        sets.append(_holding(fitting.summarise(columns, fitting.fit(columns), ratio)))
         held[columns.key.text()] = _held(columns, ratio)
     if not sets:
         raise SpecError(f"{where}: nothing to fit: {'; '.join(left)}", hint=ENOUGH)
     warned = tuple(said for one in sets for said in _unreliable(one))
     said = tuple(faster.values())
     return Report(Calibration(chip.id, tuple(sets)), held, said, tuple(left), warned, repeated)
+
+
+def _holding(one: ParameterSet) -> ParameterSet:
+    """Return a set whose band holds its own prediction, however biased the rows held back are."""
+    return replace(one, low=min(one.low, 1.0), high=max(one.high, 1.0))
 
 
 def _once(every: Mapping[int, Measurement]) -> tuple[dict[int, Measurement], dict[int, int]]:
@@ -149,7 +154,7 @@ def _unreliable(one: ParameterSet) -> Iterator[str]:
     if one.error is None:
         few = f"{one.rows} rows of {one.shapes} shapes are too few rows to hold a shape back"
         yield f"{name}: error not known: {few}; {TO_HOLD_BACK}"
-    elif one.error > UNRELIABLE:
+    elif is_unreliable(one):
         said = f"{name} is {one.error:.0%} off on shapes held back: do not rely on it"
         yield f"{said}; measure more shapes, and check the unit of the time"
 

@@ -20,6 +20,7 @@ from mansard.backends.calibrated.said import (
     medians,
     own_without_engine,
     own_without_use,
+    unreliable,
 )
 from mansard.backends.calibrated.scales import lie_in_blocks
 from mansard.backends.calls import CallEnvironment
@@ -163,6 +164,8 @@ class CalibratedWork(Work):
             applies = self.predictor.uses_own or (engine is not None and engine.one in own.sets)
             notes += own_without_use(own, self.predictor.asked) if not applies else ()
             notes += own_without_engine(own, engine) if applies and engine is not None else ()
+            used = (b.fit.found.one for b in bases if b.fit is not None)
+            notes += unreliable(one for one in used if one in own.sets)
         notes += at_the_bound(tuple(self._at_bound))
         if any(b.form == "moe" for b in bases):
             said = "experts are taken as evenly loaded; skewed routing makes the busiest rank wait"

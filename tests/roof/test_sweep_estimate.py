@@ -29,6 +29,16 @@ def test_what_a_calibrated_sweep_is_worth_is_said_once() -> None:
     }
 
 
+@pytest.mark.parametrize("on", [["h100-sxm", "mi300x"], ["mi300x", "h100-sxm"]])
+def test_one_note_names_the_chips_that_rest_on_others_in_any_order(on: list[str]) -> None:
+    asked = ms.study("qwen2.5-0.5b", on="h100-sxm", prompt=64, output=4, estimate="calibrated")
+    notes = asked.sweep(on=on, batch=[1, 2]).notes
+    (note,) = (n for n in notes if n.code == "M080")
+    assert "mi300x (100% of the time) rests on medians of other chips" in note.message
+    assert "h100-sxm" not in note.message
+    assert [n.code for n in notes].count("M081") == 1
+
+
 BESIDE = ("ideal_s", "ratio", "low_s", "high_s")
 
 

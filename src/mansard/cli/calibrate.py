@@ -28,6 +28,7 @@ def calibrate(measurements: str, chip: str, out: str | None, plot: str | None) -
     """
     from mansard.query.calibration import fitted
     from mansard.render.calibration import lines
+    from mansard.render.written import plain_width
 
     report = fitted(measurements, chip, lambda said: print(said, file=sys.stderr, flush=True))
     text = report.calibration.to_toml()
@@ -38,10 +39,10 @@ def calibrate(measurements: str, chip: str, out: str | None, plot: str | None) -
     if plot is not None:
         _write(plot, _drawn(report))
     sys.stdout.flush()
-    for line in lines(report):
+    for line in lines(report, plain_width()):
         print(line, file=sys.stderr if out is None else sys.stdout)
     if out is not None:
-        print(f"wrote {out}: use it with --estimate calibrated --set calibration={out}")
+        print(f"wrote {out}: use it with\n  --estimate calibrated --set calibration={out}")
 
 
 def _drawn(report: Report) -> str:

@@ -240,7 +240,7 @@ def calibrated_figures(
     if bands is None:
         return None
     from mansard.backends.calibrated.estimate import CalibratedAnswer
-    from mansard.backends.calibrated.lookup import stands_for
+    from mansard.backends.calibrated.lookup import family_of, stands_for
 
     assert isinstance(answer, CalibratedAnswer)
     engines = (basis.fit for basis in answer.bases if basis.form == "engine")
@@ -258,5 +258,7 @@ def calibrated_figures(
         bases=answer.bases,
         ratios=ratios,
         bands_of=WHOLE_BANDS if answer.is_judged_whole else ADDED_BANDS,
-        engine=stands_for(next((e.found for e in engines if e), None), framework, on.chip.id),
+        engine=stands_for(
+            next((e.found for e in engines if e), None), framework, on.chip.id, family_of(on.chip)
+        ),
     )

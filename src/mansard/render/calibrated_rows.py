@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -19,6 +19,32 @@ from mansard.render.palette import QUIET, STRONG
 
 if TYPE_CHECKING:
     from mansard.backends.calibrated.work import Basis
+
+
+BESIDE = ("bound", "factor", "band")
+"""Columns beside the time of a calibrated row, in their order; the first is given up first."""
+OTHERS = ("×", "time", "share", "bound by")
+GAP, INDENT = 3, 2
+"""Columns between those of a table, and before it."""
+LONGEST = 30
+"""Of an op's name, as it is shown."""
+
+
+def columns_beside(parts: Sequence[Part], width: int) -> tuple[str, ...]:
+    """Return those of ``BESIDE`` for which a table has space, no op's name broken."""
+    name = max((len(words.shorten(p.row.name, LONGEST)) for p in parts), default=0)
+    rows = [
+        (words.times(p.row.count), format_time(p.time_s), words.percent(p.row.share), p.row.bound)
+        for p in parts
+    ]
+    cells = [beside(p) for p in parts]
+    for first in range(len(BESIDE)):
+        titles = (*OTHERS, *BESIDE[first:])
+        every = [titles, *((*row, *more[first:]) for row, more in zip(rows, cells, strict=True))]
+        wide = sum(max(map(len, column)) for column in zip(*every, strict=True))
+        if INDENT + name + wide + GAP * len(titles) <= width:
+            return BESIDE[first:]
+    return ()
 
 
 def beside(part: Part) -> tuple[str, str, str]:

@@ -38,6 +38,8 @@ def renderables(comparison: Comparison, width: int) -> Iterator[RenderableType]:
             yield ""
         yield _block(comparison, entries[at : at + fit])
     yield Text(f" {_footer(comparison)}", QUIET)
+    for line in _rests(comparison):
+        yield Text(f" {line}", QUIET)
     for entry in entries:
         if entry.problem:
             yield Text.assemble((" no answer ", BAD), f"{_line(entry)}: {entry.problem.message}")
@@ -63,7 +65,8 @@ def markdown(comparison: Comparison) -> str:
          *(_written(comparison, e, n) for n in names), _fits(e).plain)
         for e in comparison.entries
     ]  # fmt: skip
-    return "\n".join([*table(header, rows, 3), "", f"*{_footer(comparison)}*"]) + "\n"
+    said = [f"*{line}*" for line in (_footer(comparison), *_rests(comparison))]
+    return "\n".join([*table(header, rows, 3), "", "  \n".join(said)]) + "\n"
 
 
 def written(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
@@ -182,6 +185,10 @@ def _fits(entry: Entry) -> Text:
 def _bound(entry: Entry, phase: str) -> Text:
     known = entry.estimate.phases.get(phase) if entry.estimate else None
     return Text(known.bound, bound_style(known.bound)) if known else Text("–", QUIET)
+
+
+def _rests(comparison: Comparison) -> list[str]:
+    return estimate_words.rests_briefly(e.estimate for e in comparison.entries if e.estimate)
 
 
 def _footer(comparison: Comparison) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ CAVEATS = (
     "A bound; engines reached 50-70 % (arXiv:2411.00136)",
 )
 """What a roofline is worth, from the longest to the shortest way to say it."""
+LEAST = 0.005
+"""Share of the time of a source that a short line names."""
 
 
 def caveat(width: int) -> str:
@@ -68,6 +71,28 @@ def rests_on(estimate: Estimate) -> str:
     engine = found.engine or found.framework or "the median of engines"
     said = f"Rests on measurements, for {engine}: {'; '.join(parts)}{rest}"
     return f"{said}. Bands are of {found.bands_of}"
+
+
+def rests_briefly(estimates: Iterable[Estimate]) -> list[str]:
+    """Say whose measurements calibrated estimates rest on, a line a chip."""
+    lines: dict[str, str] = {}
+    for estimate in estimates:
+        found = estimate.calibrated
+        if found is None or estimate.chip.id in lines:
+            continue
+        shares: dict[str, float] = {}
+        for basis, share in found.shares:
+            name = basis.fit.found.basis if basis.fit else basis.set
+            source = name.partition(":")[0].partition(",")[0]
+            shares[source] = shares.get(source, 0.0) + share
+        engine = (found.engine or found.framework or "the median of engines").partition(",")[0]
+        told = ", ".join(
+            f"{'measurements of ' * (name == estimate.chip.id)}{name} ({percent(share)})"
+            for name, share in shares.items()
+            if share >= LEAST
+        )
+        lines[estimate.chip.id] = f"{estimate.chip.id} rests on {told}, for {engine}"
+    return list(lines.values())
 
 
 def title(estimate: Estimate) -> str:

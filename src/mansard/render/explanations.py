@@ -17,7 +17,7 @@ from mansard.query.solving.explanation import ONCE, Explanation, Part, changes, 
 from mansard.query.solving.fits import bases_of
 from mansard.query.solving.wording import written
 from mansard.render import estimate_words, words
-from mansard.render.calibrated_rows import beside, fitted
+from mansard.render.calibrated_rows import BESIDE, beside, columns_beside, fitted
 from mansard.render.console import PLAIN_WIDTH, show_parts, uncoloured
 from mansard.render.headline import caveat, packed
 from mansard.render.memory_bar import memory_bar
@@ -95,15 +95,15 @@ def _phase(of: Explanation, phase: str, width: int, top: int | None) -> Iterator
             yield from _one(of, part, width)
         return
     shown = parts if top is None else parts[:top]
-    more = [("bound", True), ("factor", True), ("band", True)] if calibrated else []
-    table = titled(("op", False), ("×", True), ("time", True), *more, ("share", True),
-                   ("bound by", False) if calibrated else ("bound", False),
+    kept = columns_beside(shown, width) if calibrated else ()
+    table = titled(("op", False), ("×", True), ("time", True), *((n, True) for n in kept),
+                   ("share", True), ("bound by", False) if calibrated else ("bound", False),
                    *([("seconds of each resource", False)] if width >= WIDE else []))  # fmt: skip
     for part in shown:
         row = part.row
         table.add_row(
             words.shorten(row.name, 30), words.times(row.count), format_time(part.time_s),
-            *(beside(part) if calibrated else ()), words.percent(row.share),
+            *(beside(part)[BESIDE.index(n)] for n in kept), words.percent(row.share),
             Text(row.bound, bound_style(row.bound)),
             *([_needs(of, part)] if width >= WIDE else []),
         )  # fmt: skip
@@ -112,6 +112,9 @@ def _phase(of: Explanation, phase: str, width: int, top: int | None) -> Iterator
                 text = f"  {resource} {affine_in(base, slope, of.over, 'time')}"
                 table.add_row(Text(text, QUIET))
     yield inset(table)
+    if calibrated and len(kept) < len(BESIDE):
+        without = ", ".join(name for name in BESIDE if name not in kept)
+        yield Text(f"  without {without}, for want of space (-f json has all)", QUIET)
     if len(parts) > len(shown):
         rest = parts[len(shown) :]
         share = words.percent(sum(p.row.share for p in rest))

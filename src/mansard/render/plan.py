@@ -14,7 +14,7 @@ from rich.text import Text
 from mansard.core.units import format_bytes, format_time
 from mansard.query.planning.options import Option, Pool
 from mansard.query.planning.plan import Plan
-from mansard.render import words
+from mansard.render import estimate_words, words
 from mansard.render.console import show_parts
 from mansard.render.markdown_table import table
 from mansard.render.palette import BAD, QUIET, STRONG
@@ -60,7 +60,7 @@ def renderables(plan: Plan, width: int) -> Iterator[RenderableType]:
     for what, why in plan.skipped:
         yield Text(f"not tried: {what}: {why}", QUIET)
     yield ""
-    for sentence in plan.assumes:
+    for sentence in (*plan.assumes, *estimate_words.rests_briefly([plan.alone])):
         yield Padding(Text(f"· {sentence}", QUIET), (0, 0, 0, 1))
 
 
@@ -74,6 +74,7 @@ def markdown(plan: Plan) -> str:
         *(f"- cannot serve: {what}: {why}" for what, why in plan.failed), "",
         *table(POINT_COLUMNS, [_point(plan, k) for k in range(len(plan.front))], 1), "",
         *(f"- {sentence}" for sentence in plan.assumes),
+        *(f"- {line}" for line in estimate_words.rests_briefly([plan.alone])),
     ]) + "\n"  # fmt: skip
 
 

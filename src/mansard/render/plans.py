@@ -13,7 +13,7 @@ from rich.text import Text
 from mansard.core.units import format_time
 from mansard.query.planning.chips import ranked
 from mansard.query.planning.plan import Plan
-from mansard.render import words
+from mansard.render import estimate_words, words
 from mansard.render.console import show_parts
 from mansard.render.markdown_table import table
 from mansard.render.palette import BAD, QUIET, STRONG
@@ -55,6 +55,8 @@ def renderables(plans: Sequence[Plan], width: int) -> Iterator[RenderableType]:
             for miss in plan.misses:
                 yield Text(f"  {miss}")
     yield ""
+    for line in estimate_words.rests_briefly(plan.alone for plan in plans):
+        yield Text(line, QUIET)
     yield Text("One chip alone (--on NAME) shows its other options, its front and what it assumes.",
                QUIET)  # fmt: skip
 
@@ -63,10 +65,11 @@ def markdown(plans: Sequence[Plan]) -> str:
     """Return plans as Markdown."""
     columns = _columns(plans)
     rows = [_row(plan, columns) for plan in ranked(plans)]
+    rests = estimate_words.rests_briefly(plan.alone for plan in plans)
     missed = [f"- {p.on}: {'; '.join(p.misses)}" for p in plans if not p.best]
     lines = [f"# {plans[0].model}: {asked(plans[0])}", "",
              *(table(columns, rows, 1) if rows else ["nothing serves it"]), "", *missed, "",
-             *(f"- {sentence}" for sentence in plans[0].assumes)]  # fmt: skip
+             *(f"- {line}" for line in (*plans[0].assumes, *rests))]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 

@@ -41,6 +41,15 @@ def test_a_calibrated_answer_names_the_engine_it_is_of(
     assert said in rests_on(asked(chip, framework))
 
 
+def test_an_engine_that_stands_for_all_says_whose_kernels_count_and_which_may_be_asked() -> None:
+    said = rests_on(asked("a100-sxm-80gb"))
+    assert "around kernels of all frameworks (--set framework=trtllm has its kernels alone" in said
+    named = said.partition("kernels alone; ")[2].partition(" from siblings)")[0].split(" and ")
+    assert "vllm" in named
+    for engine in named:
+        assert f"for {engine}: " in rests_on(asked("a100-sxm-80gb", engine))
+
+
 def test_the_band_of_one_engine_for_all_holds_the_others_of_the_family() -> None:
     key, chip = Key("engine"), "a100-sxm-80gb"
     alone = find(key, chip, "ampere")

@@ -13,6 +13,7 @@ from mansard.backends.calibrated.form import PLAIN
 from mansard.backends.calibrated.lookup import find
 from mansard.backends.calibrated.parameters import Calibration, Key, bundled
 from mansard.backends.calibrated.registry import FORMS
+from mansard.backends.calibrated.said import unreliable
 from mansard.backends.calibrated.user_csv import fit
 from mansard.backends.chips import load
 from mansard.core.errors import MansardError
@@ -191,7 +192,8 @@ def test_an_error_that_nothing_was_held_back_for_is_unknown_and_never_a_number()
     (again,) = Calibration.from_toml(text, where="mine").sets
     assert (again.error, again.low, again.high) == (None, 0.5, 2.0)
     said = "\n".join(lines(report))
-    assert "error not known: 14 rows of 2 shapes are too few rows to hold a shape back" in said
+    told = " ".join(said.split())
+    assert "error not known: 14 rows of 2 shapes are too few rows to hold a shape back" in told
     assert "%" not in said.splitlines()[1].replace(f"{report.held[one.key.text()].naive:.1%}", "")
     found = find(Key("gemm", "mine", "bfloat16"), CHIP.id, "ampere", report.calibration)
     assert found.basis.endswith("14 rows, fitted " + one.date + ", error not known")
@@ -223,6 +225,12 @@ def test_a_set_that_predicts_nothing_is_warned_of() -> None:
     report = fit(HEAD + "\n".join(wild) + "\n", CHIP)
     (said,) = report.warned
     assert "do not rely on it" in said
+    (one,) = report.calibration.sets
+    assert one.low <= 1 <= one.high
+    (note,) = unreliable(report.calibration.sets)
+    assert note.code == "M085"
+    assert "gemm" in note.message
+    assert not list(unreliable(fit(HEAD + rows(SHAPES), CHIP).calibration.sets))
     assert not fit(HEAD + rows(SHAPES), CHIP).warned
 
 

@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from mansard.backends.chips import parse_target
 from mansard.core.errors import MansardError, SpecError, unknown_name
 from mansard.core.notes import Note
 from mansard.query.calibration import CALIBRATED
+from mansard.query.estimate import Estimate
 from mansard.query.lengths import expectations
 from mansard.query.study import Study
 from mansard.query.sweeps.asked import MOST_ROWS, Asked, read_asked
@@ -124,22 +126,57 @@ def _check_known(asked: Asked, streamed: Streamed, stopped: bool) -> None:
 
 
 def _worth(layout: Layout) -> list[Note]:
-    """Return what a calibrated estimate rests on, as it says at the first point."""
-    study = layout.study
-    if study.kind != CALIBRATED:
+    """Return what a calibrated estimate rests on, as it says at the first point of each chip."""
+    if layout.study.kind != CALIBRATED:
         return []
+    found = {chip: one for chip, case in _chips(layout).items() if (one := _first(layout, case))}
+    said = [(chip, n) for chip, one in found.items() for n in one.notes if n.code in WORTH]
+    if len(found) < 2:
+        return [replace(n, message=f"at the first point, {n.message}") if n.code in VARYING else n
+                for _, n in said]  # fmt: skip
+    notes = [replace(n, message=f"at the first point on {chip}, {n.message}")
+             if n.code in VARYING else n for chip, n in said if n.code != "M080"]  # fmt: skip
+    return [*_on_medians(found, [chip for chip, n in said if n.code == "M080"]), *notes]
+
+
+def _on_medians(found: Mapping[str, Estimate], foreign: Sequence[str]) -> Iterator[Note]:
+    """Yield one note that names the chips whose figures rest on others'."""
+    from mansard.backends.calibrated.lookup import MEDIAN
+    from mansard.backends.calibrated.said import listed
+
+    shares = []
+    for chip in foreign:
+        said = found[chip].calibrated
+        known = said.shares if said is not None else ()
+        shares.append(f"{chip} ({sum(s for b, s in known if MEDIAN in b.set):.0%} of the time)")
+    if shares:
+        rests = "rests" if len(shares) == 1 else "rest"
+        what = f"at the first point, {listed(shares)} {rests} on medians of other chips"
+        yield Note("M080", f"{what}, for want of measurements as asked: bands there are wide")
+
+
+def _chips(layout: Layout) -> dict[str, int]:
+    """Return each chip of a sweep with the first case that is on it."""
+    on = next((axis for axis in layout.axes if axis.name == "on"), None)
+    if on is None:
+        return {"": 0}
+    first = dict.fromkeys((axis.name for axis in layout.structural), 0)
+    cases = {k: int(layout.cases_at(first | {"on": k})) for k in reversed(range(len(on.values)))}
+    named = {parse_target(on.shown(k))[0]: case for k, case in cases.items()}
+    return dict(reversed(named.items()))
+
+
+def _first(layout: Layout, number: int) -> Estimate | None:
+    """Return the answer at the first point of a case; None where it has none, which is said."""
     first = {name: int(values[0]) for name, values in layout.grid().items()}
     try:
-        case = layout.case(0).study
+        case = layout.case(number).study
         asked = replace(
             case.scenario, batch=first["batch"], prompt=first["prompt"], output=first["output"]
         )
-        found = replace(case, scenario=asked).analyze()
+        return replace(case, scenario=asked).analyze()
     except MansardError:
-        return []  # left out for a reason of its own, which is said
-    worth = [note for note in found.notes if note.code in WORTH]
-    return [replace(n, message=f"at the first point, {n.message}") if n.code in VARYING else n
-            for n in worth]  # fmt: skip
+        return None  # left out for a reason of its own, which is said
 
 
 def about_models(layout: Layout, engines: Engines) -> Iterator[Note]:
