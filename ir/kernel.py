@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from mansard.ir.graph import Graph
 
 
+_WEIGHED = {"values", "partial_values"}
+"""Kinds of op that weigh values; with scores they are an attention."""
+
+
 @dataclass(frozen=True, eq=False)
 class Kernel:
     """One launch: an op, or the ops of one label.
@@ -49,7 +53,7 @@ class Kernel:
         """The kind of the op that gives it its work: its matrix product where it has one."""
         workers = [op for op in self.ops if not op.is_view]
         kinds = dict.fromkeys(op.kind for op in workers if _uses_matrix_unit(op))
-        if {"scores", "values"} <= kinds.keys():
+        if "scores" in kinds and kinds.keys() & _WEIGHED:
             return "attention"
         return next(iter(kinds), workers[0].kind if workers else self.ops[0].kind)
 
@@ -59,10 +63,17 @@ class Kernel:
         return self.ops[0].device
 
     def dims(self) -> dict[str, Expr | str]:
-        """The named sizes of its ops; of two of one name the first counts."""
+        """The named sizes of its ops; of two of one name the first counts.
+
+        An attention's are those of its scores; ``value_dim`` says how wide values are, where that
+        is not how wide keys are.
+        """
         found: dict[str, Expr | str] = {}
         for op in sorted(self.ops, key=lambda op: not _uses_matrix_unit(op)):
-            found = {**op.dims(), **found}
+            sizes = dict(op.dims())
+            if op.kind in _WEIGHED and found.get("head_dim", width := sizes["head_dim"]) != width:
+                sizes["value_dim"] = width
+            found = {**sizes, **found}
         return found
 
     @cached_property

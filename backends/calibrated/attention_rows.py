@@ -20,9 +20,12 @@ FULL = 3.0  # blocks of 128 threads that keep a unit's lanes busy: 12 warps, thr
 def attention_figures(row: RowFigures, chip: Hardware, framework: str, xp: Any) -> Figures:
     """Return the sizes of an attention, a latent one or not, in prefill or decode."""
     sizes = _attended(row, xp) | {"peak": peak(chip, "bf16")}
-    family = "mla" if _latent(row) else "attention"
-    name = f"{family}_{'decode' if here(_decodes(sizes)) else 'prefill'}"
+    decodes = here(_decodes(sizes))
+    family = "mla" if _latent(row) or (not decodes and _expanded(row)) else "attention"
+    name = f"{family}_{'decode' if decodes else 'prefill'}"
     narrow = here(sizes["kv_bytes"] < NARROW_BYTES)
+    if name == "mla_prefill":  # of a narrow cache, too, keys are attended to in full
+        sizes["kv_bytes"] = WIDE_BYTES
     dtype = f"bfloat16/{'fp8' if narrow else 'bfloat16'}"
     return Figures(name, sizes, dtype, framework, floor_s=row.bound_s)
 
@@ -40,7 +43,8 @@ def _attended(row: RowFigures, xp: Any) -> dict[str, Number]:
     d, kv_heads = size_of(row, "head_dim", xp, 128.0), size_of(row, "kv_heads", xp, heads)
     latent = _latent(row)
     q, kv = size_of(row, "q_len", xp), size_of(row, "kv_len", xp)
-    kept, v = (d, 512.0) if latent else (2 * d, d)
+    v = size_of(row, "value_dim", xp, 512.0 if latent else d)
+    kept = d if latent else d + v
     queries = WIDE_BYTES * size_of(row, "batch", xp) * q * heads * (d + v)
     kv_bytes, kv = _cached(row, kept, kv_heads, xp.maximum(kv, q), queries, xp)
     return {
@@ -72,6 +76,15 @@ def _latent(row: RowFigures) -> bool:
     return (
         not isinstance(shared, str) and not isinstance(d, str) and here((shared == 1) & (d > 512))
     )
+
+
+def _expanded(row: RowFigures) -> bool:
+    """Say whether every head has a key of its own, wider than its value: made from a latent."""
+    named = ("heads", "kv_heads", "head_dim", "value_dim")
+    heads, kv_heads, d, v = (row.dims.get(name, "") for name in named)
+    if any(isinstance(size, str) for size in (heads, kv_heads, d, v)):
+        return False
+    return here((kv_heads == heads) & (d > v))
 
 
 def _decodes(z: Mapping[str, Number]) -> Any:

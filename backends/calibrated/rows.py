@@ -40,10 +40,15 @@ def figures(row: RowFigures, chip: Hardware, framework: str = "", xp: Any = PLAI
     match row.kind:
         case "linear" | "matmul" | "convolution" if {"m", "n", "k"} <= row.dims.keys():
             return _product(row, chip, framework, xp)
-        case "grouped_linear" | "block_linear" if {"m", "n", "k", "groups"} <= row.dims.keys():
+        case "grouped_linear" if {"m", "n", "k", "groups"} <= row.dims.keys():
             return _experts(row, chip, framework, xp)
+        case "block_linear" if {"m", "n", "k", "groups"} <= row.dims.keys():
+            groups, m, n, k = (size_of(row, name, xp) for name in ("groups", "m", "n", "k"))
+            return _batched(row, chip, framework, (groups, m, n, k), here(n >= k))
         case "attention" if {"batch", "q_len", "kv_len"} <= row.dims.keys():
             return attention_figures(row, chip, framework, xp)
+        case "scores" | "values" | "partial_values" if "kv_len" in row.dims:
+            return _unfused(row, chip, framework, xp)
     if "state" in row.dims:
         return _scan(row, chip, framework, xp)
     return _stream(row, framework, xp)
@@ -130,6 +135,32 @@ def _experts(row: RowFigures, chip: Hardware, framework: str, xp: Any) -> Figure
         "matrices": 3.0, "w_bytes": w, "peak": peak(chip, computes),
     }  # fmt: skip
     return Figures("moe", sizes, scheme, framework, floor_s=row.bound_s, share=merged / 3.0)
+
+
+def _batched(
+    row: RowFigures, chip: Hardware, framework: str,
+    sizes: tuple[Number, Number, Number, Number], widens: bool,
+) -> Figures:  # fmt: skip
+    """A product for each of ``(groups, rows, n, k)``, of which those around a latent were measured.
+
+    One widens (into the latent), the other narrows. In fp8 they were measured with the kernel that
+    quantises, which is a row of its own here: narrow ones are wide ones of fewer bytes.
+    """
+    groups, rows, n, k = sizes
+    _, x, w, computes = _dtypes(row)
+    kernel = "mla_gen_pre" if widens else "mla_gen_post"
+    asked = {"groups": groups, "rows": rows, "n": n, "k": k, "x_bytes": x, "w_bytes": w}
+    asked["peak"] = peak(chip, computes)
+    return Figures("batched_gemm", asked, "bfloat16", framework, kernel, row.bound_s)
+
+
+def _unfused(row: RowFigures, chip: Hardware, framework: str, xp: Any) -> Figures:
+    """Half an attention whose scores lie in memory: a product for each head of the cache."""
+    names = ("batch", "heads", "kv_heads", "q_len", "kv_len", "head_dim")
+    batch, heads, kv_heads, q, kv, d = (size_of(row, name, xp) for name in names)
+    scores = row.kind == "scores"
+    sizes = batch * kv_heads, q * heads / kv_heads, *((kv, d) if scores else (d, kv))
+    return _batched(row, chip, framework, sizes, scores)
 
 
 def _tile(mean: Number, xp: Any) -> Number:

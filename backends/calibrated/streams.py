@@ -95,9 +95,9 @@ SCAN = Form(
 )
 
 
-def _batched(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
-    """``groups`` small products ``[rows, k] × [k, n]`` in one launch, quantising kernels added."""
-    t0, e_compute, e_memory, wave, sharp, resident, token, group_s = p
+def _batched_sides(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> dict[str, Number]:
+    """Whole tiles in waves, against what is moved."""
+    _, e_compute, e_memory, wave, _, resident, _, _ = p
     rows, groups = z["rows"], z["groups"]
     tile = xp.where(rows <= 64, 64.0, 128.0)
     waves = groups * xp.ceil(rows / tile) * xp.ceil(z["n"] / 128.0) / chip.sms
@@ -106,7 +106,14 @@ def _batched(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
     padded = xp.ceil(rows / tile) * tile / rows
     compute = flops * padded * xp.power(rounded, wave) / (e_compute * z["peak"])
     memory = cached(moved / (e_memory * chip.bytes_per_s), moved, resident, chip)
-    fixed = t0 + group_s * groups + token * rows * groups
+    return {COMPUTE: compute, MEMORY_BOUND: memory}
+
+
+def _batched(p: Any, z: Sizes, chip: ChipFacts, xp: Any) -> Number:
+    """``groups`` small products ``[rows, k] × [k, n]`` in one launch, quantising kernels added."""
+    t0, _, _, _, sharp, _, token, group_s = p
+    compute, memory = _batched_sides(p, z, chip, xp).values()
+    fixed = t0 + group_s * z["groups"] + token * z["rows"] * z["groups"]
     return fixed + smooth_max(compute, memory, sharp, xp)
 
 
@@ -132,4 +139,5 @@ BATCHED = Form(
     seconds=_batched,
     work=_batched_work,
     shape=("groups",),
+    sides=_batched_sides,
 )

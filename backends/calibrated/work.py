@@ -49,8 +49,9 @@ UNSURE = ("was not measured", "no measured link")
 """Words of a basis that stands in for another."""
 FOREIGN, PLAIN_DTYPE = "all measured chips", "bfloat16"
 """Words of a basis of other chips' kernels, and of the dtype engines were measured in on them."""
-MIXERS = ("attention", "scores", "state_space_dual", "selective_scan", "gated_delta")
-"""Kinds of row of which a layer has one."""
+MIXERS = ("attention", "values", "partial_values", "state_space_dual", "selective_scan",
+          "gated_delta")  # fmt: skip
+"""Kinds of row of which a layer has one; scores that only choose keys are none."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from mansard.core.symbols import Expr
 from mansard.ir.cost import MATRIX, VECTOR, Cost, add
 from mansard.ir.op import Op, like, require_size
-from mansard.ir.value import TensorType, Value
+from mansard.ir.value import TensorType, Value, stored_parts
 
 
 class BlockLinear(Op):
@@ -42,6 +42,8 @@ class BlockLinear(Op):
         return replace(add((cost, extra)), launches=cost.launches)
 
     def dims(self) -> dict[str, Expr | str]:
-        """Sizes of one head's product and how many heads there are."""
+        """Sizes of one head's product, how many heads there are, and what is stored."""
+        weight = stored_parts(self.w)[0].encoding
         groups, k, n = self.w.shape
-        return {"m": self.x.numel / self.x.shape[-1], "n": n, "k": k, "groups": groups}
+        sizes = {"m": self.x.numel / self.x.shape[-1], "n": n, "k": k, "groups": groups}
+        return {**sizes, "x_dtype": self.x.encoding.dtype, "w_dtype": weight.dtype}

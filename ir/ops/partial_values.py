@@ -63,6 +63,10 @@ class PartialValues(Values):
         reads = {v: n * share if v in keys else n for v, n in whole.reads.items()}
         return replace(whole, flops=flops, reads=reads)
 
+    def dims(self) -> dict[str, Expr | str]:
+        """As ``Values``, of the columns that are values."""
+        return {**super().dims(), "head_dim": self._width}
+
     @property
     def _width(self) -> Expr:
         return self.v.shape[3] if self.width is None else self.width

@@ -12,7 +12,8 @@ from mansard.ir.builder import Builder
 from mansard.ir.graph import Graph
 from mansard.ir.mask import Mask
 from mansard.ir.op import Op
-from mansard.ir.ops import Add, GatedActivation, Join, Linear, Scale, Slice
+from mansard.ir.ops import Add, GatedActivation, Join, Linear, Scale, Scores, Slice, Softmax
+from mansard.ir.ops.partial_values import PartialValues
 from mansard.ir.value import Value
 from mansard.ir.verify import verify
 
@@ -126,3 +127,15 @@ def test_a_kernel_is_launched_after_everything_it_reads() -> None:
     between = b(Scale(x), "between")
     graph = b.done(b(Add((first, between), kernel="k"), "last"))
     assert [k.label for k in graph.kernels] == ["between", "k"]
+
+
+def test_scores_with_what_weighs_values_are_an_attention_that_says_how_wide_both_are() -> None:
+    b = Builder()
+    latent = b.input("latent", B, 1, P + S, 5 * D)
+    scores = b(Scores(b.input("q", T, HEADS * 5 * D), latent, HEADS, kernel="k"), "scores")
+    p = b(Softmax(scores, kernel="k"), "p")
+    o = b(PartialValues(p, latent, (T,), width=sp.Integer(4 * D), kernel="k"), "o")
+    (kernel,) = b.done(o).kernels
+    assert kernel.kind == "attention"
+    assert (kernel.dims()["head_dim"], kernel.dims()["value_dim"]) == (5 * D, 4 * D)
+    assert "value_dim" not in attention(kernel="flash").kernels[-1].dims()

@@ -30,6 +30,8 @@ CASES = {
     "a latent": ("deepseek-v3", "h200-sxm:8", ("parallel{tp=8 ep=8}",), {}),
     "rows sent": ("deepseek-v3", "h200-sxm:8", ("parallel{dp=8 ep=8}",), {}),
     "absorbed": ("deepseek-v2-lite", "b200-sxm", ("absorb-mla",), {}),
+    "absorbed ranks": ("deepseek-v3.2", "h100-sxm:8", ("absorb-mla", "parallel{tp=8}"), {}),
+    "split keys": ("llama-3.2-1b", "h100-sxm", ("split-decode-attention",), {}),
     "windows": ("gemma-2-2b", "l40s", (), {}),
     "narrow weights": ("llama-3.1-8b", "b200-sxm", ("quantize{weights=int4 group=128}",), {}),
     "narrow all": ("qwen2.5-0.5b", "mi300x", ("quantize{weights=fp8 activations=fp8 kv=fp8}",), {}),

@@ -133,6 +133,8 @@ QUESTIONS = (
     ("deepseek-v3", "h200-sxm:8", "", "parallel:dp=8,ep=8"),
     ("deepseek-v3", "h200-sxm:8", "vllm", "parallel:dp=8,ep=8"),
     ("deepseek-v3", "h200-sxm:8", "", "quantize:kv=fp8", "parallel:tp=8"),
+    ("deepseek-v3", "h200-sxm:8", "", "absorb-mla", "parallel:tp=8"),
+    ("deepseek-v3", "h200-sxm:8", "", "absorb-mla", "quantize:kv=fp8", "parallel:tp=8"),
     ("llama-3.1-8b", "h200-sxm", "", "quantize:weights=fp8,activations=fp8,kv=fp8"),
     ("llama-3.1-8b", "a100-sxm-80gb", "", "quantize:weights=int8,activations=int8"),
     ("llama-3.1-8b", "a100-sxm-80gb", "", "quantize:weights=int8"),
@@ -151,10 +153,8 @@ NOT_ASKED = {
     "attention_prefill fp8/fp8": "queries are counted in 16 bits, whatever the cache is in",
     "attention_prefill bf16/bf16": "another name of bfloat16/bfloat16, of one table of an H20",
     "attention_decode bf16/bf16": "the same",
-    "mla_prefill": "an absorbed prefill; a graph's expands keys and values for each head",
-    "mla_decode": "an absorbed decode; a graph's attention alone is one of many query heads",
     "mla_module": "projections and attention timed as one, which a graph has as several rows",
-    "batched_gemm": "the absorbed halves of a projection, which a graph has as plain products",
+    "batched_gemm fp8": "timed with the kernel that quantises, which a graph has as its own row",
 }
 """Sets that ship and that no question above asks for (all of a form, or one dtype), with why."""
 
