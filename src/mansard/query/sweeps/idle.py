@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mansard.backends.rates import price
 from mansard.core.errors import MansardError
 from mansard.core.notes import Note
 from mansard.query.overrides import NETWORK
@@ -68,6 +67,8 @@ def _same(
     axis: Axis, study: Study, mesh: Mapping[str, int], rows: Sequence[TableRow] | None
 ) -> bool:
     """Say whether every row costs the same at both ends of an axis."""
+    from mansard.backends.rates import price
+
     if rows is None:
         return False
     try:
