@@ -175,7 +175,7 @@ def _set(entry: Mapping[str, Any], where: str) -> ParameterSet:
     except UnknownNameError as error:
         raise SpecError(f"{where}: {error.message}", hint=error.hint) from error
     fields = {n: str(entry.get(n, "")) for n in ("framework", "dtype", "family", "kernel")}
-    key = Key(law.name, **fields)
+    key = Key(law.name, **fields | {"dtype": _named(fields["dtype"])})
     where = f"{where} ({key.text()})"
     given = entry.get("parameters")
     wanted = [p.name for p in law.parameters]
@@ -201,6 +201,11 @@ def _set(entry: Mapping[str, Any], where: str) -> ParameterSet:
     return ParameterSet(
         key, values, off, low, high, int(rows), int(shapes), **texts, chips=chips, first=first
     )
+
+
+def _named(dtype: str) -> str:
+    """Return a scheme as it is looked up: ``bf16/bf16`` is what rows call ``bfloat16/bfloat16``."""
+    return "/".join("bfloat16" if part == "bf16" else part for part in dtype.split("/"))
 
 
 def _ends(edges: object, name: str, where: str) -> tuple[float, float]:

@@ -88,6 +88,12 @@ def test_kernels_of_mxfp4_are_answered_by_those_of_nvfp4_and_it_is_said() -> Non
     assert "mxfp4 itself was not measured" in found.basis
 
 
+def test_attention_of_a_table_that_writes_bf16_is_found_as_it_is_asked_for() -> None:
+    found = find(Key("attention_decode", "", "bfloat16/bfloat16"), "h20", "hopper")
+    assert found.one.source.startswith("infersim")
+    assert found.wider == 1.0
+
+
 def test_kernels_of_a_tensors_scale_stand_for_those_of_blocks_and_it_is_said() -> None:
     found = find(Key("gemm", "", "fp8_block"), "h20", "hopper")
     assert found.one.key.dtype == "fp8"
@@ -151,8 +157,6 @@ NOT_ASKED = {
     "engine": "looked up by the engine's name, not by a kernel",
     "network": "a whole network, which the estimate of served tokens looks up",
     "attention_prefill fp8/fp8": "queries are counted in 16 bits, whatever the cache is in",
-    "attention_prefill bf16/bf16": "another name of bfloat16/bfloat16, of one table of an H20",
-    "attention_decode bf16/bf16": "the same",
     "mla_module": "projections and attention timed as one, which a graph has as several rows",
     "batched_gemm fp8": "timed with the kernel that quantises, which a graph has as its own row",
 }
