@@ -28,7 +28,7 @@ def calibrate(measurements: str, chip: str, out: str | None, plot: str | None) -
     """
     from mansard.query.calibration import fitted
     from mansard.render.calibration import lines
-    from mansard.render.written import plain_width
+    from mansard.render.written import plain_width, width_of
 
     report = fitted(measurements, chip, lambda said: print(said, file=sys.stderr, flush=True))
     text = report.calibration.to_toml()
@@ -39,8 +39,9 @@ def calibrate(measurements: str, chip: str, out: str | None, plot: str | None) -
     if plot is not None:
         _write(plot, _drawn(report))
     sys.stdout.flush()
-    for line in lines(report, plain_width()):
-        print(line, file=sys.stderr if out is None else sys.stdout)
+    to = sys.stderr if out is None else sys.stdout
+    for line in lines(report, (width_of(to) if to.isatty() else None) or plain_width()):
+        print(line, file=to)
     if out is not None:
         print(f"wrote {out}: use it with\n  --estimate calibrated --set calibration={out}")
 
