@@ -29,6 +29,7 @@ from mansard.ir.program import Program
 from mansard.ir.rewrite import Rewritten, Rule, everywhere, rebuild
 from mansard.ir.value import Value
 from mansard.ir.verify import verify
+from mansard.passes.attentions import scores_of
 from mansard.passes.decoding import repeated
 from mansard.passes.fuse_elementwise import joining
 from mansard.passes.labels import relabelled, source
@@ -51,7 +52,7 @@ class Expanded:
         if not isinstance(op, Values) or getattr(op, "width", None) is not None:
             return None
         expand, _ = source(graph, op.v)
-        scores = _scores_above(graph, op)
+        scores = scores_of(graph, op)
         if not isinstance(expand, Linear) or scores is None:
             return None
         join, views = _joined(graph, scores.k)
@@ -131,13 +132,6 @@ def _latent(graph: Graph, expand: Linear) -> Slice | None:
     if isinstance(owner, Quantize):
         owner = graph.producers.get(owner.x)
     return owner if isinstance(owner, Slice) else None
-
-
-def _scores_above(graph: Graph, values: Values) -> Scores | None:
-    owner = graph.producers.get(values.p)
-    while owner is not None and not isinstance(owner, Scores):
-        owner = graph.producers.get(owner.operands[0])
-    return owner
 
 
 def _joined(graph: Graph, value: Value) -> tuple[Join | None, tuple[Op, ...]]:

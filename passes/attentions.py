@@ -35,13 +35,14 @@ def attentions(graph: Graph) -> Iterator[Attention]:
     """Yield attentions of a body whose queries and outputs have products of their own."""
     for op in graph.ops:
         if isinstance(op, Values):
-            scores, output = _scores(graph, op), _output(graph, op)
+            scores, output = scores_of(graph, op), _output(graph, op)
             query = None if scores is None else _query(graph, scores)
             if scores is not None and query is not None and output is not None:
                 yield Attention(query, scores, op, output)
 
 
-def _scores(graph: Graph, values: Values) -> Scores | None:
+def scores_of(graph: Graph, values: Values) -> Scores | None:
+    """Return the scores whose probabilities weight the values."""
     owner = graph.producers.get(values.p)
     while owner is not None and not isinstance(owner, Scores):
         owner = graph.producers.get(owner.operands[0])
