@@ -12,6 +12,7 @@ from rich.console import Console
 
 import mansard as ms
 from mansard.backends.estimate import Memory
+from mansard.render.ansi_text import UNUSUAL, written
 from mansard.render.bars import bar, cells
 from mansard.render.console import uncoloured
 from mansard.render.estimate_words import CAVEATS, caveat
@@ -21,7 +22,6 @@ from mansard.render.memory_bar import memory_bar
 from mansard.render.palette import FREE, MEMORY
 from mansard.render.terminal import plain, renderables, show
 from mansard.render.words import capacity
-from mansard.render.written import UNUSUAL, written
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 140, 200])

@@ -27,8 +27,8 @@ def calibrate(measurements: str, chip: str, out: str | None, plot: str | None) -
     result with --estimate calibrated --set calibration=FILE.
     """
     from mansard.query.calibration import fitted
+    from mansard.render.ansi_text import plain_width, width_of
     from mansard.render.calibration import lines
-    from mansard.render.written import plain_width, width_of
 
     report = fitted(measurements, chip, lambda said: print(said, file=sys.stderr, flush=True))
     text = report.calibration.to_toml()

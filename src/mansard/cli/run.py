@@ -14,8 +14,8 @@ from contextlib import suppress
 
 import click
 
-from mansard.cli.again import answered
 from mansard.cli.paint import paint
+from mansard.cli.remembered import answered
 from mansard.cli.root import root
 from mansard.core.errors import MansardError, nearest
 

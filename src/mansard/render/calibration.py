@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from mansard.render.written import PLAIN_WIDTH
+from mansard.render.ansi_text import PLAIN_WIDTH
 
 if TYPE_CHECKING:
     from mansard.backends.calibrated.user_csv import Report

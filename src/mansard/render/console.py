@@ -8,7 +8,7 @@ from typing import IO
 
 from rich.console import Console, RenderableType
 
-from mansard.render.written import PLAIN_WIDTH, plain_width
+from mansard.render.ansi_text import PLAIN_WIDTH, plain_width
 
 __all__ = ["PLAIN_WIDTH", "show_parts", "uncoloured"]
 

@@ -8,6 +8,7 @@ from typing import IO
 from mansard.core.notes import Note
 from mansard.query.estimate import Estimate
 from mansard.render import estimate_words
+from mansard.render.ansi_text import PLAIN_WIDTH, Part, plain_width, width_of, written
 from mansard.render.figures import figures
 from mansard.render.grouping import grouped
 from mansard.render.headline import headline, packed, worth
@@ -19,7 +20,6 @@ from mansard.render.palette import QUIET, WARNING
 from mansard.render.passes import passes
 from mansard.render.resolution import summary
 from mansard.render.steps import each
-from mansard.render.written import PLAIN_WIDTH, Part, plain_width, width_of, written
 
 
 def renderables(estimate: Estimate, *, width: int, view: View | None = None) -> Iterator[Part]:

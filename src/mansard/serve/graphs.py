@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -167,9 +167,3 @@ def _type(value: Value) -> str:
 def _call(call: Call) -> dict[str, Any]:
     bound = ", ".join(f"{symbol}={value}" for symbol, value in call.bind.items())
     return {"graph": call.graph, "phase": call.phase, "bind": bound, "pool": call.pool}
-
-
-def nodes_of(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield every node of a drawing's document."""
-    for sketch in document["graphs"].values():
-        yield from sketch["nodes"]
