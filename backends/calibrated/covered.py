@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mansard.backends.calibrated.traced import Traced, Value, terms_of
+from mansard.backends.calibrated.traced_numbers import Traced, Value, terms_of
 from mansard.backends.engine.polynomials import add, scaled, times
 from mansard.backends.quantity import ONE, Terms
 
 if TYPE_CHECKING:
-    from mansard.backends.calibrated.tracing import Tracer
+    from mansard.backends.calibrated.tracer import Tracer
 
 
 def uncovered(tracer: Tracer, value: Value, by: Value) -> Value | None:

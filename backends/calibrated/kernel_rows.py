@@ -14,8 +14,8 @@ from mansard.backends.calibrated.predict import Prediction, Predictor
 from mansard.backends.calibrated.pricing import EXCHANGE, Kernel, routing_of
 from mansard.backends.calibrated.rows import regime
 from mansard.backends.calibrated.scales import lie_in_blocks
-from mansard.backends.calibrated.traced import UndecidedError
-from mansard.backends.calibrated.tracing import Tracer
+from mansard.backends.calibrated.traced_numbers import UndecidedError
+from mansard.backends.calibrated.tracer import Tracer
 from mansard.backends.cluster import Cluster
 from mansard.backends.engine.links import transfer_terms
 from mansard.backends.engine.lowered import NotCompiledError, Segment

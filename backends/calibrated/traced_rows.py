@@ -11,9 +11,9 @@ import numpy as np
 
 from mansard.backends.calibrated.columns import BLOCK, Parts, Table, tabulated
 from mansard.backends.calibrated.kernel_rows import KernelRow
-from mansard.backends.calibrated.traced import UndecidedError, terms_of
-from mansard.backends.calibrated.tracing import Tracer
-from mansard.backends.calibrated.written import Written
+from mansard.backends.calibrated.numpy_functions import Written
+from mansard.backends.calibrated.traced_numbers import UndecidedError, terms_of
+from mansard.backends.calibrated.tracer import Tracer
 from mansard.backends.engine.polynomials import Space, add
 from mansard.backends.engine.ranges import Interval
 from mansard.core.symbols import Symbol, batch, prompt

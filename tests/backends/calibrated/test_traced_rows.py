@@ -11,9 +11,9 @@ from tests.backends.calibrated.test_compiled import CASES, apart, compiled
 from mansard.backends.calibrated.columns import points_of
 from mansard.backends.calibrated.kernel_rows import added_rows
 from mansard.backends.calibrated.knees import ERROR, knee, polynomial_of, whole_power
-from mansard.backends.calibrated.traced import UndecidedError
+from mansard.backends.calibrated.traced_numbers import UndecidedError
 from mansard.backends.calibrated.traced_rows import WORTH
-from mansard.backends.calibrated.tracing import Tracer
+from mansard.backends.calibrated.tracer import Tracer
 from mansard.backends.engine.polynomials import Space, SpaceAtom
 from mansard.core.symbols import batch, prompt
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from mansard.backends.calibrated.form_ranges import FormRanges
 from mansard.backends.calibrated.knees import knee, whole_power
-from mansard.backends.calibrated.writer import BATCH, BOTH, PROMPT, Line, Writer
+from mansard.backends.calibrated.numpy_steps import BATCH, BOTH, PROMPT, Line, Writer
 from mansard.backends.engine.generated import defined
 from mansard.backends.engine.polynomials import Space
 from mansard.backends.quantity import Terms

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from mansard.backends.calibrated.form_ranges import FormRanges
-from mansard.backends.calibrated.traced import UndecidedError, contents
+from mansard.backends.calibrated.traced_numbers import UndecidedError, contents
 from mansard.backends.engine.polynomials import Frozen, Space, constant, freeze
 from mansard.backends.engine.transfers import transfer_s
 from mansard.backends.quantity import ONE, Monomial, Terms

@@ -9,7 +9,7 @@ from mansard.backends.engine.polynomials import add, scaled, times
 from mansard.backends.quantity import ONE, Monomial, Terms
 
 if TYPE_CHECKING:
-    from mansard.backends.calibrated.tracing import Tracer
+    from mansard.backends.calibrated.tracer import Tracer
 
 Value: TypeAlias = Any
 """A number, or a ``Traced``."""

@@ -2,7 +2,7 @@
 
 The functions of a form run once on ``Traced`` numbers, polynomials of a space. What is linear stays
 so, equal parts are one atom, and what the ranges of the scenarios decide is decided: which kernel
-serves a row, which side of a maximum wins. ``written`` makes a function of arrays of the rest.
+serves a row, which side of a maximum wins. ``numpy_functions`` turns the rest into functions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mansard.backends.calibrated.covered import uncovered
 from mansard.backends.calibrated.form import PLAIN, SNAP
 from mansard.backends.calibrated.form_ranges import FormRanges
 from mansard.backends.calibrated.knees import polynomial_of
-from mansard.backends.calibrated.traced import (
+from mansard.backends.calibrated.traced_numbers import (
     Traced,
     UndecidedError,
     Value,
