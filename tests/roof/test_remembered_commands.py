@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mansard.cli import again, tape
+from mansard.cli import remembered, tape
 from mansard.query import grounds
 from mansard.query.disk import Disk
 
@@ -54,7 +54,7 @@ def asked_anew(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
         lines.append(())
         return taping()
 
-    monkeypatch.setattr(again, "taping", noted)
+    monkeypatch.setattr(remembered, "taping", noted)
     return lines
 
 
@@ -83,7 +83,7 @@ def test_a_command_says_the_same_again_and_computes_nothing(
 
 
 def test_every_command_that_is_said_again_is_one_of_those_tested() -> None:
-    assert {" ".join(names) for names in again.COMMANDS} == set(ASKED)
+    assert {" ".join(names) for names in remembered.COMMANDS} == set(ASKED)
 
 
 def test_the_exit_code_of_an_answer_that_is_none_is_kept(
