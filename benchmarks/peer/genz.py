@@ -26,8 +26,6 @@ MODELS = {DENSE: ("llama3_70b", 8), MOE: ("mixtral_8x7b", 1),
           MLA: ("deepseek-ai/DeepSeek-V3-Base", 8)}  # fmt: skip
 """Shape → its name of the model, and ranks of tensor parallelism."""
 NEEDS = "numpy pandas matplotlib seaborn paretoset ipython"
-MADE = Path("/tmp/genz/data/model")
-"""Where it leaves a file for every question."""
 COLD = """
 import ast, sys, warnings
 warnings.simplefilter("ignore")
@@ -130,12 +128,13 @@ class GenZ:
 
     def _quietly(self, step: Callable[[], Any]) -> Any:
         """Return what a step does, without its warnings and without the files it leaves."""
-        before = set(os.listdir(MADE)) if MADE.is_dir() else set()
+        made = Path(importlib.import_module("GenZ.Models.get_language_model").DATA_PATH) / "model"
+        before = set(os.listdir(made)) if made.is_dir() else set()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             answer = step()
-        for name in set(os.listdir(MADE)) - before:
-            (MADE / name).unlink(missing_ok=True)
+        for name in set(os.listdir(made)) - before:
+            (made / name).unlink(missing_ok=True)
         return answer
 
 

@@ -17,6 +17,7 @@ from mansard.query.find import find_row
 from mansard.query.metrics import SPENT, quantities
 from mansard.query.scenario import LARGEST
 from mansard.query.solving.crossing import Crossovers, check_size_name, crossovers
+from mansard.query.solving.expected_rows import expected_rows
 from mansard.query.solving.explanation import (
     DEFINITIONS,
     Explanation,
@@ -53,7 +54,7 @@ def explain(
     if metric not in DEFINITIONS:
         raise unknown_name("metric to explain", metric, DEFINITIONS)
     question.check_priced(metric)
-    estimate = question.rows
+    estimate = expected_rows(question)
     wanted, definition = definition_of(metric, estimate)
     value = quantities(estimate)[metric]
     if value is None:

@@ -5,27 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from mansard.backends.engine.lowered import Lowered, NotCompiledError
-from mansard.backends.estimate import Phase
 from mansard.backends.inverse.curves import Curves
 from mansard.backends.inverse.flips import Bounds, bounds
 from mansard.backends.inverse.mixed import Mixed
 from mansard.backends.inverse.sections import Priced
-from mansard.backends.roofline import Answer, Work, wanted_phases
+from mansard.backends.roofline import wanted_phases
 from mansard.core.errors import SpecError
-from mansard.ir.program import Program
-from mansard.query.calibration import (
-    IDEAL,
-    engine_as,
-    read_calibration,
-    without_calibration,
-    work_as,
-)
+from mansard.query.calibration import IDEAL, read_calibration, without_calibration
 from mansard.query.engines import Engine
 from mansard.query.estimate import Estimate
-from mansard.query.lengths import Averaged, metrics_of, read_mix, said
+from mansard.query.lengths import Averaged, read_mix
 from mansard.query.metrics import METRICS, SPENT, quantities
 from mansard.query.scenario import Scenario, make_scenario
 from mansard.query.sequence import as_long_as_it_takes, generates
@@ -33,7 +25,6 @@ from mansard.query.study import Study
 
 if TYPE_CHECKING:
     from mansard.backends.calibrated.parameters import Calibration
-    from mansard.backends.calibrated.work import CalibratedWork
 
 KEPT = 64
 """Curves that are remembered; the oldest go."""
@@ -57,49 +48,6 @@ class Question:
     def estimate(self) -> Estimate:
         """The answer of ``analyze``."""
         return self.study.analyze()
-
-    @cached_property
-    def rows(self) -> Estimate:
-        """The answer with rows that are expectations, where lengths are a distribution.
-
-        Raises:
-            SpecError: they are too many to be looked at one by one.
-        """
-        estimate, mix = self.estimate, self.study.mix
-        if mix is None:
-            return estimate
-        self.check_few("rows")
-        work = self._work(estimate.program)
-        answer = self._expected(estimate.program, work)
-        told = said(mix, self.study.prepared.origin.max_context, mean_rows=False)
-        notes = tuple(told if n.code == told.code else n for n in estimate.notes)
-        phases = {
-            name: _sized_as(p, estimate.phases.get(name)) for name, p in answer.phases.items()
-        }
-        beside = estimate.calibrated
-        if beside is not None:
-            beside = beside.of_rows(phases, cast("CalibratedWork", work))
-        return replace(
-            estimate, phases=phases, price=self._expected, notes=notes, calibrated=beside
-        )
-
-    def _expected(self, program: Program, work: Work | None = None) -> Answer:
-        """Return what a program costs over lengths: before and after a technique, too."""
-        from mansard.backends.expected import expected_phases
-
-        estimate, mix, asked = self.estimate, self.study.mix, self.study.scenario
-        assert mix is not None
-        work = work or self._work(program)
-        phases = expected_phases(program, work.cluster, list(self.each), asked.phases, work)
-        framework, own = self.measured
-        engine = engine_as(self.study.kind, program, work.cluster, asked.phases, framework, own)
-        metrics, _, memory = metrics_of(engine, mix, asked.batch, estimate.memory)
-        return Answer(estimate.model, phases, memory, metrics, ())
-
-    def _work(self, program: Program) -> Work:
-        """Return what prices the rows of a program."""
-        cluster = self.study.prepared.target.laid_out(program.mesh)
-        return work_as(self.study.kind, program, cluster, *self.measured)
 
     @cached_property
     def measured(self) -> tuple[str, Calibration | None]:
@@ -311,10 +259,3 @@ class Question:
             rows = (s for s in curves.priced.of_phase(phase) if s.row and not s.segment.waits)
             self._bounds[key] = tuple(bounds(curves.each, section) for section in rows)
         return self._bounds[key]
-
-
-def _sized_as(phase: Phase, mean: Phase | None) -> Phase:
-    """Return a phase whose rows show the sizes that those of the mean lengths have."""
-    sizes = {(r.graph, r.name, r.kind): r.dims for r in (mean.ops if mean else ())}
-    rows = (replace(r, dims=sizes.get((r.graph, r.name, r.kind), r.dims)) for r in phase.ops)
-    return replace(phase, ops=tuple(rows))
