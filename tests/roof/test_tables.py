@@ -179,6 +179,13 @@ def _with_an_operation_that_is_none(file: Path) -> None:
     _forged(file, steps=steps)
 
 
+def _short_of_an_argument(file: Path) -> None:
+    steps = document(file)["steps"]
+    first = next(k for k, (op, _, _) in enumerate(steps["steps"]) if op == "mul")
+    steps["steps"][first][1] = steps["steps"][first][1][:1]
+    _forged(file, steps=steps)
+
+
 def _with_text_for_a_number(file: Path) -> None:
     steps = document(file)["steps"]
     first = next(k for k, (op, _, _) in enumerate(steps["steps"]) if op == "constant")
@@ -199,8 +206,8 @@ def _with_a_mesh_that_is_none(file: Path) -> None:
 @pytest.mark.parametrize(
     "spoil",
     [_writable_by_others, _in_an_open_folder, _torn, _of_another_shape,
-     _with_an_operation_that_is_none, _with_text_for_a_number, _resting_on_what_comes_later,
-     _with_a_mesh_that_is_none],
+     _with_an_operation_that_is_none, _short_of_an_argument, _with_text_for_a_number,
+     _resting_on_what_comes_later, _with_a_mesh_that_is_none],
 )  # fmt: skip
 def test_a_spoiled_table_counts_as_absent(
     run: Run, cache: Path, lowered: list[str], monkeypatch: pytest.MonkeyPatch,

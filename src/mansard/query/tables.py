@@ -35,7 +35,8 @@ FEW = 8
 """Points that are sooner evaluated one by one, as ``engine.compiled`` does."""
 MOST_TABLES = 8
 """Of one question; one with more cases computes them."""
-LEAVES = ("constant", "symbol")
+ARGUMENTS = {"constant": 0, "symbol": 0, "floor": 1, "where": 3}
+"""Operation → the steps it is of; every other one is of two."""
 _ON: ContextVar[bool] = ContextVar("tables", default=False)
 
 
@@ -212,7 +213,7 @@ def _read(plain: Mapping[str, Any]) -> Straight:
     """
     line = Straight(tuple(map(str, plain["axes"])))
     for op, args, value in plain["steps"]:
-        known = op in SCALAR or op in LEAVES
+        known = (op in SCALAR or op in ARGUMENTS) and len(args) == ARGUMENTS.get(op, 2)
         if not known or not all(type(a) is int and 0 <= a < len(line.steps) for a in args):
             raise ValueError(f"no step: {op!r} of {args!r}")
         if op == "symbol" and value not in line.axes:
